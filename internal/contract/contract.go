@@ -1,0 +1,189 @@
+// Package contract holds what workflows, activities and those who start them
+// have in common: names, and the structs that travel through Temporal. Fields
+// are only added, never renamed. Nothing large or secret stands in them.
+package contract
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Names that Temporal knows. They are stable for ever.
+const (
+	ImportWorkflow = "ImportImage"
+
+	// ImportQueue takes workflows and light activities.
+	ImportQueue = "ingest"
+	// TransferQueue takes fetches, on whatever host answers first.
+	TransferQueue = "ingest-transfer"
+
+	// ProgressQuery asks a running import how far it is; see Progress.
+	ProgressQuery = "progress"
+	// ProgressSignal is how a long activity tells its workflow; see Progress.
+	ProgressSignal = "progress"
+
+	RegisterActivity = "Register"
+	ReportActivity   = "Report"
+	FetchActivity    = "Fetch"
+	DetectActivity   = "Detect"
+	ValidateActivity = "Validate"
+	ConvertActivity  = "Convert"
+	ChecksumActivity = "Checksum"
+	StoreActivity    = "Store"
+	ActivateActivity = "Activate"
+	CleanupActivity  = "Cleanup"
+	FailActivity     = "Fail"
+)
+
+// Names of the search attributes, with their Temporal types in SearchAttributes.
+const (
+	AttrTaskStatus   = "IngestTaskStatus"
+	AttrStage        = "IngestStage"
+	AttrImageID      = "IngestImageID"
+	AttrOwner        = "IngestOwner"
+	AttrSourceFormat = "IngestSourceFormat"
+	AttrTargetFormat = "IngestTargetFormat"
+)
+
+// SearchAttributes lists the keyword search attributes that the namespace needs.
+func SearchAttributes() []string {
+	return []string{AttrTaskStatus, AttrStage, AttrImageID, AttrOwner, AttrSourceFormat, AttrTargetFormat}
+}
+
+// A Stage is a step of an import, in the order in which they run.
+type Stage string
+
+// The stages.
+const (
+	StageRegister Stage = "register"
+	StageFetch    Stage = "fetch"
+	StageDetect   Stage = "detect"
+	StageValidate Stage = "validate"
+	StageConvert  Stage = "convert"
+	StageChecksum Stage = "checksum"
+	StageStore    Stage = "store"
+	StageActivate Stage = "activate"
+	StageCleanup  Stage = "cleanup"
+	StageDone     Stage = "done"
+)
+
+// Stages lists the stages of a successful import.
+func Stages() []Stage {
+	return []Stage{StageRegister, StageFetch, StageDetect, StageValidate, StageConvert, StageChecksum, StageStore, StageActivate}
+}
+
+// HostQueue is the task queue of the host that holds staged files.
+func HostQueue(hostID string) string { return "ingest-host-" + hostID }
+
+// ImportRequest is the one argument of the ImportImage workflow. The API, the
+// command line and `temporal workflow start` all send this.
+type ImportRequest struct {
+	// TaskID and ImageID are UUIDs. Empty ones are derived from the workflow
+	// id, so that a workflow started by hand needs neither.
+	TaskID  string `json:"task_id,omitempty"`
+	ImageID string `json:"image_id,omitempty"`
+	// IdempotencyKey names the request: the same key of the same owner is one
+	// import, however often it is submitted.
+	IdempotencyKey string `json:"idempotency_key,omitempty"`
+	// Owner is the project that will own the image.
+	Owner     string `json:"owner,omitempty"`
+	UserID    string `json:"user_id,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+	// TaskType is Glance's type of the task; "" means api_image_import.
+	TaskType string `json:"task_type,omitempty"`
+
+	Source SourceSpec `json:"source"`
+	Target TargetSpec `json:"target"`
+	Image  ImageSpec  `json:"image"`
+}
+
+// SourceSpec says where the bytes are and what they are said to be.
+type SourceSpec struct {
+	URL        string `json:"url"`                  // http(s) URL, file URL, or path below a file root
+	Format     string `json:"format,omitempty"`     // declared disk format; "" means detect
+	Checksum   string `json:"checksum,omitempty"`   // "sha256:HEX" or "sha512:HEX" of the source's bytes
+	Credential string `json:"credential,omitempty"` // name of a credential, never the secret
+}
+
+// TargetSpec says what to store.
+type TargetSpec struct {
+	Format      string            `json:"format,omitempty"`      // "" means: raw stays raw, all others the configured format
+	Compression string            `json:"compression,omitempty"` // "none", "zlib", "zstd"
+	Options     map[string]string `json:"options,omitempty"`
+	Store       string            `json:"store,omitempty"` // "" means the default store
+}
+
+// ImageSpec holds the image's own fields, as Glance has them.
+type ImageSpec struct {
+	Name            string            `json:"name,omitempty"`
+	Visibility      string            `json:"visibility,omitempty"`
+	ContainerFormat string            `json:"container_format,omitempty"`
+	Tags            []string          `json:"tags,omitempty"`
+	Properties      map[string]string `json:"properties,omitempty"`
+	MinDisk         int64             `json:"min_disk,omitempty"` // GiB
+	MinRAM          int64             `json:"min_ram,omitempty"`  // MiB
+	Protected       bool              `json:"protected,omitempty"`
+}
+
+// ImportResult is what the workflow returns: one image for each disk.
+type ImportResult struct {
+	TaskID string        `json:"task_id"`
+	Images []ImageResult `json:"images"`
+}
+
+// ImageResult describes one active image.
+type ImageResult struct {
+	ImageID       string `json:"image_id"`
+	DiskFormat    string `json:"disk_format"`
+	Size          int64  `json:"size"`         // stored bytes
+	VirtualSize   int64  `json:"virtual_size"` // bytes
+	ContentDigest string `json:"content_digest"`
+	HashAlgo      string `json:"os_hash_algo"`
+	HashValue     string `json:"os_hash_value"`
+	Checksum      string `json:"checksum,omitempty"` // MD5, if switched on
+	Location      string `json:"location"`
+}
+
+// Progress says how far an import is. It is the answer of ProgressQuery, the
+// heartbeat detail of long activities, and the body of ProgressSignal.
+type Progress struct {
+	TaskID     string    `json:"task_id,omitempty"`
+	Stage      Stage     `json:"stage"`
+	Status     string    `json:"status,omitempty"` // task status
+	Bytes      int64     `json:"bytes"`
+	Total      int64     `json:"total"`                 // -1 if unknown
+	Rate       float64   `json:"rate"`                  // bytes a second, over the last seconds
+	ETA        float64   `json:"eta_seconds"`           // -1 if unknown
+	Attempt    int32     `json:"attempt"`               // of the stage's activity, from 1
+	ObservedAt time.Time `json:"observed_at,omitempty"` // when the figures were taken
+	Message    string    `json:"message,omitempty"`
+}
+
+// namespaceTask is the UUIDv5 name space of ids derived from workflow ids.
+var namespaceTask = uuid.MustParse("6f1c3a52-3d5e-5b0e-9a55-0d7f6f1f8c11")
+
+// DerivedTaskID returns the task id of a workflow that was started by hand.
+func DerivedTaskID(workflowID string) string {
+	return uuid.NewSHA1(namespaceTask, []byte("task/"+workflowID)).String()
+}
+
+// DerivedImageID returns the id of a task's n-th image.
+func DerivedImageID(taskID string, n int) string {
+	return uuid.NewSHA1(namespaceTask, []byte("image/"+taskID+"/"+strconv.Itoa(n))).String()
+}
+
+// WorkflowID returns the id of the workflow that runs a task: the same request
+// has the same id, so submitting it twice is one import.
+func WorkflowID(owner, taskID, idempotencyKey string) string {
+	if owner == "" {
+		owner = "default"
+	}
+	id := taskID
+	if idempotencyKey != "" {
+		id = "key-" + strings.ReplaceAll(idempotencyKey, "/", "_")
+	}
+	return "import/" + owner + "/" + id
+}

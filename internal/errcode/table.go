@@ -1,0 +1,180 @@
+package errcode
+
+// Codes of images and their sources. Every IMG_ code is permanent unless its
+// descriptor says otherwise.
+const (
+	SourceScheme         Code = "IMG_SOURCE_SCHEME"
+	SourceURLInvalid     Code = "IMG_SOURCE_URL_INVALID"
+	SourceAddrBlocked    Code = "IMG_SOURCE_ADDR_BLOCKED"
+	SourceRedirect       Code = "IMG_SOURCE_REDIRECT"
+	SourceUnreachable    Code = "IMG_SOURCE_UNREACHABLE"
+	SourceNotFound       Code = "IMG_SOURCE_NOT_FOUND"
+	SourceAuth           Code = "IMG_SOURCE_AUTH"
+	SourceChanged        Code = "IMG_SOURCE_CHANGED"
+	SourceTooLarge       Code = "IMG_SOURCE_TOO_LARGE"
+	SourceTooSlow        Code = "IMG_SOURCE_TOO_SLOW"
+	SourceLengthMismatch Code = "IMG_SOURCE_LENGTH_MISMATCH"
+	SourceEncoding       Code = "IMG_SOURCE_ENCODING"
+	SourceNotRegular     Code = "IMG_SOURCE_NOT_REGULAR"
+	SourceOutsideRoots   Code = "IMG_SOURCE_OUTSIDE_ROOTS"
+	ChecksumMismatch     Code = "IMG_CHECKSUM_MISMATCH"
+	ChecksumInvalid      Code = "IMG_CHECKSUM_INVALID"
+	Empty                Code = "IMG_EMPTY"
+	SizeUnaligned        Code = "IMG_SIZE_UNALIGNED"
+	FormatUnknown        Code = "IMG_FORMAT_UNKNOWN"
+	FormatMismatch       Code = "IMG_FORMAT_MISMATCH"
+	FormatAmbiguous      Code = "IMG_FORMAT_AMBIGUOUS"
+	FormatNotAllowed     Code = "IMG_FORMAT_NOT_ALLOWED"
+	NestedFormat         Code = "IMG_NESTED_FORMAT"
+	VirtualSizeZero      Code = "IMG_VIRTUAL_SIZE_ZERO"
+	VirtualSizeTooLarge  Code = "IMG_VIRTUAL_SIZE_TOO_LARGE"
+	ExpansionRatio       Code = "IMG_EXPANSION_RATIO"
+	Truncated            Code = "IMG_TRUNCATED"
+	TableBounds          Code = "IMG_TABLE_BOUNDS"
+	AliasedBlocks        Code = "IMG_ALIASED_BLOCKS"
+	CompressionCorrupt   Code = "IMG_COMPRESSION_CORRUPT"
+	QCOW2Version         Code = "IMG_QCOW2_VERSION"
+	QCOW2ClusterBits     Code = "IMG_QCOW2_CLUSTER_BITS"
+	QCOW2Header          Code = "IMG_QCOW2_HEADER"
+	QCOW2BackingFile     Code = "IMG_QCOW2_BACKING_FILE"
+	QCOW2DataFile        Code = "IMG_QCOW2_DATA_FILE"
+	QCOW2Feature         Code = "IMG_QCOW2_FEATURE"
+	QCOW2Encrypted       Code = "IMG_QCOW2_ENCRYPTED"
+	QCOW2Corrupt         Code = "IMG_QCOW2_CORRUPT"
+	QCOW2Dirty           Code = "IMG_QCOW2_DIRTY"
+	QCOW2Snapshots       Code = "IMG_QCOW2_SNAPSHOTS"
+	QCOW2Compression     Code = "IMG_QCOW2_COMPRESSION"
+	VMDKSubformat        Code = "IMG_VMDK_SUBFORMAT"
+	VMDKDescriptorOnly   Code = "IMG_VMDK_DESCRIPTOR_ONLY"
+	VMDKExtentPath       Code = "IMG_VMDK_EXTENT_PATH"
+	VMDKDescriptor       Code = "IMG_VMDK_DESCRIPTOR"
+	VMDKFooter           Code = "IMG_VMDK_FOOTER"
+	VMDKHeader           Code = "IMG_VMDK_HEADER"
+	VMDKGrain            Code = "IMG_VMDK_GRAIN"
+	VMDKParent           Code = "IMG_VMDK_PARENT"
+	VHDChecksum          Code = "IMG_VHD_CHECKSUM"
+	VHDSizeMismatch      Code = "IMG_VHD_SIZE_MISMATCH"
+	VHDHeader            Code = "IMG_VHD_HEADER"
+	VHDDifferencing      Code = "IMG_VHD_DIFFERENCING"
+	VHDSavedState        Code = "IMG_VHD_SAVED_STATE"
+	LUKSUndeclared       Code = "IMG_LUKS_UNDECLARED"
+	ParserLimit          Code = "IMG_PARSER_LIMIT"
+	ParserCrash          Code = "IMG_PARSER_CRASH"
+	VerifyMismatch       Code = "IMG_VERIFY_MISMATCH"
+	TargetFormat         Code = "IMG_TARGET_FORMAT"
+	TargetOption         Code = "IMG_TARGET_OPTION"
+)
+
+// Codes of the service around the images.
+const (
+	Internal         Code = "INTERNAL"
+	BadRequest       Code = "BAD_REQUEST"
+	NotFound         Code = "NOT_FOUND"
+	Conflict         Code = "CONFLICT"
+	Forbidden        Code = "FORBIDDEN"
+	MethodNotAllowed Code = "METHOD_NOT_ALLOWED"
+	RangeInvalid     Code = "RANGE_NOT_SATISFIABLE"
+	StatusTransition Code = "STATUS_TRANSITION"
+	IdempotencyReuse Code = "IDEMPOTENCY_KEY_REUSED"
+	NoSpace          Code = "NO_SPACE"
+	StoreUnavailable Code = "STORE_UNAVAILABLE"
+	StoreUnknown     Code = "STORE_UNKNOWN"
+	UploadFenced     Code = "UPLOAD_FENCED"
+	UploadUnknown    Code = "UPLOAD_UNKNOWN"
+	StagingLost      Code = "STAGING_LOST"
+	CatalogueBusy    Code = "CATALOGUE_UNAVAILABLE"
+	WorkflowService  Code = "WORKFLOW_SERVICE_UNAVAILABLE"
+	TaskCancelled    Code = "TASK_CANCELLED"
+	TaskTerminated   Code = "TASK_TERMINATED"
+	TaskTimedOut     Code = "TASK_TIMED_OUT"
+	TaskLost         Code = "TASK_LOST"
+	WorkerStopping   Code = "WORKER_STOPPING"
+	DestinationExist Code = "DESTINATION_EXISTS"
+)
+
+var table = []Descriptor{
+	{SourceScheme, "The source's URL scheme is not one that ingest fetches from.", 400, false, "Use an http or https URL, or a file below one of the server's file roots."},
+	{SourceURLInvalid, "The source's URL is malformed or written in a way that hides where it leads (user info, encoded address, control characters).", 400, false, "Write the plain URL: scheme, host name, optional port, path."},
+	{SourceAddrBlocked, "The source's host resolves to an address that the operator does not allow (loopback, private, link-local, metadata).", 403, false, "Use a public address, or ask the operator to start the server with --allow-net for that network."},
+	{SourceRedirect, "The source redirects too often, or to a place that is not allowed.", 400, false, "Give the final URL of the image itself."},
+	{SourceUnreachable, "The source could not be reached or stopped answering.", 502, true, "Check that the URL answers from the server's network; the operator's log has the detail."},
+	{SourceNotFound, "The source does not exist.", 404, false, "Check the path or URL for spelling."},
+	{SourceAuth, "The source refuses access.", 403, false, "Make the source readable to the server, or use a URL that carries its own authorisation."},
+	{SourceChanged, "The source's validator (ETag, modification time or length) changed while it was being read.", 409, false, "Import it again once the source has stopped changing."},
+	{SourceTooLarge, "The source has more bytes than the operator allows.", 413, false, "Import a smaller or compressed image, or ask the operator to raise the limit."},
+	{SourceTooSlow, "The source sent less than the minimum rate for too long.", 504, true, "Try a nearer mirror, or again later."},
+	{SourceLengthMismatch, "The source ended before or after the length that it announced.", 502, true, "Check that the source is complete; a proxy in between may be cutting it."},
+	{SourceEncoding, "The source's server sent a Content-Encoding, so the bytes are not the file's own.", 415, false, "Serve the image file without transparent compression."},
+	{SourceNotRegular, "The source is not a regular file.", 400, false, "Name a regular file, not a device, pipe, socket, folder or symbolic link."},
+	{SourceOutsideRoots, "The source's path does not lie below a folder from which the server may read.", 403, false, "Move the file below one of the server's file roots, or start the server with --file-roots DIR[:DIR]."},
+	{ChecksumMismatch, "The source's bytes do not have the digest that was given.", 422, false, "Fetch the image again from its publisher and compare the digest; the download may be damaged or the wrong version."},
+	{ChecksumInvalid, "The digest that was given cannot be understood.", 400, false, "Write it as sha256:HEX or sha512:HEX."},
+	{Empty, "The source has no bytes.", 422, false, "Check that the upload or export had finished."},
+	{SizeUnaligned, "The virtual size is not a multiple of 512 bytes.", 422, false, "Pad the disk with zeros to a whole sector."},
+	{FormatUnknown, "The bytes are not of the format that was declared, nor of any other that ingest knows.", 415, false, "Check with `ingest inspect` what the file is, and declare that format."},
+	{FormatMismatch, "The declared format and the detected one differ.", 415, false, "Declare the format that `ingest inspect` shows, or none."},
+	{FormatAmbiguous, "The bytes match more than one format, so that different programs would see different disks.", 415, false, "Convert the disk to a clean image with a trusted tool and import that."},
+	{FormatNotAllowed, "The format is known but not accepted.", 415, false, "Convert the image to qcow2, raw, VMDK or VHD first."},
+	{NestedFormat, "The guest's own bytes are again a disk image.", 422, false, "Import the inner image itself."},
+	{VirtualSizeZero, "The image holds a disk of zero bytes.", 422, false, "Check the export; the disk is empty."},
+	{VirtualSizeTooLarge, "The virtual size is larger than the operator allows.", 413, false, "Shrink the disk, or ask the operator to raise the limit."},
+	{ExpansionRatio, "A few bytes expand to far more data than an honest image would hold.", 422, false, "Convert the disk with a trusted tool; if it is really that compressible, ask the operator to raise the limit."},
+	{Truncated, "The image refers to bytes beyond the end of its file.", 422, false, "Fetch or export the image again; it was cut short."},
+	{TableBounds, "A table of the image has a size or an offset that cannot be right.", 422, false, "Check the image with its own tool (for example `qemu-img check`) and export it again."},
+	{AliasedBlocks, "Two places of the guest's disk share one place of the file.", 422, false, "The image is damaged or crafted: export it again from the running system."},
+	{CompressionCorrupt, "A compressed block cannot be decompressed to its full length.", 422, false, "Fetch or export the image again; it is damaged."},
+	{QCOW2Version, "The qcow2 version is not 2 or 3.", 415, false, "Convert with `qemu-img convert -O qcow2`."},
+	{QCOW2ClusterBits, "The qcow2 cluster size is outside 512 bytes to 2 MiB.", 422, false, "Convert with `qemu-img convert -O qcow2`."},
+	{QCOW2Header, "The qcow2 header contradicts itself.", 422, false, "Check the image with `qemu-img check` and export it again."},
+	{QCOW2BackingFile, "The qcow2 image names a backing file, so it is only part of a disk; ingest never opens a file because an image says so.", 422, false, "Flatten it where its backing file is: `qemu-img convert -O qcow2 overlay.qcow2 whole.qcow2`, and import the result."},
+	{QCOW2DataFile, "The qcow2 image keeps its data in another file; ingest never opens a file because an image says so.", 422, false, "Merge it where its data file is: `qemu-img convert -O qcow2 image.qcow2 whole.qcow2`, and import the result."},
+	{QCOW2Feature, "The qcow2 image needs a feature that ingest does not know.", 415, false, "Convert with `qemu-img convert -O qcow2`."},
+	{QCOW2Encrypted, "The qcow2 image is encrypted.", 422, false, "Decrypt it where its key is, with `qemu-img convert`, and import the result."},
+	{QCOW2Corrupt, "The qcow2 image is marked as corrupt by the program that wrote it.", 422, false, "Repair it with `qemu-img check -r all` and import it again."},
+	{QCOW2Dirty, "The qcow2 image was not closed cleanly; its mapping is still readable.", 422, false, "Nothing needs doing; `qemu-img check -r leaks` cleans the mark."},
+	{QCOW2Snapshots, "The qcow2 image holds internal snapshots, which are not imported.", 422, false, "Nothing needs doing if the current state is what you want; otherwise apply the snapshot first."},
+	{QCOW2Compression, "The qcow2 image uses an unknown compression type.", 415, false, "Convert with `qemu-img convert -O qcow2`."},
+	{VMDKSubformat, "This kind of VMDK cannot be read from a single file.", 415, false, "Export as streamOptimized (OVF/OVA export, or `ovftool`), or convert to monolithicSparse."},
+	{VMDKDescriptorOnly, "This is only the descriptor of a VMDK; the disk is in the files that it names.", 422, false, "Import the data file too: export the machine as OVA, or convert with `vmkfstools -i` or `qemu-img convert` where all files are."},
+	{VMDKExtentPath, "The VMDK names other files; ingest never opens a file because an image says so.", 422, false, "Export as a single streamOptimized or monolithicSparse VMDK."},
+	{VMDKDescriptor, "The VMDK's descriptor is malformed.", 422, false, "Export the disk again."},
+	{VMDKFooter, "The VMDK's footer is missing or contradicts its header.", 422, false, "Fetch or export the image again; a stream that was cut short has no footer."},
+	{VMDKHeader, "The VMDK's header contradicts itself.", 422, false, "Export the disk again; transfer it in binary mode."},
+	{VMDKGrain, "A grain of the VMDK is malformed.", 422, false, "Fetch or export the image again; it is damaged."},
+	{VMDKParent, "The VMDK is a delta on a parent disk.", 422, false, "Consolidate the snapshots, or clone the disk, and export the result."},
+	{VHDChecksum, "A checksum within the VHD is wrong.", 422, false, "Fetch or export the image again; it is damaged."},
+	{VHDSizeMismatch, "The VHD's size does not agree with its file or its table.", 422, false, "Export the image again; a fixed VHD must be its disk plus 512 bytes."},
+	{VHDHeader, "The VHD's footer or header is malformed.", 422, false, "Export the image again."},
+	{VHDDifferencing, "The VHD is a differencing disk and holds only what changed against its parent.", 422, false, "Merge it into its parent (Hyper-V: Merge-VHD; XenServer: coalesce) and import the result."},
+	{VHDSavedState, "The VHD belongs to a machine in saved state.", 422, false, "Shut the machine down and export again."},
+	{LUKSUndeclared, "The disk is encrypted with LUKS as a whole, so that nothing inside can be checked.", 422, false, "Decrypt the disk before importing it."},
+	{ParserLimit, "Reading the image would need more than ingest allows for it.", 422, false, "Convert the image with a trusted tool to a plain layout (64 KiB clusters) and import that."},
+	{ParserCrash, "Reading the image made its reader fail in an unforeseen way.", 422, false, "Convert the image with a trusted tool, and report it: this is a bug."},
+	{VerifyMismatch, "What was read back from the store is not what was written.", 500, true, "It is tried again by itself; if it comes back, check the storage's health."},
+	{TargetFormat, "The target format is not one that ingest writes.", 400, false, "Use one of the formats that `ingest convert --help` lists."},
+	{TargetOption, "The target format does not take this option.", 400, false, "See `ingest convert --help` for what each format takes."},
+
+	{Internal, "Something failed that ingest did not foresee.", 500, true, "Look at the server's log by the task's id, and report it: this is a bug."},
+	{BadRequest, "The request is malformed.", 400, false, "Correct the field that the message names."},
+	{NotFound, "There is no such thing.", 404, false, "Check the id; `ingest task list` and `ingest image list` show what there is."},
+	{Conflict, "The thing is not in a state that allows this.", 409, false, "Look at its status first."},
+	{Forbidden, "This is not allowed.", 403, false, "Ask the owner or the operator."},
+	{MethodNotAllowed, "This path does not take this method.", 405, false, "See the Allow header of the answer."},
+	{RangeInvalid, "The asked range lies outside the image.", 416, false, "Ask for bytes within the image's size."},
+	{StatusTransition, "The status cannot change in this way.", 409, false, "Look at the current status; somebody else may have been first."},
+	{IdempotencyReuse, "The idempotency key was used for a different request.", 409, false, "Use a new key, or repeat the first request exactly."},
+	{NoSpace, "There is no space left in staging or in the store.", 507, false, "Free space or add some, then submit the import again."},
+	{StoreUnavailable, "The store could not be reached or refused the operation.", 503, true, "Check the store; the work goes on by itself when it is back."},
+	{StoreUnknown, "There is no store of that name.", 409, false, "Use a store that the server knows."},
+	{UploadFenced, "Another attempt has taken this upload over.", 409, true, "Nothing needs doing: the other attempt goes on."},
+	{UploadUnknown, "There is no such upload.", 404, true, "It is begun again by itself."},
+	{StagingLost, "The staged copy of the source is gone.", 500, true, "It is fetched again by itself."},
+	{CatalogueBusy, "The catalogue's database does not answer.", 503, true, "Check the database; the work goes on by itself when it is back."},
+	{WorkflowService, "The workflow service does not answer.", 503, true, "Check Temporal; what was accepted goes on by itself when it is back."},
+	{TaskCancelled, "The task was cancelled.", 409, false, "Submit it again if that was a mistake."},
+	{TaskTerminated, "The task's workflow was terminated from outside.", 500, false, "Submit it again."},
+	{TaskTimedOut, "The task took longer than it is allowed to.", 504, false, "Look at the stage that took the time, then submit it again."},
+	{TaskLost, "The task's workflow was lost again and again.", 500, false, "Look at the server's log by the task's id, then submit it again."},
+	{WorkerStopping, "The worker is shutting down.", 503, true, "Nothing needs doing: it goes on at the next start."},
+	{DestinationExist, "The destination exists already.", 409, false, "Choose another name, or use --force to replace it."},
+}

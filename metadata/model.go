@@ -1,0 +1,135 @@
+// Package metadata is the catalogue: images and tasks as OpenStack Glance knows
+// them, their legal status changes, and each task's history as events. It is
+// the authority: workflows can be lost and started again from it.
+//
+// A Repository is a database; the rules live once, in Catalogue, over the small
+// Tx interface that every database driver gives. One truth is one transaction.
+package metadata
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"ingest/internal/errcode"
+)
+
+// An Image is one disk image of the catalogue, with Glance's fields.
+type Image struct {
+	ID              string
+	Name            string
+	Owner           string // project
+	Status          ImageStatus
+	Visibility      string // "private", "shared", "community", "public"
+	Protected       bool
+	Hidden          bool
+	DiskFormat      string
+	ContainerFormat string
+	Size            *int64 // stored bytes; nil until known
+	VirtualSize     *int64 // bytes; nil until known
+	Checksum        string // MD5 of the stored bytes in hex, "" unless switched on
+	HashAlgo        string // "sha256" or "sha512"
+	HashValue       string // of the stored bytes, hex
+	ContentDigest   string // of the guest bytes, see docs/content-digest.md
+	Store           string // name of the store that holds the bytes
+	Key             string // the object's key in the store
+	MinDisk         int64  // GiB
+	MinRAM          int64  // MiB
+	Tags            []string
+	Properties      map[string]string
+	CreatedAt       time.Time
+	UpdatedAt       time.Time
+	DeletedAt       *time.Time
+}
+
+// A Task is one import, with Glance's fields and ours.
+type Task struct {
+	ID             string
+	Type           string // "import", "api_image_import"
+	Status         TaskStatus
+	Stage          string // the stage that runs or ran last
+	Owner          string
+	UserID         string
+	RequestID      string
+	ImageID        string
+	WorkflowID     string
+	IdempotencyKey string          // unique for an owner, "" for none
+	Request        json.RawMessage // the whole contract.ImportRequest
+	Result         json.RawMessage // the whole contract.ImportResult after success
+	Message        string          // for people: what happened
+	Error          *TaskError      // after failure
+	Restarts       int             // how often the reconciler started it again
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	ExpiresAt      *time.Time
+}
+
+// A TaskError is why a task failed.
+type TaskError struct {
+	Code     errcode.Code      `json:"code"`
+	Message  string            `json:"message"`
+	Stage    string            `json:"stage,omitempty"`
+	Evidence *errcode.Evidence `json:"evidence,omitempty"`
+	Remedy   string            `json:"remedy,omitempty"`
+}
+
+// An Event is one line of a task's history.
+type Event struct {
+	Seq      int64           `json:"seq"` // ascends within the catalogue
+	TaskID   string          `json:"task_id"`
+	At       time.Time       `json:"at"`
+	Kind     string          `json:"kind"` // "status", "stage", "report", "error", "restart"
+	Status   string          `json:"status,omitempty"`
+	Stage    string          `json:"stage,omitempty"`
+	Attempt  int             `json:"attempt,omitempty"`
+	Bytes    int64           `json:"bytes,omitempty"`
+	Duration time.Duration   `json:"duration_ns,omitempty"`
+	Code     string          `json:"code,omitempty"`
+	Message  string          `json:"message,omitempty"`
+	Detail   json.RawMessage `json:"detail,omitempty"` // a whole report
+}
+
+// A Repository is a database that holds the catalogue.
+type Repository interface {
+	// InTx runs fn in one serialisable transaction and commits it if fn
+	// returns nil. fn may run more than once.
+	InTx(ctx context.Context, fn func(Tx) error) error
+	Close() error
+}
+
+// A Tx is what a transaction can do. Get methods return errcode.NotFound.
+// Put methods insert or replace by id.
+type Tx interface {
+	Image(ctx context.Context, id string) (Image, error)
+	PutImage(ctx context.Context, img Image) error
+	Images(ctx context.Context, f ImageFilter) ([]Image, error)
+	Task(ctx context.Context, id string) (Task, error)
+	TaskByKey(ctx context.Context, owner, idempotencyKey string) (Task, error)
+	PutTask(ctx context.Context, t Task) error
+	Tasks(ctx context.Context, f TaskFilter) ([]Task, error)
+	AddEvent(ctx context.Context, e Event) error
+	Events(ctx context.Context, taskID string) ([]Event, error)
+}
+
+// An ImageFilter selects images, newest first. Zero fields select all.
+type ImageFilter struct {
+	Owner      string
+	Name       string
+	Status     ImageStatus
+	DiskFormat string
+	Visibility string
+	Deleted    bool   // include deleted ones
+	Marker     string // id after which to go on
+	Limit      int    // 0 means no limit
+}
+
+// A TaskFilter selects tasks, newest first. Zero fields select all.
+type TaskFilter struct {
+	Owner      string
+	Type       string
+	Status     TaskStatus
+	ImageID    string
+	Unfinished bool // only pending and processing ones
+	Marker     string
+	Limit      int
+}

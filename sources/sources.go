@@ -1,0 +1,50 @@
+// Package sources says where an image's bytes come from. A Driver resolves a
+// reference to a Source and pins it: every later read is of that version, or
+// fails with errcode.SourceChanged. Nothing is ever spliced from two versions.
+package sources
+
+import (
+	"context"
+	"io"
+)
+
+// A Ref names a source as the user gave it.
+type Ref struct {
+	URL        string `json:"url"`                  // http(s)://…, file:///… or a plain path
+	Credential string `json:"credential,omitempty"` // name of a credential, resolved by the driver; never the secret
+}
+
+// A Pin is one version of a source. It is small, holds no secret, and travels
+// between activities.
+type Pin struct {
+	Driver    string `json:"driver"`              // "file", "http"
+	URL       string `json:"url"`                 // as asked for, without user info
+	Size      int64  `json:"size"`                // bytes, -1 if unknown
+	Validator string `json:"validator,omitempty"` // ETag, or modification time and length; "" if the source has none
+	Strong    bool   `json:"strong"`              // the validator changes with every change of the bytes
+	Random    bool   `json:"random"`              // ReaderAt works: any range can be read at any time
+	Local     bool   `json:"local"`               // only this host can read it
+}
+
+// A Driver reads one kind of source.
+type Driver interface {
+	Name() string
+	// Schemes lists the URL schemes it takes.
+	Schemes() []string
+	// Open resolves ref. If pin is not nil, the source must still be that
+	// version, else errcode.SourceChanged.
+	Open(ctx context.Context, ref Ref, pin *Pin) (Source, error)
+}
+
+// A Source is one opened, pinned source.
+type Source interface {
+	Pin() Pin
+	// Stream reads from off to the end. off > 0 needs Pin().Random. The
+	// stream ends with an error, not io.EOF, if the source was cut short.
+	Stream(ctx context.Context, off int64) (io.ReadCloser, error)
+	// ReaderAt reads any range if Pin().Random. The context ends all reads.
+	// It is safe for concurrent use, and a formats.DataFinder if the source
+	// knows its holes.
+	ReaderAt(ctx context.Context) (io.ReaderAt, error)
+	Close() error
+}
