@@ -1,0 +1,192 @@
+package contract
+
+import (
+	"encoding/json"
+
+	"ingest/internal/errcode"
+)
+
+// RegisterParams asks for the catalogue's rows of an import. Register runs
+// first in every import, however it was submitted, and may run again.
+type RegisterParams struct {
+	Request    ImportRequest `json:"request"` // with TaskID and ImageID set
+	WorkflowID string        `json:"workflow_id"`
+}
+
+// RegisterResult is what Register found or made.
+type RegisterResult struct {
+	// Request is the whole request, with the server's defaults filled in. The
+	// catalogue's ids win over those that were asked for.
+	Request ImportRequest `json:"request"`
+	// Finished is set if the task had ended before: there is nothing to do.
+	Finished bool          `json:"finished"`
+	Result   *ImportResult `json:"result,omitempty"`
+}
+
+// ReportParams records the begin or the end of a stage.
+type ReportParams struct {
+	TaskID     string `json:"task_id"`
+	Stage      Stage  `json:"stage"`
+	Done       bool   `json:"done"` // false: the stage begins
+	Attempt    int32  `json:"attempt,omitempty"`
+	Bytes      int64  `json:"bytes,omitempty"`
+	DurationMS int64  `json:"duration_ms,omitempty"`
+	Message    string `json:"message,omitempty"`
+}
+
+// FetchParams asks for a pinned source.
+type FetchParams struct {
+	TaskID  string     `json:"task_id"`
+	ImageID string     `json:"image_id"`
+	Source  SourceSpec `json:"source"`
+}
+
+// Fetched is a pinned source, read where it lies or staged on one host.
+type Fetched struct {
+	URL          string `json:"url"`
+	Credential   string `json:"credential,omitempty"`
+	Driver       string `json:"driver"`
+	Size         int64  `json:"size"` // bytes
+	Validator    string `json:"validator,omitempty"`
+	Strong       bool   `json:"strong,omitempty"`
+	Random       bool   `json:"random,omitempty"`
+	Local        bool   `json:"local,omitempty"`
+	Staged       bool   `json:"staged,omitempty"`        // read the staged copy of the task
+	SourceDigest string `json:"source_digest,omitempty"` // "sha256:HEX", if it was taken
+	// Queue is the task queue on which the following activities must run,
+	// because staged files and local stores belong to a host; "" for any.
+	Queue string `json:"queue,omitempty"`
+}
+
+// DetectParams asks what a source is.
+type DetectParams struct {
+	TaskID  string  `json:"task_id"`
+	Fetched Fetched `json:"fetched"`
+	Format  string  `json:"format,omitempty"` // declared
+}
+
+// Detected says what a source is. The whole report stands in the task's events.
+type Detected struct {
+	Format        string `json:"format"`
+	Subformat     string `json:"subformat,omitempty"`
+	VirtualSize   int64  `json:"virtual_size"`   // bytes
+	AllocatedSize int64  `json:"allocated_size"` // bytes, -1 if unknown
+}
+
+// ValidateParams asks whether a source is whole and what will be made of it.
+type ValidateParams struct {
+	TaskID   string     `json:"task_id"`
+	Fetched  Fetched    `json:"fetched"`
+	Detected Detected   `json:"detected"`
+	Target   TargetSpec `json:"target"`
+}
+
+// Validated is the plan of the conversion: the target with nothing left open.
+type Validated struct {
+	Target TargetSpec `json:"target"`
+}
+
+// ConvertParams asks for the target's bytes in an uncommitted upload.
+type ConvertParams struct {
+	TaskID   string     `json:"task_id"`
+	Fetched  Fetched    `json:"fetched"`
+	Detected Detected   `json:"detected"`
+	Target   TargetSpec `json:"target"`
+	// Key names the object. Its last part names the upload, so that any
+	// attempt finds it again.
+	Key string `json:"key"`
+}
+
+// Converted describes an unsealed upload that holds all bytes.
+type Converted struct {
+	Store         string `json:"store"`
+	UploadID      string `json:"upload_id"`
+	Size          int64  `json:"size"`           // stored bytes
+	VirtualSize   int64  `json:"virtual_size"`   // of the target, bytes
+	SourceSize    int64  `json:"source_size"`    // virtual size of the source, bytes
+	ContentDigest string `json:"content_digest"` // of the source's guest bytes
+}
+
+// ChecksumParams asks to seal an upload and to read it back.
+type ChecksumParams struct {
+	TaskID    string     `json:"task_id"`
+	Target    TargetSpec `json:"target"`
+	Converted Converted  `json:"converted"`
+}
+
+// Checksummed holds the digests of the sealed bytes.
+type Checksummed struct {
+	HashAlgo  string `json:"os_hash_algo"`
+	HashValue string `json:"os_hash_value"`
+	Checksum  string `json:"checksum,omitempty"` // MD5, if switched on
+}
+
+// StoreParams asks to commit a sealed upload.
+type StoreParams struct {
+	TaskID      string      `json:"task_id"`
+	Key         string      `json:"key"`
+	Converted   Converted   `json:"converted"`
+	Checksummed Checksummed `json:"checksummed"`
+}
+
+// Stored says where an image's bytes are.
+type Stored struct {
+	Store    string `json:"store"`
+	Key      string `json:"key"`
+	Location string `json:"location"`
+}
+
+// ActivateParams asks to make an image active and its task a success, in one
+// transaction.
+type ActivateParams struct {
+	Request     ImportRequest `json:"request"`
+	Detected    Detected      `json:"detected"`
+	Target      TargetSpec    `json:"target"`
+	Converted   Converted     `json:"converted"`
+	Checksummed Checksummed   `json:"checksummed"`
+	Stored      Stored        `json:"stored"`
+}
+
+// CleanupParams asks to remove what an import left: always its staged files,
+// and its upload and object too if it did not succeed.
+type CleanupParams struct {
+	TaskID  string `json:"task_id"`
+	Store   string `json:"store,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Success bool   `json:"success"`
+}
+
+// FailParams records why a task failed.
+type FailParams struct {
+	TaskID string     `json:"task_id"`
+	Stage  Stage      `json:"stage"`
+	Error  ErrorValue `json:"error"`
+}
+
+// ErrorValue is an error as it travels: the details of a Temporal application
+// error whose type is the code.
+type ErrorValue struct {
+	Code     errcode.Code      `json:"code"`
+	Message  string            `json:"message"`
+	Evidence *errcode.Evidence `json:"evidence,omitempty"`
+	Remedy   string            `json:"remedy,omitempty"`
+}
+
+// ValueOf turns an error into its travelling form. The text of an error without
+// a code stays behind, in the log.
+func ValueOf(err error) ErrorValue {
+	d := errcode.Lookup(errcode.Of(err))
+	v := ErrorValue{Code: d.Code, Message: d.Meaning, Remedy: d.Remedy}
+	if e, ok := errcode.As(err); ok {
+		v.Message, v.Evidence = e.Message, e.Evidence
+	}
+	return v
+}
+
+// Heartbeat is the heartbeat detail of a long activity: how far it is, and a
+// hint where another attempt can go on. The truth is in the manifest of the
+// staged file or of the upload.
+type Heartbeat struct {
+	Progress Progress        `json:"progress"`
+	Resume   json.RawMessage `json:"resume,omitempty"` // a few hundred bytes
+}

@@ -1,0 +1,108 @@
+// Package pipeline is the data path in plain Go: fetch, detect, validate,
+// convert, checksum, commit. The activities, the API's downloads and the
+// command line all call it; it knows nothing of Temporal or the catalogue.
+//
+// Every step can be run again after a crash, at any point: what it did is found
+// in the staged file's sidecar or in the upload's note, and it goes on there.
+package pipeline
+
+import (
+	"context"
+	"sync"
+
+	"ingest/detect"
+	"ingest/formats"
+	"ingest/formats/transfer"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/sources"
+	"ingest/stores"
+)
+
+// A Pipeline holds what the steps need. It is made once by cmd/ingest and is
+// safe for concurrent use.
+type Pipeline struct {
+	Readers []formats.Format // formats that can be read
+	Sources sources.Set
+	Stores  map[string]stores.Store
+	// DefaultStore is used when a request names none.
+	DefaultStore string
+	// StagingDir holds staged sources, one folder a task.
+	StagingDir string
+	// HostQueue is the task queue of this host; steps behind a fetch run on it
+	// if they need what lies here. "" if nothing does.
+	HostQueue string
+	// OutputFormat and OutputCompression are the target when the request names
+	// none and the source is not raw.
+	OutputFormat      string
+	OutputCompression string
+	// HashAlgo is the algorithm of the stored digest, "sha256" or "sha512";
+	// MD5 adds Glance's old checksum.
+	HashAlgo string
+	MD5      bool
+	// Verify is what the checksum step reads back: "full" or "stored".
+	Verify  string
+	Limits  formats.Limits
+	Workers int   // of one copy; 0 means one for each core
+	Memory  int64 // bytes in flight of one copy; 0 means the default
+	// MaxSourceBytes is the largest source that is taken; 0 means no limit.
+	MaxSourceBytes int64
+
+	once     sync.Once
+	detector *detect.Detector
+}
+
+// Observe is told how far a step is: bytes done of total (-1 if unknown), and
+// a hint for another attempt. It is called often and must be quick.
+type Observe func(done, total int64, resume []byte)
+
+// ignore is the Observe of a caller who does not care.
+func ignore(int64, int64, []byte) {}
+
+func (p *Pipeline) detect() *detect.Detector {
+	p.once.Do(func() { p.detector = detect.New(p.Readers) })
+	return p.detector
+}
+
+func (p *Pipeline) engine() transfer.Engine {
+	return transfer.Engine{Workers: p.Workers, Memory: p.Memory}
+}
+
+// store returns the named store, or the default one.
+func (p *Pipeline) store(name string) (stores.Store, error) {
+	if name == "" {
+		name = p.DefaultStore
+	}
+	s, ok := p.Stores[name]
+	if !ok {
+		return nil, errcode.New(errcode.StoreUnknown, "there is no store %q", name)
+	}
+	return s, nil
+}
+
+// Steps are the pipeline's steps as the activities call them. Each takes and
+// returns what travels through Temporal.
+type Steps interface {
+	// Fetch pins the source and decides whether it is read where it lies or
+	// staged; stages it, resuming what an earlier attempt staged; checks the
+	// caller's digest.
+	Fetch(ctx context.Context, p contract.FetchParams, o Observe) (contract.Fetched, error)
+	// Detect finds out what the source is. The report is whole even when the
+	// error refuses the image.
+	Detect(ctx context.Context, p contract.DetectParams) (contract.Detected, detect.Report, error)
+	// Validate checks the whole structure and fixes the target.
+	Validate(ctx context.Context, p contract.ValidateParams) (contract.Validated, []formats.Finding, error)
+	// Convert writes the target into the upload named by the key, resuming
+	// what an earlier attempt wrote.
+	Convert(ctx context.Context, p contract.ConvertParams, o Observe) (contract.Converted, error)
+	// Checksum seals the upload and reads it back: stored digests, and the
+	// content digest of what is in it. resume is the last hint of an earlier
+	// attempt, or nil.
+	Checksum(ctx context.Context, p contract.ChecksumParams, resume []byte, o Observe) (contract.Checksummed, error)
+	// Commit makes the sealed upload visible.
+	Commit(ctx context.Context, p contract.StoreParams) (contract.Stored, error)
+	// Cleanup removes what the import left behind. It is idempotent.
+	Cleanup(ctx context.Context, p contract.CleanupParams) error
+}
+
+var _ Steps = (*Pipeline)(nil)
