@@ -1,0 +1,116 @@
+package metadata
+
+import (
+	"context"
+	"maps"
+
+	"ingest/internal/errcode"
+)
+
+// Activate ends a task with success: in one transaction all its images become
+// active with everything that is known of them, and the task ends with its
+// result. The same activation again does nothing. errcode.Conflict says that
+// the task has ended otherwise or that its image was deleted meanwhile; the
+// objects that a names are then nobody's and the caller removes them.
+func (c *Catalogue) Activate(ctx context.Context, a Activation) error {
+	return c.repo.InTx(ctx, func(tx Tx) error {
+		t, err := tx.Task(ctx, a.TaskID)
+		if err != nil {
+			return err
+		}
+		if t.Status.Finished() {
+			return repeated(ctx, tx, t, a)
+		}
+		own, err := taskImage(ctx, tx, t)
+		if err != nil {
+			return err
+		}
+		if err := checkActivation(t, a); err != nil {
+			return err
+		}
+		var stored int64
+		for _, ia := range a.Images {
+			if err := c.activateImage(ctx, tx, own, ia); err != nil {
+				return err
+			}
+			stored += ia.Size
+		}
+		was := t.Status
+		t.Status, t.Stage, t.Result = TaskSuccess, StageDone, a.Result
+		t.Message, t.Error = "", nil
+		if err := c.storeTask(ctx, tx, was, t); err != nil {
+			return err
+		}
+		return c.event(ctx, tx, t, Event{Kind: EventStatus, Status: string(t.Status), Stage: t.Stage, Bytes: stored})
+	})
+}
+
+// checkActivation makes sure that an activation is whole.
+func checkActivation(t Task, a Activation) error {
+	seen := map[string]bool{}
+	for _, ia := range a.Images {
+		switch {
+		case ia.ImageID == "" || seen[ia.ImageID]:
+			return errcode.New(errcode.BadRequest, "task %s activates image %q twice or without id", t.ID, ia.ImageID)
+		case ia.Key == "" || ia.Size < 0 || ia.VirtualSize < 0:
+			return errcode.New(errcode.BadRequest, "task %s activates image %s without object or size", t.ID, ia.ImageID)
+		}
+		seen[ia.ImageID] = true
+	}
+	if !seen[t.ImageID] {
+		return errcode.New(errcode.BadRequest, "task %s does not activate its own image %s", t.ID, t.ImageID)
+	}
+	return nil
+}
+
+// activateImage makes one image active. An image that is not the task's own
+// and has no row gets one after the task's own image.
+func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia ImageActivation) error {
+	before := own
+	if ia.ImageID != own.ID {
+		further := own
+		further.ID, further.Name = ia.ImageID, own.Name
+		if ia.Name != "" {
+			further.Name = ia.Name
+		}
+		var err error
+		if before, err = c.addImage(ctx, tx, further); err != nil {
+			return err
+		}
+	}
+	after := before
+	size, virtual := ia.Size, ia.VirtualSize
+	after.Status = ImageActive
+	after.Size, after.VirtualSize = &size, &virtual
+	after.DiskFormat = ia.DiskFormat
+	if ia.ContainerFormat != "" {
+		after.ContainerFormat = ia.ContainerFormat
+	}
+	after.Checksum, after.HashAlgo, after.HashValue = ia.Checksum, ia.HashAlgo, ia.HashValue
+	after.ContentDigest, after.Store, after.Key = ia.ContentDigest, ia.Store, ia.Key
+	after.Properties = maps.Clone(ia.Properties)
+	if after.Properties == nil {
+		after.Properties = map[string]string{}
+	}
+	maps.Copy(after.Properties, before.Properties)
+	_, err := c.storeImage(ctx, tx, before, after)
+	return err
+}
+
+// repeated returns nil if a is what ended the task.
+func repeated(ctx context.Context, tx Tx, t Task, a Activation) error {
+	conflict := errcode.New(errcode.Conflict, "task %s has ended with %s", t.ID, string(t.Status))
+	if t.Status != TaskSuccess || len(a.Images) == 0 {
+		return conflict
+	}
+	for _, ia := range a.Images {
+		img, err := tx.Image(ctx, ia.ImageID)
+		if isNotFound(err) || err == nil && (img.Store != ia.Store || img.Key != ia.Key) {
+			return conflict
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

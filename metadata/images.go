@@ -1,0 +1,113 @@
+package metadata
+
+import (
+	"context"
+
+	"ingest/internal/errcode"
+)
+
+// DefaultVisibility is Glance's for an image that asks for none.
+const DefaultVisibility = "shared"
+
+// CreateImage records an image in status queued. errcode.Conflict says that the
+// id is taken.
+func (c *Catalogue) CreateImage(ctx context.Context, img Image) (Image, error) {
+	return update(ctx, c, func(tx Tx) (Image, error) { return c.addImage(ctx, tx, img) })
+}
+
+func (c *Catalogue) addImage(ctx context.Context, tx Tx, img Image) (Image, error) {
+	if img.ID == "" {
+		return Image{}, errcode.New(errcode.BadRequest, "image has no id")
+	}
+	switch _, err := tx.Image(ctx, img.ID); {
+	case err == nil:
+		return Image{}, errcode.New(errcode.Conflict, "image %s exists already", img.ID)
+	case !isNotFound(err):
+		return Image{}, err
+	}
+	img.Status = ImageQueued
+	img.Size, img.VirtualSize, img.DeletedAt = nil, nil, nil
+	if img.Visibility == "" {
+		img.Visibility = DefaultVisibility
+	}
+	img.CreatedAt = c.moment()
+	img.UpdatedAt = img.CreatedAt
+	return img, tx.PutImage(ctx, img)
+}
+
+// UpdateImage lets change alter an image, and returns it as stored. change may
+// run more than once; its error is returned and nothing is stored. Id and times
+// are not for change to set, and a deletion goes through DeleteImage.
+func (c *Catalogue) UpdateImage(ctx context.Context, id string, change func(*Image) error) (Image, error) {
+	return update(ctx, c, func(tx Tx) (Image, error) {
+		before, err := liveImage(ctx, tx, id)
+		if err != nil {
+			return Image{}, err
+		}
+		// A second read and not a copy: change may write into maps and slices.
+		after, err := tx.Image(ctx, id)
+		if err != nil {
+			return Image{}, err
+		}
+		if err := change(&after); err != nil {
+			return Image{}, err
+		}
+		if after.Status == ImageDeleted {
+			return Image{}, errcode.New(errcode.StatusTransition, "image %s is deleted by its own operation only", id)
+		}
+		after.ID, after.CreatedAt, after.DeletedAt = before.ID, before.CreatedAt, before.DeletedAt
+		return c.storeImage(ctx, tx, before, after)
+	})
+}
+
+// DeleteImage marks an image as deleted and returns where its object lies, for
+// the caller to remove; a reaper finds it if the caller dies before. A protected
+// image is errcode.Forbidden. An image that is being imported may be deleted:
+// its task then fails at its end.
+func (c *Catalogue) DeleteImage(ctx context.Context, id string) (Location, error) {
+	return update(ctx, c, func(tx Tx) (Location, error) {
+		before, err := liveImage(ctx, tx, id)
+		if err != nil {
+			return Location{}, err
+		}
+		at := c.moment()
+		after := before
+		after.Status, after.DeletedAt = ImageDeleted, &at
+		if _, err := c.storeImage(ctx, tx, before, after); err != nil {
+			return Location{}, err
+		}
+		return Location{before.Store, before.Key}, nil
+	})
+}
+
+// storeImage stores a changed image by the rules of its status.
+func (c *Catalogue) storeImage(ctx context.Context, tx Tx, before, after Image) (Image, error) {
+	if err := CheckImageTransition(before.Status, after.Status); err != nil {
+		return Image{}, err
+	}
+	if before.Status != after.Status {
+		if err := enter(before, &after); err != nil {
+			return Image{}, err
+		}
+	}
+	after.UpdatedAt = c.moment()
+	return after, tx.PutImage(ctx, after)
+}
+
+// enter applies what a new status demands of an image or does to it.
+func enter(before Image, after *Image) error {
+	switch after.Status {
+	case ImageQueued:
+		after.Size, after.VirtualSize = nil, nil
+	case ImageSaving, ImageActive:
+		// Entering importing asks for nothing: the format may be found later.
+		if after.DiskFormat == "" || after.ContainerFormat == "" {
+			return errcode.New(errcode.Conflict, "image %s needs its disk format and container format set to be %s", after.ID, string(after.Status))
+		}
+	case ImageDeleted, ImagePendingDelete:
+		if before.Protected {
+			return errcode.New(errcode.Forbidden, "image %s is protected", after.ID)
+		}
+	}
+	return nil
+}
