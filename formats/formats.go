@@ -177,6 +177,9 @@ type Encoder interface {
 	Encode(ctx context.Context, dst Sink, src Disk, from Checkpoint) (Summary, error)
 	// Head is how many bytes at the begin of the output are written last.
 	Head() int64
+	// Codec names format, options and version: what makes the output's bytes.
+	// Checkpoints of another codec do not fit.
+	Codec() string
 }
 
 // A Planner lays the output out from the extents alone.
