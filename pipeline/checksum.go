@@ -1,0 +1,271 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding"
+	"encoding/hex"
+	"encoding/json"
+	"hash"
+	"io"
+	"time"
+
+	"ingest/formats"
+	"ingest/formats/content"
+	"ingest/formats/raw"
+	"ingest/formats/transfer"
+	"ingest/internal/binio"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/stores"
+)
+
+// Checksum seals the upload and reads it back.
+func (p *Pipeline) Checksum(ctx context.Context, c contract.ChecksumParams, resume []byte, o Observe) (contract.Checksummed, error) {
+	store, err := p.store(c.Converted.Store)
+	if err != nil {
+		return contract.Checksummed{}, err
+	}
+	up, err := store.Resume(ctx, c.Converted.UploadID)
+	if err != nil {
+		return contract.Checksummed{}, err
+	}
+	defer up.Close()
+	if err := up.Seal(ctx, c.Converted.Size); err != nil {
+		return contract.Checksummed{}, err
+	}
+	return p.ReadBack(ctx, up, c.Target, c.Converted, resume, o)
+}
+
+// ReadBack takes the stored digests of a sealed upload, and proves that what is
+// in it is the source's content: the digest of the source's length of guest
+// bytes, zeros beyond.
+func (p *Pipeline) ReadBack(ctx context.Context, up stores.Upload, t contract.TargetSpec, c contract.Converted, resume []byte, o Observe) (contract.Checksummed, error) {
+	if o == nil {
+		o = ignore
+	}
+	r, err := up.ReaderAt()
+	if err != nil {
+		return contract.Checksummed{}, err
+	}
+	rb := newReadback(p, r, t, c, o)
+	rb.restore(resume)
+	if err := rb.stored(ctx); err != nil {
+		return contract.Checksummed{}, err
+	}
+	if err := rb.content(ctx); err != nil {
+		return contract.Checksummed{}, err
+	}
+	return rb.result(), nil
+}
+
+// A readback is one pass over the sealed bytes, and for a target that is not
+// raw a second one over the guest's bytes in them.
+type readback struct {
+	p      *Pipeline
+	r      io.ReaderAt
+	target contract.TargetSpec
+	want   contract.Converted
+	o      Observe
+
+	algo   string
+	sum    hash.Hash // stored digest
+	md5    hash.Hash // nil if switched off
+	off    int64     // stored bytes hashed
+	digest *content.Hasher
+	hinted time.Time // when the last hint was given
+}
+
+// hintEvery keeps the cost of hints out of sight.
+const hintEvery = time.Second
+
+func newReadback(p *Pipeline, r io.ReaderAt, t contract.TargetSpec, c contract.Converted, o Observe) *readback {
+	rb := &readback{p: p, r: r, target: t, want: c, o: o, algo: "sha256", sum: sha256.New(), digest: content.New(c.SourceSize)}
+	if p.HashAlgo == "sha512" {
+		rb.algo, rb.sum = "sha512", sha512.New()
+	}
+	if p.MD5 {
+		rb.md5 = md5.New()
+	}
+	return rb
+}
+
+// plain reports whether the stored bytes are the guest's bytes.
+func (rb *readback) plain() bool {
+	return rb.target.Format == string(formats.Raw) || rb.target.Format == string(formats.ISO)
+}
+
+// full reports whether the content is read back too.
+func (rb *readback) full() bool { return rb.p.Verify != "stored" }
+
+// total is the work in bytes, for progress.
+func (rb *readback) total() int64 {
+	if rb.plain() || !rb.full() {
+		return rb.want.Size
+	}
+	return rb.want.Size + rb.want.SourceSize
+}
+
+// A readState is the hint for another attempt.
+type readState struct {
+	UploadID string `json:"upload_id"`
+	Algo     string `json:"algo"`
+	Off      int64  `json:"off"`
+	Sum      []byte `json:"sum"`
+	MD5      []byte `json:"md5,omitempty"`
+	Digest   []byte `json:"digest,omitempty"`
+}
+
+// hint returns the state after a whole unit, nil if it cannot be told.
+func (rb *readback) hint() []byte {
+	st := readState{UploadID: rb.want.UploadID, Algo: rb.algo, Off: rb.off}
+	st.Sum, _ = rb.sum.(encoding.BinaryMarshaler).MarshalBinary()
+	if rb.md5 != nil {
+		st.MD5, _ = rb.md5.(encoding.BinaryMarshaler).MarshalBinary()
+	}
+	st.Digest, _ = rb.digest.MarshalBinary()
+	p, _ := json.Marshal(st)
+	return p
+}
+
+// restore takes up a hint, or leaves everything at the start.
+func (rb *readback) restore(resume []byte) {
+	var st readState
+	if len(resume) == 0 || json.Unmarshal(resume, &st) != nil || st.UploadID != rb.want.UploadID ||
+		st.Algo != rb.algo || st.Off%transfer.UnitBytes != 0 || st.Off > rb.want.Size || len(st.MD5) > 0 != (rb.md5 != nil) {
+		return
+	}
+	fresh := newReadback(rb.p, rb.r, rb.target, rb.want, rb.o)
+	ok := restore(fresh.sum, st.Sum) && fresh.digest.UnmarshalBinary(st.Digest) == nil &&
+		(fresh.md5 == nil || restore(fresh.md5, st.MD5)) && fresh.digest.Size() == rb.want.SourceSize
+	if ok && (!fresh.plain() || fresh.digest.Off() == min(st.Off, rb.want.SourceSize)) {
+		fresh.off = st.Off
+		*rb = *fresh
+	}
+}
+
+// stored hashes the sealed bytes in order. For a raw target the content digest
+// is taken in the same pass.
+func (rb *readback) stored(ctx context.Context) error {
+	e := rb.p.engine()
+	if rb.plain() {
+		e.Digest = rb.digest
+	}
+	return e.Run(ctx, raw.New(rb.r, rb.want.Size), rb.off, rb.want.Size, nil, func(u *transfer.Unit) error {
+		if u.Data == nil {
+			rb.hashZeros(u.Len)
+		} else {
+			rb.sum.Write(u.Data)
+			if rb.md5 != nil {
+				rb.md5.Write(u.Data)
+			}
+		}
+		rb.off = u.Off + u.Len
+		rb.report(rb.off)
+		return nil
+	})
+}
+
+func (rb *readback) hashZeros(n int64) {
+	hashZeros(rb.sum, n)
+	if rb.md5 != nil {
+		hashZeros(rb.md5, n)
+	}
+}
+
+// report tells how far it is; the hint only where it can be taken up.
+func (rb *readback) report(done int64) {
+	var hint []byte
+	if rb.off%transfer.UnitBytes == 0 && rb.off > 0 && rb.off == done && time.Since(rb.hinted) > hintEvery {
+		hint, rb.hinted = rb.hint(), time.Now()
+	}
+	rb.o(done, rb.total(), hint)
+}
+
+// content proves the content digest.
+func (rb *readback) content(ctx context.Context) error {
+	if !rb.plain() {
+		if !rb.full() {
+			return nil
+		}
+		if err := rb.guest(ctx); err != nil {
+			return err
+		}
+	}
+	got, err := rb.digest.Sum()
+	if err != nil {
+		return err
+	}
+	if got != rb.want.ContentDigest {
+		return errcode.New(errcode.VerifyMismatch, "the content digest read back from the store is not the source's").
+			With(errcode.Evidence{Format: rb.target.Format, Structure: "sealed upload", Field: "content digest", Value: got, Limit: rb.want.ContentDigest})
+	}
+	return nil
+}
+
+// guest opens the target as a disk and digests the source's length of it.
+func (rb *readback) guest(ctx context.Context) error {
+	f, err := rb.p.reader(rb.target.Format)
+	if err != nil {
+		return err
+	}
+	disk, err := f.Open(rb.r, rb.want.Size, rb.p.Limits)
+	if err != nil {
+		return unreadable(err)
+	}
+	defer disk.Close()
+	if err := disk.Info().Unreadable; err != nil {
+		return unreadable(err)
+	}
+	if disk.Size() < rb.want.SourceSize || disk.Size() != rb.want.VirtualSize {
+		return errcode.New(errcode.VerifyMismatch, "the stored disk has %d bytes, the source %d", disk.Size(), rb.want.SourceSize)
+	}
+	rb.digest = content.New(rb.want.SourceSize)
+	e := rb.p.engine()
+	e.Digest = rb.digest
+	e.Progress = func(off int64) { rb.o(rb.want.Size+off, rb.total(), nil) }
+	if err := e.Run(ctx, Clip(disk, rb.want.SourceSize), 0, rb.want.SourceSize, nil, nil); err != nil {
+		return readBackError(err)
+	}
+	return padding(disk, rb.want.SourceSize)
+}
+
+// padding proves that what a format added behind the source's bytes is zero.
+func padding(disk formats.Disk, from int64) error {
+	buf := make([]byte, 64<<10)
+	for off := from; off < disk.Size(); {
+		p := buf[:min(int64(len(buf)), disk.Size()-off)]
+		if _, err := formats.ReadData(disk, p, off); err != nil {
+			return readBackError(err)
+		}
+		if !binio.IsZero(p) {
+			return errcode.New(errcode.VerifyMismatch, "the padding behind the source's bytes is not zero").
+				With(errcode.Evidence{Structure: "padding", Offset: errcode.At(off)})
+		}
+		off += int64(len(p))
+	}
+	return nil
+}
+
+// unreadable says that our own output was refused.
+func unreadable(err error) error {
+	return errcode.Wrap(err, errcode.VerifyMismatch, "the stored image does not open: %v", err)
+}
+
+// readBackError keeps a cancel what it is and calls all else a mismatch.
+func readBackError(err error) error {
+	if _, ok := errcode.As(err); ok {
+		return errcode.Wrap(err, errcode.VerifyMismatch, "the stored image cannot be read back: %v", err)
+	}
+	return err
+}
+
+func (rb *readback) result() contract.Checksummed {
+	out := contract.Checksummed{HashAlgo: rb.algo, HashValue: hex.EncodeToString(rb.sum.Sum(nil))}
+	if rb.md5 != nil {
+		out.Checksum = hex.EncodeToString(rb.md5.Sum(nil))
+	}
+	return out
+}

@@ -1,0 +1,270 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"path"
+	"time"
+
+	"ingest/formats"
+	"ingest/formats/content"
+	"ingest/formats/transfer"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/stores"
+)
+
+// Convert writes the target into the upload named by the key.
+func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Observe) (contract.Converted, error) {
+	store, err := p.store(c.Target.Store)
+	if err != nil {
+		return contract.Converted{}, err
+	}
+	disk, src, _, err := p.openDisk(ctx, c.TaskID, c.Fetched, c.Detected.Format)
+	if err != nil {
+		return contract.Converted{}, err
+	}
+	defer src.Close()
+	defer disk.Close()
+	up, err := beginOrResume(ctx, store, c.Key, func(up stores.Upload) bool {
+		_, ok := p.resumeNote(up, c.Target, disk)
+		return ok
+	})
+	if err != nil {
+		return contract.Converted{}, err
+	}
+	defer up.Close()
+	w, err := p.Write(ctx, disk, c.Target, up, o)
+	if err != nil {
+		return contract.Converted{}, err
+	}
+	if err := src.check(ctx); err != nil {
+		return contract.Converted{}, err
+	}
+	w.Store, w.UploadID = store.Name(), up.ID()
+	return w, nil
+}
+
+// uploadID returns the id of the upload that a key names.
+func uploadID(key string) string { return path.Base(key) }
+
+// beginOrResume finds the upload of an earlier attempt, or begins it. An upload
+// without a note that fits is thrown away: its bytes may be those of another
+// version of the codec, and would show where this one leaves holes.
+func beginOrResume(ctx context.Context, s stores.Store, key string, fits func(stores.Upload) bool) (stores.Upload, error) {
+	up, err := s.Resume(ctx, uploadID(key))
+	if errcode.Of(err) == errcode.UploadUnknown {
+		return s.Begin(ctx, key, -1)
+	}
+	if err != nil || fits(up) {
+		return up, err
+	}
+	if err := errors.Join(up.Abort(ctx), up.Close()); err != nil {
+		return nil, err
+	}
+	return s.Begin(ctx, key, -1)
+}
+
+// A note is what an upload keeps with its durable bytes: where to go on, and
+// the digest of what was read. Done means that all is written.
+type note struct {
+	Codec      string              `json:"codec"`
+	SourceSize int64               `json:"source_size"`
+	Checkpoint formats.Checkpoint  `json:"checkpoint"`
+	Digest     []byte              `json:"digest"` // state of the content digest at Checkpoint.Off
+	Done       *contract.Converted `json:"done,omitempty"`
+}
+
+// Write writes a disk as the target into an upload, and takes the disk's
+// content digest on the way. If the upload's note fits, it goes on there. It
+// neither seals nor commits.
+func (p *Pipeline) Write(ctx context.Context, disk formats.Disk, t contract.TargetSpec, up stores.Upload, o Observe) (contract.Converted, error) {
+	if o == nil {
+		o = ignore
+	}
+	w := &writer{ctx: ctx, up: up, o: o, size: disk.Size(), last: time.Now()}
+	w.n, _ = p.resumeNote(up, t, disk)
+	if w.n.Done != nil {
+		return *w.n.Done, nil
+	}
+	w.digest = content.New(disk.Size())
+	if w.n.Checkpoint.Off > 0 {
+		if err := w.digest.UnmarshalBinary(w.n.Digest); err != nil {
+			return contract.Converted{}, err
+		}
+	}
+	sum, err := p.write(ctx, w, disk, t)
+	if err != nil {
+		return contract.Converted{}, err
+	}
+	digest, err := w.digest.Sum()
+	if err != nil {
+		return contract.Converted{}, err
+	}
+	out := contract.Converted{
+		Size: sum.FileSize, VirtualSize: sum.VirtualSize, SourceSize: disk.Size(), ContentDigest: digest,
+		UploadID: up.ID(),
+	}
+	w.n.Done = &out
+	return out, w.save()
+}
+
+// resumeNote returns the upload's note if it is of the same work and codec, and
+// else, with false, that of a start.
+func (p *Pipeline) resumeNote(up stores.Upload, t contract.TargetSpec, disk formats.Disk) (note, bool) {
+	fresh := note{Codec: p.codec(t, disk.Info()), SourceSize: disk.Size()}
+	var n note
+	if len(up.Note()) == 0 || json.Unmarshal(up.Note(), &n) != nil || n.SourceSize != fresh.SourceSize || n.Codec != fresh.Codec {
+		return fresh, false
+	}
+	if n.Done == nil {
+		digest := content.New(disk.Size())
+		if n.Checkpoint.Codec != n.Codec || digest.UnmarshalBinary(n.Digest) != nil || digest.Off() != n.Checkpoint.Off {
+			return fresh, false
+		}
+	}
+	return n, true
+}
+
+// planCodec is the codec in the checkpoints of plans.
+const planCodec = "plan/1/"
+
+// codec names what makes the output's bytes: a checkpoint of another codec is
+// never continued.
+func (p *Pipeline) codec(t contract.TargetSpec, info formats.Info) string {
+	if planner(t, info) != nil {
+		return planCodec + t.Format
+	}
+	return encoder(t, p.engine()).Codec()
+}
+
+// write runs the plan or the encoder.
+func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t contract.TargetSpec) (formats.Summary, error) {
+	e := p.engine()
+	e.Digest = w.digest
+	e.Progress = func(off int64) { w.o(off, w.size, nil) }
+	if pl := planner(t, disk.Info()); pl != nil {
+		plan, err := pl.Plan(ctx, disk)
+		if err != nil {
+			return formats.Summary{}, err
+		}
+		return plan.Summary(), w.plan(ctx, e, disk, plan)
+	}
+	return encoder(t, e).Encode(ctx, w, disk, w.n.Checkpoint)
+}
+
+// A writer is the sink between an encoder or a plan and an upload.
+type writer struct {
+	ctx    context.Context
+	up     stores.Upload
+	n      note
+	o      Observe
+	size   int64
+	last   time.Time
+	digest *content.Hasher
+}
+
+var _ formats.Sink = (*writer)(nil)
+
+// WriteAt passes an encoder's bytes on to the upload.
+func (w *writer) WriteAt(p []byte, off int64) (int, error) { return w.up.WriteAt(p, off) }
+
+// Checkpoint keeps an encoder's state with the upload, if one is due.
+func (w *writer) Checkpoint(ctx context.Context, state func() formats.Checkpoint) error {
+	if time.Since(w.last) < checkpointEvery {
+		return nil
+	}
+	w.n.Checkpoint = state()
+	return w.save()
+}
+
+// save makes the bytes and then the note durable.
+func (w *writer) save() error {
+	st, err := w.digest.MarshalBinary()
+	if err != nil {
+		return err
+	}
+	w.n.Digest = st
+	p, err := json.Marshal(w.n)
+	if err != nil {
+		return err
+	}
+	w.last = time.Now()
+	return w.up.Checkpoint(w.ctx, p)
+}
+
+// sparseGrain is the piece of zeros that a plan leaves out when it is written:
+// the block size of the common file systems.
+const sparseGrain = 4 << 10
+
+// plan writes a plan in guest order, so that the content digest is taken in the
+// same pass: first what is not guest data, then the data where it belongs.
+func (w *writer) plan(ctx context.Context, e transfer.Engine, disk formats.Disk, plan formats.Plan) error {
+	from := w.n.Checkpoint.Off
+	if from == 0 {
+		if err := w.metadata(ctx, plan); err != nil {
+			return err
+		}
+	}
+	var pieces []transfer.Piece
+	return e.Run(ctx, disk, from, disk.Size(), nil, func(u *transfer.Unit) error {
+		if u.Data != nil {
+			pieces = transfer.Pieces(pieces[:0], u.Data, sparseGrain)
+			for _, pc := range pieces {
+				if err := w.locate(plan, u.Data[pc.Start:pc.End], u.Off+int64(pc.Start)); err != nil {
+					return err
+				}
+			}
+		}
+		end := u.Off + u.Len
+		if end%transfer.UnitBytes != 0 {
+			return nil // the end of the disk: Write saves once more
+		}
+		return w.Checkpoint(ctx, func() formats.Checkpoint {
+			return formats.Checkpoint{Codec: w.n.Codec, Off: end}
+		})
+	})
+}
+
+// metadata writes the plan's own ranges.
+func (w *writer) metadata(ctx context.Context, plan formats.Plan) error {
+	buf := make([]byte, 1<<20)
+	for _, r := range plan.Metadata() {
+		for off := r.Off; off < r.End; {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx)
+			}
+			p := buf[:min(int64(len(buf)), r.End-off)]
+			if _, err := plan.ReadAt(p, off); err != nil && off+int64(len(p)) < plan.Size() {
+				return err
+			}
+			if !allZero(p) {
+				if _, err := w.up.WriteAt(p, off); err != nil {
+					return err
+				}
+			}
+			off += int64(len(p))
+		}
+	}
+	return nil
+}
+
+// errNotLocated means that a plan has no place for data that its disk holds.
+var errNotLocated = errors.New("the plan has no place for this data: the source's extents changed")
+
+// locate writes guest bytes where the plan has them.
+func (w *writer) locate(plan formats.Plan, p []byte, off int64) error {
+	for len(p) > 0 {
+		hostOff, n := plan.Locate(off)
+		if hostOff < 0 || n <= 0 {
+			return errNotLocated
+		}
+		k := min(n, int64(len(p)))
+		if _, err := w.up.WriteAt(p[:k], hostOff); err != nil {
+			return err
+		}
+		p, off = p[k:], off+k
+	}
+	return nil
+}

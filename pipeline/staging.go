@@ -1,0 +1,301 @@
+package pipeline
+
+import (
+	"context"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
+
+	"ingest/formats/raw"
+	"ingest/formats/transfer"
+	"ingest/internal/errcode"
+	"ingest/internal/fsutil"
+	"ingest/sources"
+)
+
+// A staging is the folder of one task below StagingDir:
+//
+//	<task id>/source       the source's bytes so far, holes where they are zero
+//	<task id>/source.json  the sidecar: pin, bytes that are durable, hash state
+//
+// The sidecar vouches for the bytes before its offset and nothing else.
+type staging struct{ dir string }
+
+// A sidecar is what is known of a staged file.
+type sidecar struct {
+	Pin    sources.Pin `json:"pin"`
+	Algo   string      `json:"algo"`   // of the hash state
+	Off    int64       `json:"off"`    // bytes before it are durable
+	State  []byte      `json:"state"`  // of the hash, at Off
+	Done   bool        `json:"done"`   // the whole source is here
+	Digest string      `json:"digest"` // once done
+}
+
+func (p *Pipeline) staging(taskID string) staging {
+	// The id becomes a file name, so only a UUID will do; anything else maps
+	// to a folder that no import uses.
+	id, err := uuid.Parse(taskID)
+	if err != nil {
+		id = uuid.Nil
+	}
+	return staging{dir: filepath.Join(p.StagingDir, id.String())}
+}
+
+func (s staging) data() string    { return filepath.Join(s.dir, "source") }
+func (s staging) sidecar() string { return filepath.Join(s.dir, "source.json") }
+func (s staging) remove() error   { return os.RemoveAll(s.dir) }
+
+// load returns the sidecar, the zero value if there is none that can be used.
+func (s staging) load() sidecar {
+	var c sidecar
+	p, err := os.ReadFile(s.sidecar())
+	if err != nil || json.Unmarshal(p, &c) != nil {
+		return sidecar{}
+	}
+	return c
+}
+
+// pin returns the version that was being staged, nil if none was.
+func (s staging) pin() *sources.Pin {
+	if c := s.load(); c.Off > 0 || c.Done {
+		return &c.Pin
+	}
+	return nil
+}
+
+func (s staging) save(c sidecar) error {
+	p, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return fsutil.WriteFileAtomic(s.sidecar(), p, 0o600)
+}
+
+// stage copies the source into the staging folder, taking its digest on the
+// way, and returns its length and digest. It goes on where an earlier attempt
+// stopped if the source is still the pinned version.
+func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, want *checksum, o Observe) (int64, string, error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return 0, "", spaceError(err)
+	}
+	c := s.load()
+	algo := want.algoOr("sha256")
+	if c.Done && c.Algo == algo && c.Pin == src.Pin() {
+		return c.Off, c.Digest, nil
+	}
+	if err := p.checkSpace(src.Pin().Size); err != nil {
+		return 0, "", err
+	}
+	f, err := os.OpenFile(s.data(), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return 0, "", spaceError(err)
+	}
+	defer f.Close()
+	h := want.new()
+	if c.Algo != algo || c.Pin != src.Pin() || !restore(h, c.State) {
+		c = sidecar{Pin: src.Pin(), Algo: algo}
+		h = want.new()
+	}
+	if !src.Pin().Random {
+		c.Off = 0
+		h = want.new()
+	}
+	if err := f.Truncate(c.Off); err != nil {
+		return 0, "", spaceError(err)
+	}
+	st := &stager{staging: s, f: f, c: c, h: h, max: p.MaxSourceBytes, last: time.Now(), o: o}
+	if err := st.run(ctx, p, src); err != nil {
+		return 0, "", spaceError(err)
+	}
+	st.c.Digest = want.text(h)
+	st.c.Done = true
+	return st.c.Off, st.c.Digest, st.checkpoint()
+}
+
+func (c *checksum) algoOr(def string) string {
+	if c == nil {
+		return def
+	}
+	return c.algo
+}
+
+// A stager writes one staged file.
+type stager struct {
+	staging
+	f    *os.File
+	c    sidecar
+	h    hash.Hash
+	max  int64
+	last time.Time
+	o    Observe
+}
+
+// fetchers is how many ranged requests are in flight at once while staging:
+// enough to fill a long fat link, few enough to be a polite guest.
+const fetchers = 4
+
+// run copies from the sidecar's offset to the end.
+func (s *stager) run(ctx context.Context, p *Pipeline, src sources.Source) error {
+	if src.Pin().Random && src.Pin().Size > 0 {
+		return s.ranges(ctx, p, src)
+	}
+	return s.stream(ctx, src)
+}
+
+// ranges copies a random-access source with several reads in flight.
+func (s *stager) ranges(ctx context.Context, p *Pipeline, src sources.Source) error {
+	r, err := src.ReaderAt(ctx)
+	if err != nil {
+		return err
+	}
+	size := src.Pin().Size
+	e := transfer.Engine{Workers: fetchers, Memory: p.Memory}
+	err = e.Run(ctx, raw.New(r, size), s.c.Off, size, nil, func(u *transfer.Unit) error {
+		if err := s.take(u.Data, u.Off, u.Len); err != nil {
+			return err
+		}
+		if s.c.Off%transfer.UnitBytes != 0 {
+			return nil // the end: the caller writes the last checkpoint
+		}
+		return s.maybeCheckpoint()
+	})
+	if err != nil {
+		return err
+	}
+	return s.f.Truncate(size)
+}
+
+// stream copies a source that can only be read from its start.
+func (s *stager) stream(ctx context.Context, src sources.Source) error {
+	body, err := src.Stream(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := io.ReadFull(body, buf)
+		if n > 0 {
+			if err := s.take(buf[:n], s.c.Off, int64(n)); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return s.endOfStream(src)
+		case err != nil:
+			return err
+		}
+	}
+}
+
+func (s *stager) endOfStream(src sources.Source) error {
+	if want := src.Pin().Size; want >= 0 && s.c.Off != want {
+		return errcode.New(errcode.SourceLengthMismatch, "the source ended after %d of %d bytes", s.c.Off, want)
+	}
+	if s.c.Off == 0 {
+		return errcode.New(errcode.Empty, "the source has no bytes")
+	}
+	return s.f.Truncate(s.c.Off)
+}
+
+// take writes, hashes and counts the next bytes. data is nil for zeros.
+func (s *stager) take(data []byte, off, n int64) error {
+	if s.max > 0 && off+n > s.max {
+		return tooLarge(off+n, s.max)
+	}
+	if data == nil {
+		hashZeros(s.h, n)
+	} else {
+		if _, err := s.f.WriteAt(data, off); err != nil {
+			return err
+		}
+		s.h.Write(data)
+	}
+	s.c.Off = off + n
+	s.o(s.c.Off, s.c.Pin.Size, nil)
+	return nil
+}
+
+// checkpointEvery is how much work a crash may cost, and how often the disk is
+// told to make good what was written.
+const checkpointEvery = 2 * time.Second
+
+func (s *stager) maybeCheckpoint() error {
+	if time.Since(s.last) < checkpointEvery {
+		return nil
+	}
+	return s.checkpoint()
+}
+
+func (s *stager) checkpoint() error {
+	if err := unix.Fdatasync(int(s.f.Fd())); err != nil {
+		return err
+	}
+	state, err := s.h.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return err
+	}
+	s.c.State = state
+	s.last = time.Now()
+	return s.save(s.c)
+}
+
+// restore sets a hash to a state; an empty state is a fresh hash.
+func restore(h hash.Hash, state []byte) bool {
+	if len(state) == 0 {
+		return true
+	}
+	return h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state) == nil
+}
+
+var zeros [64 << 10]byte
+
+// hashZeros feeds n zero bytes.
+func hashZeros(w io.Writer, n int64) {
+	for n > 0 {
+		k := min(n, int64(len(zeros)))
+		w.Write(zeros[:k])
+		n -= k
+	}
+}
+
+// checkSpace refuses to stage what would not fit, before the first byte.
+func (p *Pipeline) checkSpace(size int64) error {
+	var st unix.Statfs_t
+	if size <= 0 || unix.Statfs(p.StagingDir, &st) != nil {
+		return nil
+	}
+	if free := int64(st.Bavail) * st.Bsize; size > free {
+		return errcode.New(errcode.NoSpace, "staging has %d bytes left, the source has %d", free, size).
+			With(errcode.Evidence{Structure: "staging", Field: "free bytes", Value: strconv.FormatInt(free, 10), Limit: strconv.FormatInt(size, 10)})
+	}
+	return nil
+}
+
+// spaceError gives a full disk its code.
+func spaceError(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return errcode.Wrap(err, errcode.NoSpace, "staging is full")
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("staging: %w", err)
+	}
+	return err
+}
+
+func tooLarge(size, limit int64) error {
+	return errcode.New(errcode.SourceTooLarge, "the source has %d bytes or more, at most %d are taken", size, limit).
+		With(errcode.Evidence{Structure: "source", Field: "length", Value: strconv.FormatInt(size, 10), Limit: strconv.FormatInt(limit, 10)})
+}
