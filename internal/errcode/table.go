@@ -58,6 +58,7 @@ const (
 	VHDDifferencing      Code = "IMG_VHD_DIFFERENCING"
 	VHDSavedState        Code = "IMG_VHD_SAVED_STATE"
 	LUKSUndeclared       Code = "IMG_LUKS_UNDECLARED"
+	Contents             Code = "IMG_CONTENTS"
 	ParserLimit          Code = "IMG_PARSER_LIMIT"
 	ParserCrash          Code = "IMG_PARSER_CRASH"
 	VerifyMismatch       Code = "IMG_VERIFY_MISMATCH"
@@ -148,6 +149,7 @@ var table = []Descriptor{
 	{VHDDifferencing, "The VHD is a differencing disk and holds only what changed against its parent.", 422, false, "Merge it into its parent (Hyper-V: Merge-VHD; XenServer: coalesce) and import the result."},
 	{VHDSavedState, "The VHD belongs to a machine in saved state.", 422, false, "Shut the machine down and export again."},
 	{LUKSUndeclared, "The disk is encrypted with LUKS as a whole, so that nothing inside can be checked.", 422, false, "Decrypt the disk before importing it."},
+	{Contents, "What the first bytes of a raw disk show: a partition table, a file system, or nothing that is known.", 422, false, "Nothing needs doing if it is what you expect."},
 	{ParserLimit, "Reading the image would need more than ingest allows for it.", 422, false, "Convert the image with a trusted tool to a plain layout (64 KiB clusters) and import that."},
 	{ParserCrash, "Reading the image made its reader fail in an unforeseen way.", 422, false, "Convert the image with a trusted tool, and report it: this is a bug."},
 	{VerifyMismatch, "What was read back from the store is not what was written.", 500, true, "It is tried again by itself; if it comes back, check the storage's health."},
