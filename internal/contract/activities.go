@@ -20,7 +20,8 @@ type RegisterResult struct {
 	Request ImportRequest `json:"request"`
 	// Finished is set if the task had ended before: there is nothing to do.
 	Finished bool          `json:"finished"`
-	Result   *ImportResult `json:"result,omitempty"`
+	Result   *ImportResult `json:"result,omitempty"` // of a task that succeeded
+	Error    *ErrorValue   `json:"error,omitempty"`  // of a task that failed
 }
 
 // ReportParams records the begin or the end of a stage.
@@ -61,6 +62,7 @@ type Fetched struct {
 // DetectParams asks what a source is.
 type DetectParams struct {
 	TaskID  string  `json:"task_id"`
+	ImageID string  `json:"image_id,omitempty"`
 	Fetched Fetched `json:"fetched"`
 	Format  string  `json:"format,omitempty"` // declared
 }
@@ -76,6 +78,7 @@ type Detected struct {
 // ValidateParams asks whether a source is whole and what will be made of it.
 type ValidateParams struct {
 	TaskID   string     `json:"task_id"`
+	ImageID  string     `json:"image_id,omitempty"`
 	Fetched  Fetched    `json:"fetched"`
 	Detected Detected   `json:"detected"`
 	Target   TargetSpec `json:"target"`
@@ -89,6 +92,7 @@ type Validated struct {
 // ConvertParams asks for the target's bytes in an uncommitted upload.
 type ConvertParams struct {
 	TaskID   string     `json:"task_id"`
+	ImageID  string     `json:"image_id,omitempty"`
 	Fetched  Fetched    `json:"fetched"`
 	Detected Detected   `json:"detected"`
 	Target   TargetSpec `json:"target"`
@@ -110,6 +114,7 @@ type Converted struct {
 // ChecksumParams asks to seal an upload and to read it back.
 type ChecksumParams struct {
 	TaskID    string     `json:"task_id"`
+	ImageID   string     `json:"image_id,omitempty"`
 	Target    TargetSpec `json:"target"`
 	Converted Converted  `json:"converted"`
 }
@@ -124,6 +129,7 @@ type Checksummed struct {
 // StoreParams asks to commit a sealed upload.
 type StoreParams struct {
 	TaskID      string      `json:"task_id"`
+	ImageID     string      `json:"image_id,omitempty"`
 	Key         string      `json:"key"`
 	Converted   Converted   `json:"converted"`
 	Checksummed Checksummed `json:"checksummed"`
@@ -151,16 +157,20 @@ type ActivateParams struct {
 // and its upload and object too if it did not succeed.
 type CleanupParams struct {
 	TaskID  string `json:"task_id"`
+	ImageID string `json:"image_id,omitempty"`
 	Store   string `json:"store,omitempty"`
 	Key     string `json:"key,omitempty"`
 	Success bool   `json:"success"`
 }
 
-// FailParams records why a task failed.
+// FailParams records why a task failed. A task that another workflow runs is
+// left alone.
 type FailParams struct {
-	TaskID string     `json:"task_id"`
-	Stage  Stage      `json:"stage"`
-	Error  ErrorValue `json:"error"`
+	TaskID     string     `json:"task_id"`
+	ImageID    string     `json:"image_id,omitempty"`
+	WorkflowID string     `json:"workflow_id,omitempty"`
+	Stage      Stage      `json:"stage"`
+	Error      ErrorValue `json:"error"`
 }
 
 // ErrorValue is an error as it travels: the details of a Temporal application
@@ -170,6 +180,9 @@ type ErrorValue struct {
 	Message  string            `json:"message"`
 	Evidence *errcode.Evidence `json:"evidence,omitempty"`
 	Remedy   string            `json:"remedy,omitempty"`
+	// Queue is the task queue of the host on which the error arose, where
+	// something of the task may be left; "" if nothing is bound to a host.
+	Queue string `json:"queue,omitempty"`
 }
 
 // ValueOf turns an error into its travelling form. The text of an error without
@@ -189,4 +202,6 @@ func ValueOf(err error) ErrorValue {
 type Heartbeat struct {
 	Progress Progress        `json:"progress"`
 	Resume   json.RawMessage `json:"resume,omitempty"` // a few hundred bytes
+	// Queue is that of ErrorValue, for attempts that end without a word.
+	Queue string `json:"queue,omitempty"`
 }

@@ -175,6 +175,15 @@ func DerivedImageID(taskID string, n int) string {
 	return uuid.NewSHA1(namespaceTask, []byte("image/"+taskID+"/"+strconv.Itoa(n))).String()
 }
 
+// DerivedUploadID returns the id of the upload that a task writes in the given
+// round: a source that had to be fetched again gets a fresh one.
+func DerivedUploadID(taskID string, round int) string {
+	return uuid.NewSHA1(namespaceTask, []byte("upload/"+taskID+"/"+strconv.Itoa(round))).String()
+}
+
+// ObjectKey returns the key of one upload of an image, as stores.NewKey does.
+func ObjectKey(imageID, uploadID string) string { return imageID + "/" + uploadID }
+
 // WorkflowID returns the id of the workflow that runs a task: the same request
 // has the same id, so submitting it twice is one import.
 func WorkflowID(owner, taskID, idempotencyKey string) string {

@@ -1,0 +1,64 @@
+# The menu of this repository: `make help`. Every verb does its own set-up.
+
+# One set of build flags for development, tests, CI and releases: other flags
+# would compile the embedded Temporal server a second time (eight minutes).
+export CGO_ENABLED = 0
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+GO      ?= go
+FUZZTIME ?= 30s
+
+.DEFAULT_GOAL := help
+.PHONY: help build slim demo run test race fuzz bench lint errors images replay clean setup
+
+help: ## show this menu
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: bin/ingest ## build bin/ingest, with the embedded Temporal server
+
+.PHONY: bin/ingest
+bin/ingest:
+	@scripts/announce "building bin/ingest (the first time compiles the Temporal server: about 10 minutes on 2 cores)"
+	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./cmd/ingest
+
+slim: ## build bin/ingest-slim, without the embedded server, for clusters
+	$(GO) build -tags noembed -ldflags '$(LDFLAGS)' -o bin/ingest-slim ./cmd/ingest
+
+setup: ## install what tests and the demo need (Debian packages)
+	@scripts/setup
+
+demo: setup build ## import eight images of one disk through every stage, and refuse a hostile one
+	$(GO) run ./internal/tools/demo -ingest bin/ingest
+
+run: build ## run the server on 127.0.0.1:9292, data in ./ingest-data
+	bin/ingest serve
+
+test: setup ## vet, unit, workflow, replay and integration tests
+	@scripts/test
+
+race: ## the tests of everything but the embedded server, under the race detector
+	@scripts/race
+
+fuzz: ## fuzz every parser for FUZZTIME (30s) each
+	@scripts/fuzz $(FUZZTIME)
+
+bench: ## Go benchmarks of readers, writers and the engine, in bytes of guest data
+	$(GO) test -run '^$$' -bench . -benchtime 1s ./formats/... ./pipeline/...
+
+bench-memory: build setup ## import 20 GiB virtual, 4 GiB allocated, and print the resident memory
+	$(GO) run ./internal/tools/memory -ingest bin/ingest
+
+lint: ## gofmt, vet, import rules, workflow determinism, golangci-lint if installed
+	@scripts/lint
+
+replay: ## record the workflow histories of workflows/testdata/replay again
+	$(GO) test ./workflows/replaytest -run TestRecord -update-replay
+
+errors: ## write docs/errors.md again from the table of codes
+	$(GO) test ./internal/errcode -update
+
+images: setup ## make the images of testdata/images again by their recipe
+	$(GO) run ./internal/tools/images
+
+clean: ## remove what was built and what the demo left
+	rm -rf bin demo-data

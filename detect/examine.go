@@ -1,0 +1,103 @@
+package detect
+
+import (
+	"context"
+	"strings"
+
+	"ingest/formats"
+	"ingest/internal/errcode"
+)
+
+// examine takes an open disk's facts into the report and refuses what cannot
+// be read.
+func (in *inspection) examine(ctx context.Context, disk formats.Disk, c claim) error {
+	info := disk.Info()
+	in.report.fill(info, c)
+	if c.name == formats.Raw || c.name == formats.ISO {
+		in.noteContents()
+	}
+	if err := in.sized(disk); err != nil {
+		return in.report.fail("virtual size", err)
+	}
+	in.report.pass("virtual size", "%d bytes", disk.Size())
+	if info.Unreadable != nil {
+		return in.report.fail("self-contained and readable", coded(info.Unreadable, "read "+string(c.name)))
+	}
+	in.report.pass("self-contained and readable", "all data is in this file")
+	if !info.HolesKnown {
+		in.report.skip("allocated size", "a raw file does not tell holes from data")
+		return nil
+	}
+	n, err := allocated(ctx, disk)
+	if err != nil {
+		return in.report.fail("allocated size", err)
+	}
+	in.report.AllocatedSize = n
+	in.report.pass("allocated size", "%d bytes", n)
+	return nil
+}
+
+// sized checks the virtual size. Readers do so too: this keeps one that forgot
+// from letting a bomb through.
+func (in *inspection) sized(disk formats.Disk) error {
+	size, limit := disk.Size(), in.opt.Limits.VirtualSize
+	ev := errcode.Evidence{Format: string(in.report.DiskFormat), Field: "virtual size", Value: decimal(size), Limit: decimal(limit)}
+	if size <= 0 {
+		return errcode.New(errcode.VirtualSizeZero, "the image holds a disk of %d bytes", size).With(ev)
+	}
+	if size > limit {
+		return errcode.New(errcode.VirtualSizeTooLarge, "the virtual size is %d bytes, at most %d are allowed", size, limit).With(ev)
+	}
+	return nil
+}
+
+// allocatedStep is how much of a disk is walked between two looks at the
+// context: few table reads for the smallest clusters.
+const allocatedStep = 1 << 30
+
+// allocated counts the disk's data bytes.
+func allocated(ctx context.Context, disk formats.Disk) (n int64, err error) {
+	for off := int64(0); off < disk.Size(); {
+		if err := ctx.Err(); err != nil {
+			return 0, cancelled(err)
+		}
+		end := disk.Size()
+		if end-off > allocatedStep {
+			end = off + allocatedStep
+		}
+		err := guard("extents", func() error {
+			for e, err := range formats.Extents(disk, off, end) {
+				if err != nil {
+					return err
+				}
+				if e.State == formats.Data {
+					n += e.Len
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, coded(err, "walk the disk's extents")
+		}
+		off = end
+	}
+	return n, nil
+}
+
+// noteContents tells what is recognised on a raw disk. It never refuses.
+func (in *inspection) noteContents() {
+	ev := errcode.Evidence{Structure: "first and last bytes"}
+	if webPage(in.w) {
+		ev.Value = quote(in.w.head)
+		f := formats.Note(errcode.Contents, formats.SeverityWarning, "the file begins as an HTML page: its URL may lead to a download page instead of the image", ev)
+		f.Remedy = "Check the URL in a browser, and give that of the image itself."
+		in.report.Findings = append(in.report.Findings, f)
+		return
+	}
+	message := "no partition table or file system is recognised"
+	if found := contents(in.w); len(found) > 0 {
+		ev.Value = strings.Join(found, ", ")
+		message = "the disk begins with: " + ev.Value
+	}
+	in.report.Findings = append(in.report.Findings, formats.Note(errcode.Contents, formats.SeverityInfo, message, ev))
+}

@@ -1,0 +1,99 @@
+package detect
+
+import (
+	"fmt"
+	"strconv"
+
+	"ingest/formats"
+	"ingest/internal/errcode"
+)
+
+// A Result is how a check ended.
+type Result string
+
+// The results. A check that fails refuses the file.
+const (
+	Pass Result = "pass"
+	Fail Result = "fail"
+	Skip Result = "skip"
+)
+
+// A Check is one check that was made.
+type Check struct {
+	Name   string `json:"name"`
+	Result Result `json:"result"`
+	Detail string `json:"detail"`
+}
+
+// A Report says what a file is and whether it is safe to read. It is filled as
+// far as detection came.
+type Report struct {
+	// DiskFormat is what the file is, "" if that is not clear. Besides the
+	// names of formats, it may be that of an outer layer, such as "gzip".
+	DiskFormat      formats.Name      `json:"disk_format"`
+	Subformat       string            `json:"subformat,omitempty"`
+	ContainerFormat string            `json:"container_format"`      // "bare", or "ova", "docker", "compressed" around it
+	VirtualSize     int64             `json:"virtual_size"`          // bytes, 0 if not known
+	FileSize        int64             `json:"file_size"`             // bytes
+	AllocatedSize   int64             `json:"allocated_size"`        // guest bytes stored as data, -1 if not known
+	BlockSize       int64             `json:"block_size,omitempty"`  // cluster, grain or block, bytes
+	Compression     string            `json:"compression,omitempty"` // "deflate", "zstd", or ""
+	Creator         string            `json:"creator,omitempty"`     // program that wrote it, as the header says
+	Safe            bool              `json:"safe"`
+	Findings        []formats.Finding `json:"findings"`
+	Checks          []Check           `json:"checks"`
+
+	remedy string // of the refusal, where it is more precise than the code's
+}
+
+func newReport(size int64) Report {
+	return Report{ContainerFormat: "bare", FileSize: size, AllocatedSize: -1, Findings: []formats.Finding{}, Checks: []Check{}}
+}
+
+func (r *Report) check(name string, result Result, format string, args ...any) {
+	r.Checks = append(r.Checks, Check{name, result, fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) pass(name, format string, args ...any) { r.check(name, Pass, format, args...) }
+func (r *Report) skip(name, format string, args ...any) { r.check(name, Skip, format, args...) }
+
+// fail notes the check that refuses, and returns its error.
+func (r *Report) fail(name string, err error) error {
+	detail := err.Error()
+	if e, ok := errcode.As(err); ok {
+		detail = e.Error()
+	}
+	r.check(name, Fail, "%s", detail)
+	return err
+}
+
+// refuse adds the finding of the error that ends detection.
+func (r *Report) refuse(err error) {
+	f := formats.FindingOf(err)
+	if r.remedy != "" {
+		f.Remedy = r.remedy
+	}
+	r.Safe = false
+	r.Findings = append(r.Findings, f)
+}
+
+// name takes over what a claim says.
+func (r *Report) name(c claim) {
+	r.DiskFormat, r.Subformat = c.name, c.subformat
+	if c.container != "" {
+		r.ContainerFormat = c.container
+	}
+}
+
+// fill takes over the facts of an open disk's header.
+func (r *Report) fill(info formats.Info, c claim) {
+	r.DiskFormat = c.name
+	if info.Subformat != "" {
+		r.Subformat = info.Subformat
+	}
+	r.VirtualSize, r.BlockSize = info.VirtualSize, info.BlockSize
+	r.Compression, r.Creator = info.Compression, info.Creator
+	r.Findings = append(r.Findings, info.Findings...)
+}
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,62 @@
+package contract
+
+import (
+	"strings"
+	"testing"
+
+	"ingest/internal/errcode"
+)
+
+func TestCheckNamesTheField(t *testing.T) {
+	ok := ImportRequest{Source: SourceSpec{URL: "https://example.org/disk.qcow2"}}
+	tests := []struct {
+		name   string
+		change func(*ImportRequest)
+		field  string
+	}{
+		{"plain", func(*ImportRequest) {}, ""},
+		{"ids", func(r *ImportRequest) {
+			r.TaskID, r.ImageID = DerivedTaskID("w"), DerivedImageID("t", 0)
+		}, ""},
+		{"longest url", func(r *ImportRequest) { r.Source.URL = strings.Repeat("u", MaxURLBytes) }, ""},
+		{"no url", func(r *ImportRequest) { r.Source.URL = "" }, "source.url"},
+		{"url too long", func(r *ImportRequest) { r.Source.URL = strings.Repeat("u", MaxURLBytes+1) }, "source.url"},
+		{"task id", func(r *ImportRequest) { r.TaskID = "../etc" }, "task_id"},
+		{"image id in another form", func(r *ImportRequest) {
+			r.ImageID = "{6f1c3a52-3d5e-5b0e-9a55-0d7f6f1f8c11}"
+		}, "image_id"},
+		{"min disk", func(r *ImportRequest) { r.Image.MinDisk = -1 }, "image.min_disk"},
+		{"min ram", func(r *ImportRequest) { r.Image.MinRAM = -1 }, "image.min_ram"},
+		{"visibility", func(r *ImportRequest) { r.Image.Visibility = "all" }, "image.visibility"},
+		{"task type", func(r *ImportRequest) { r.TaskType = "export" }, "task_type"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := ok
+			tt.change(&r)
+			err := r.Check()
+			if tt.field == "" {
+				if err != nil {
+					t.Fatalf("Check = %v, want nil", err)
+				}
+				return
+			}
+			e, is := errcode.As(err)
+			if !is || e.Code != errcode.BadRequest || e.Evidence == nil || e.Evidence.Field != tt.field {
+				t.Errorf("Check = %v, want BAD_REQUEST on %s", err, tt.field)
+			}
+		})
+	}
+}
+
+// The ids of uploads found by an earlier version must be found by a later one.
+func TestDerivedIDsAreForEver(t *testing.T) {
+	task := DerivedTaskID("import/p/1")
+	got := []string{task, DerivedImageID(task, 0), DerivedUploadID(task, 1), DerivedUploadID(task, 2)}
+	want := []string{"", "", "", ""}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Errorf("id %d = %s, want %s", i, got[i], want[i])
+		}
+	}
+}
