@@ -1,0 +1,140 @@
+package fs
+
+import (
+	"io"
+	"os"
+	"sync"
+
+	"ingest/internal/errcode"
+	"ingest/internal/fsutil"
+)
+
+// content is the bytes of one upload through one handle: written, then sealed.
+type content struct {
+	mu   sync.RWMutex // shared by WriteAt, taken alone by what ends the writing
+	f    *os.File
+	size int64 // sealed size, -1 while it is written
+	gone error // why the bytes are out of reach, nil while they are not
+	// broken is the first sync that failed. It is never cleared: what was
+	// written before may be lost, and a later sync would not tell.
+	broken error
+}
+
+// WriteAt writes to the file and nothing but p, so that what is never written
+// stays a hole.
+func (c *content) WriteAt(p []byte, off int64) (int, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.gone != nil {
+		return 0, c.gone
+	}
+	if c.size >= 0 {
+		return 0, errcode.New(errcode.Conflict, "the upload is sealed and takes no more bytes")
+	}
+	if off < 0 {
+		return 0, errcode.New(errcode.Internal, "write at negative offset %d", off)
+	}
+	n, err := c.f.WriteAt(p, off)
+	return n, storeError(err, "write %d bytes at offset %d", len(p), off)
+}
+
+// Sealed returns the sealed size.
+func (c *content) Sealed() (int64, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return max(c.size, 0), c.size >= 0
+}
+
+// ReaderAt reads the sealed bytes and knows their holes.
+func (c *content) ReaderAt() (io.ReaderAt, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.gone != nil {
+		return nil, c.gone
+	}
+	if c.size < 0 {
+		return nil, errcode.New(errcode.Conflict, "the upload is not sealed yet")
+	}
+	return &reader{f: c.f, size: c.size}, nil
+}
+
+// sync makes the bytes durable with the given call.
+func (c *content) sync(call func(*os.File) error) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.gone != nil {
+		return c.gone
+	}
+	return c.syncLocked(call)
+}
+
+func (c *content) syncLocked(call func(*os.File) error) error {
+	if c.broken == nil {
+		c.broken = storeError(call(c.f), "make the bytes durable")
+	}
+	return c.broken
+}
+
+// seal cuts the file at size, makes it durable, has it noted, and ends the
+// writing. While it runs nothing is written through this handle.
+func (c *content) seal(size int64, note func() error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone != nil {
+		return c.gone
+	}
+	if c.size >= 0 {
+		if c.size != size {
+			return errcode.New(errcode.Conflict, "the upload is sealed at %d bytes, not %d", c.size, size)
+		}
+		return nil
+	}
+	if size < 0 {
+		return errcode.New(errcode.Internal, "seal at negative size %d", size)
+	}
+	if err := c.f.Truncate(size); err != nil {
+		return storeError(err, "set the size to %d bytes", size)
+	}
+	if err := c.syncLocked((*os.File).Sync); err != nil {
+		return err
+	}
+	if err := note(); err != nil {
+		return err
+	}
+	c.size = size
+	return nil
+}
+
+// end closes the file; every later use fails with why. Only the first counts.
+func (c *content) end(why error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone != nil {
+		return nil
+	}
+	c.gone = why
+	return c.f.Close()
+}
+
+func closedError() error { return errcode.Wrap(os.ErrClosed, errcode.Internal, "the upload is closed") }
+
+// reader reads sealed bytes.
+type reader struct {
+	f    *os.File
+	size int64
+}
+
+// ReadAt reads sealed bytes.
+func (r *reader) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.f.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = storeError(err, "read %d bytes at offset %d", len(p), off)
+	}
+	return n, err
+}
+
+// NextData returns the first run of data at or after off.
+func (r *reader) NextData(off int64) (start, end int64, err error) {
+	start, end, err = fsutil.NextData(r.f, off, r.size)
+	return start, end, storeError(err, "find the data behind offset %d", off)
+}
