@@ -11,6 +11,10 @@ import (
 	"github.com/google/uuid"
 )
 
+// MaxRounds is how often an import begins from its source, each time with an
+// upload of its own: two lost hosts are bad luck, three are a pattern.
+const MaxRounds = 3
+
 // Names that Temporal knows. They are stable for ever.
 const (
 	ImportWorkflow = "ImportImage"

@@ -1,0 +1,174 @@
+// Package config holds the server's configuration: typed, with defaults,
+// checked as a whole before anything is started. Flags win over environment
+// variables (INGEST_DATA_DIR for --data-dir), which win over defaults.
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"ingest/internal/errcode"
+)
+
+// Server is the configuration of `ingest serve`.
+type Server struct {
+	DataDir   string   // everything that the server keeps
+	Listen    string   // host:port of the API
+	FileRoots []string // folders from which file sources may be read
+	AllowNets []netip.Prefix
+
+	Temporal  string // host:port of a Temporal service; "" embeds one
+	Namespace string
+	UI        bool // serve Temporal's web UI too, when embedded
+
+	OutputFormat      string // target of what is not raw, when the request names none
+	OutputCompression string
+	HashAlgo          string // of the stored digest
+	MD5               bool   // fill Glance's old checksum field too
+	Verify            string // "full" or "stored"
+
+	MaxSourceBytes int64         // largest source, bytes; 0 means no limit
+	Imports        int           // conversions at once
+	Workers        int           // cores of one conversion; 0 means all
+	Drain          time.Duration // how long SIGTERM waits for a resume point
+
+	LogFormat string // "json" or "console"
+	LogLevel  string
+
+	fileRoots string
+	allowNets string
+}
+
+// Flags declares the flags with their defaults.
+func (c *Server) Flags(f *pflag.FlagSet) {
+	f.StringVar(&c.DataDir, "data-dir", "./ingest-data", "folder that holds the catalogue, the store, staging and the embedded Temporal")
+	f.StringVar(&c.Listen, "listen", "127.0.0.1:9292", "host:port of the API; port 0 takes a free one")
+	f.StringVar(&c.fileRoots, "file-roots", "", "folders from which file sources may be read, DIR[:DIR] (default none)")
+	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
+	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
+	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
+	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on a free loopback port")
+	f.StringVar(&c.OutputFormat, "output-format", "qcow2", "format of what is stored when a request names none and the source is not raw: qcow2, raw")
+	f.StringVar(&c.OutputCompression, "output-compression", "none", "its compression: none, zlib, zstd")
+	f.StringVar(&c.HashAlgo, "hash-algo", "sha256", "algorithm of os_hash_value: sha256, sha512")
+	f.BoolVar(&c.MD5, "md5", false, "fill Glance's checksum field (MD5) as well")
+	f.StringVar(&c.Verify, "verify", "full", "what is read back before an image is activated: full (guest content), stored (stored bytes)")
+	f.Int64Var(&c.MaxSourceBytes, "max-source-bytes", 0, "largest source that is taken, bytes (0: no limit)")
+	f.IntVar(&c.Imports, "imports", 2, "imports that are converted at once")
+	f.IntVar(&c.Workers, "workers", 0, "cores that one conversion uses (0: all)")
+	f.DurationVar(&c.Drain, "drain", 10*time.Second, "how long SIGTERM waits for running steps to reach a resume point")
+	f.StringVar(&c.LogFormat, "log-format", "console", "json or console")
+	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn, error")
+}
+
+// Env sets every flag that was not given from its environment variable.
+func Env(f *pflag.FlagSet) error {
+	var first error
+	f.VisitAll(func(fl *pflag.Flag) {
+		name := "INGEST_" + strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_"))
+		v, ok := os.LookupEnv(name)
+		if !ok || fl.Changed || first != nil {
+			return
+		}
+		if err := f.Set(fl.Name, v); err != nil {
+			first = bad(name, v, err.Error())
+		}
+	})
+	return first
+}
+
+func bad(field, value, why string) error {
+	return errcode.New(errcode.BadRequest, "%s: %s", field, why).With(errcode.Evidence{Structure: "configuration", Field: field, Value: value})
+}
+
+// Check makes paths absolute and refuses what cannot work.
+func (c *Server) Check() error {
+	dir, err := filepath.Abs(c.DataDir)
+	if err != nil {
+		return err
+	}
+	c.DataDir = dir
+	if err := c.checkLists(); err != nil {
+		return err
+	}
+	for _, choice := range []struct {
+		flag, value string
+		of          []string
+	}{
+		{"--output-format", c.OutputFormat, []string{"qcow2", "raw"}},
+		{"--output-compression", c.OutputCompression, []string{"none", "zlib", "zstd"}},
+		{"--hash-algo", c.HashAlgo, []string{"sha256", "sha512"}},
+		{"--verify", c.Verify, []string{"full", "stored"}},
+		{"--log-format", c.LogFormat, []string{"json", "console"}},
+		{"--log-level", c.LogLevel, []string{"debug", "info", "warn", "error"}},
+	} {
+		if !slices.Contains(choice.of, choice.value) {
+			return bad(choice.flag, choice.value, "must be one of "+strings.Join(choice.of, ", "))
+		}
+	}
+	if c.OutputFormat == "raw" && c.OutputCompression != "none" {
+		return bad("--output-compression", c.OutputCompression, "raw is not compressed")
+	}
+	if c.Imports < 1 || c.Workers < 0 || c.MaxSourceBytes < 0 {
+		return bad("--imports, --workers, --max-source-bytes", "", "must not be negative, and at least one import must run")
+	}
+	return c.checkListen()
+}
+
+// checkLists parses the lists.
+func (c *Server) checkLists() error {
+	c.FileRoots, c.AllowNets = nil, nil
+	for _, root := range filepath.SplitList(c.fileRoots) {
+		abs, err := filepath.Abs(root)
+		if err != nil {
+			return err
+		}
+		st, err := os.Stat(abs)
+		if err != nil || !st.IsDir() {
+			return bad("--file-roots", root, "is not a folder")
+		}
+		c.FileRoots = append(c.FileRoots, abs)
+	}
+	for _, s := range strings.FieldsFunc(c.allowNets, func(r rune) bool { return r == ',' || r == ' ' }) {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return bad("--allow-net", s, "is not a network in CIDR form, such as 10.0.0.0/8")
+		}
+		c.AllowNets = append(c.AllowNets, p.Masked())
+	}
+	return nil
+}
+
+// checkListen keeps a server without authentication on loopback.
+func (c *Server) checkListen() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return bad("--listen", c.Listen, "is not host:port")
+	}
+	if ip, err := netip.ParseAddr(host); host == "localhost" || (err == nil && ip.IsLoopback()) {
+		return nil
+	}
+	if os.Getenv("INGEST_INSECURE_LISTEN") == "1" {
+		return nil
+	}
+	return bad("--listen", c.Listen, "is not a loopback address, and this server has no authentication: "+
+		"put a reverse proxy with authentication before it, and set INGEST_INSECURE_LISTEN=1 if it must listen here")
+}
+
+// Path returns a path below the data folder.
+func (c *Server) Path(elem ...string) string {
+	return filepath.Join(append([]string{c.DataDir}, elem...)...)
+}
+
+// String is what may be logged.
+func (c *Server) String() string {
+	return fmt.Sprintf("data %s, listen %s, roots %d, nets %d", c.DataDir, c.Listen, len(c.FileRoots), len(c.AllowNets))
+}
