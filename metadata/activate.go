@@ -71,7 +71,7 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 		further := own
 		further.ID, further.Name = ia.ImageID, own.Name
 		if ia.Name != "" {
-			further.Name = ia.Name
+			further.Name = shortName(ia.Name)
 		}
 		var err error
 		if before, err = c.addImage(ctx, tx, further); err != nil {
@@ -88,13 +88,19 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 	}
 	after.Checksum, after.HashAlgo, after.HashValue = ia.Checksum, ia.HashAlgo, ia.HashValue
 	after.ContentDigest, after.Store, after.Key = ia.ContentDigest, ia.Store, ia.Key
-	after.Properties = maps.Clone(ia.Properties)
-	if after.Properties == nil {
-		after.Properties = map[string]string{}
+	after.Properties = map[string]string{}
+	for name, value := range ia.Properties {
+		after.Properties[plain(name)] = plain(value)
 	}
 	maps.Copy(after.Properties, before.Properties)
 	_, err := c.storeImage(ctx, tx, before, after)
 	return err
+}
+
+// shortName fits a name found in a source into Glance's 255 characters.
+func shortName(s string) string {
+	r := []rune(plain(s))
+	return string(r[:min(len(r), 255)])
 }
 
 // repeated returns nil if a is what ended the task.

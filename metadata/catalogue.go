@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"ingest/internal/errcode"
@@ -194,4 +195,10 @@ func liveImage(ctx context.Context, tx Tx, id string) (Image, error) {
 
 func isNotFound(err error) bool {
 	return errors.Is(err, errcode.Sentinel(errcode.NotFound))
+}
+
+// plain makes text that comes from outside fit every database: a message or a
+// name found in an image must never keep a task from ending.
+func plain(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -55,6 +55,10 @@ func (c *Catalogue) Start(ctx context.Context, taskID string) error {
 // EventStage unless set. A report that repeats the last one is dropped, and so
 // is one that comes after the task's end.
 func (c *Catalogue) SetStage(ctx context.Context, taskID string, e Event) error {
+	e.Message = plain(e.Message)
+	if e.Kind == "" {
+		e.Kind = EventStage
+	}
 	return c.repo.InTx(ctx, func(tx Tx) error {
 		t, err := tx.Task(ctx, taskID)
 		if err != nil || t.Status.Finished() {
@@ -68,10 +72,6 @@ func (c *Catalogue) SetStage(ctx context.Context, taskID string, e Event) error 
 		}
 		if err := c.storeTask(ctx, tx, t.Status, t); err != nil {
 			return err
-		}
-		e := e
-		if e.Kind == "" {
-			e.Kind = EventStage
 		}
 		return c.eventOnce(ctx, tx, t, e)
 	})
@@ -100,6 +100,7 @@ func (c *Catalogue) AddReport(ctx context.Context, taskID, kind, stage string, d
 // sizes. An image that is not importing stays as it is. Failing a finished task
 // does nothing.
 func (c *Catalogue) Fail(ctx context.Context, taskID string, why TaskError) error {
+	why.Message = plain(why.Message)
 	detail, err := json.Marshal(why)
 	if err != nil {
 		return errcode.Wrap(err, errcode.Internal, "write error of task %s", taskID)

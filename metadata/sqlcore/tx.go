@@ -1,0 +1,227 @@
+package sqlcore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/uptrace/bun"
+
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// tx is one run of a transaction.
+type tx struct {
+	db       bun.Tx
+	readOnly bool
+	// versions holds the row version of every row that this run has read or
+	// written, by table and id.
+	versions map[string]int64
+}
+
+var _ metadata.Tx = (*tx)(nil)
+
+func (t *tx) Image(ctx context.Context, id string) (metadata.Image, error) {
+	var row imageRow
+	if err := t.one(ctx, t.db.NewSelect().Model(&row).Where("id = ?", id), "image", id); err != nil {
+		return metadata.Image{}, err
+	}
+	return t.seenImage(row)
+}
+
+func (t *tx) Images(ctx context.Context, f metadata.ImageFilter) ([]metadata.Image, error) {
+	var rows []imageRow
+	q := t.db.NewSelect().Model(&rows)
+	equal(q, "owner", f.Owner)
+	equal(q, "name", f.Name)
+	equal(q, "status", string(f.Status))
+	equal(q, "disk_format", f.DiskFormat)
+	equal(q, "visibility", f.Visibility)
+	if !f.Deleted {
+		q.Where("status <> ?", string(metadata.ImageDeleted))
+	}
+	if err := t.page(ctx, q, "images", f.Owner, f.Marker, f.Limit); err != nil {
+		return nil, err
+	}
+	return each(rows, t.seenImage)
+}
+
+func (t *tx) PutImage(ctx context.Context, img metadata.Image) error {
+	row, err := newImageRow(img)
+	if err != nil {
+		return err
+	}
+	return t.put(ctx, "images", img.ID, &row, &row.RowVersion)
+}
+
+func (t *tx) Task(ctx context.Context, id string) (metadata.Task, error) {
+	var row taskRow
+	if err := t.one(ctx, t.db.NewSelect().Model(&row).Where("id = ?", id), "task", id); err != nil {
+		return metadata.Task{}, err
+	}
+	return t.seenTask(row)
+}
+
+func (t *tx) TaskByKey(ctx context.Context, owner, idempotencyKey string) (metadata.Task, error) {
+	var row taskRow
+	q := t.db.NewSelect().Model(&row).Where("owner = ?", owner).Where("idempotency_key = ?", idempotencyKey)
+	if err := t.one(ctx, q, "task of idempotency key", idempotencyKey); err != nil {
+		return metadata.Task{}, err
+	}
+	return t.seenTask(row)
+}
+
+func (t *tx) Tasks(ctx context.Context, f metadata.TaskFilter) ([]metadata.Task, error) {
+	var rows []taskRow
+	q := t.db.NewSelect().Model(&rows)
+	equal(q, "owner", f.Owner)
+	equal(q, "type", f.Type)
+	equal(q, "status", string(f.Status))
+	equal(q, "image_id", f.ImageID)
+	if f.Unfinished {
+		q.Where("status IN (?, ?)", string(metadata.TaskPending), string(metadata.TaskProcessing))
+	}
+	if err := t.page(ctx, q, "tasks", f.Owner, f.Marker, f.Limit); err != nil {
+		return nil, err
+	}
+	return each(rows, t.seenTask)
+}
+
+func (t *tx) PutTask(ctx context.Context, task metadata.Task) error {
+	row, err := newTaskRow(task)
+	if err != nil {
+		return err
+	}
+	return t.put(ctx, "tasks", task.ID, &row, &row.RowVersion)
+}
+
+func (t *tx) AddEvent(ctx context.Context, e metadata.Event) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	row, err := newEventRow(e)
+	if err != nil {
+		return err
+	}
+	known, err := t.db.NewSelect().Table("tasks").Where("id = ?", e.TaskID).Exists(ctx)
+	if err != nil {
+		return unavailable(ctx, err, "read task of event")
+	}
+	if !known {
+		return errcode.New(errcode.NotFound, "task %q does not exist", e.TaskID)
+	}
+	_, err = t.db.NewInsert().Model(&row).Exec(ctx)
+	return unavailable(ctx, err, "write event")
+}
+
+func (t *tx) Events(ctx context.Context, taskID string) ([]metadata.Event, error) {
+	var rows []eventRow
+	err := t.db.NewSelect().Model(&rows).Where("task_id = ?", taskID).Order("seq").Scan(ctx)
+	if err != nil {
+		return nil, unavailable(ctx, err, "read events")
+	}
+	return each(rows, func(r eventRow) (metadata.Event, error) { return r.event(), nil })
+}
+
+// one reads the single row of q.
+func (t *tx) one(ctx context.Context, q *bun.SelectQuery, what, name string) error {
+	err := q.Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return errcode.New(errcode.NotFound, "%s %q does not exist", what, name)
+	}
+	return unavailable(ctx, err, "read "+what)
+}
+
+// page reads the rows of q that follow marker, newest first. Rows made at the
+// same moment go by id, so that no page skips or repeats one.
+func (t *tx) page(ctx context.Context, q *bun.SelectQuery, table, owner, marker string, limit int) error {
+	if marker != "" {
+		at := t.db.NewSelect().Table(table).Column("created_us").Where("id = ?", marker)
+		equal(at, "owner", owner)
+		var createdUS int64
+		err := at.Scan(ctx, &createdUS)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errcode.New(errcode.BadRequest, "marker %q is not among the %s", marker, table).
+				With(errcode.Evidence{Field: "marker", Value: marker})
+		}
+		if err != nil {
+			return unavailable(ctx, err, "read marker")
+		}
+		q.Where("(created_us < ? OR (created_us = ? AND id < ?))", createdUS, createdUS, marker)
+	}
+	if limit > 0 {
+		q.Limit(int64(limit))
+	}
+	return unavailable(ctx, q.OrderExpr("created_us DESC, id DESC").Scan(ctx), "list "+table)
+}
+
+// put inserts a row, or replaces the version of it that this run has read.
+func (t *tx) put(ctx context.Context, table, id string, row any, version *int64) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	seen, known := t.versions[table+"/"+id]
+	if !known {
+		err := t.db.NewSelect().Table(table).Column("row_version").Where("id = ?", id).Scan(ctx, &seen)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return unavailable(ctx, err, "read version in "+table)
+		}
+	}
+	*version = seen + 1
+	if seen == 0 {
+		if _, err := t.db.NewInsert().Model(row).Exec(ctx); err != nil {
+			return unavailable(ctx, err, "insert into "+table)
+		}
+	} else {
+		res, err := t.db.NewUpdate().Model(row).WherePK().Where("row_version = ?", seen).Exec(ctx)
+		if err != nil {
+			return unavailable(ctx, err, "update "+table)
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return unavailable(ctx, err, "count rows of "+table)
+		}
+		if n != 1 {
+			return errcode.Wrap(errStale, errcode.CatalogueBusy, "update %s", table)
+		}
+	}
+	t.versions[table+"/"+id] = *version
+	return nil
+}
+
+func (t *tx) writable() error {
+	if t.readOnly {
+		return errcode.New(errcode.Internal, "write to the catalogue in a transaction for reading")
+	}
+	return nil
+}
+
+func (t *tx) seenImage(row imageRow) (metadata.Image, error) {
+	t.versions["images/"+row.ID] = row.RowVersion
+	return row.image()
+}
+
+func (t *tx) seenTask(row taskRow) (metadata.Task, error) {
+	t.versions["tasks/"+row.ID] = row.RowVersion
+	return row.task()
+}
+
+// equal narrows q to rows with the value, unless that is empty.
+func equal(q *bun.SelectQuery, column, value string) {
+	if value != "" {
+		q.Where("? = ?", bun.Ident(column), value)
+	}
+}
+
+func each[R, T any](rows []R, turn func(R) (T, error)) ([]T, error) {
+	out := make([]T, 0, len(rows))
+	for _, row := range rows {
+		v, err := turn(row)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
