@@ -42,11 +42,18 @@ type Options struct {
 
 // Detect recognises the file of size bytes in r and opens it. Either it returns
 // a disk, which the caller closes, a report that says safe, and no error; or no
-// disk, a report whose last finding refuses the file, and that refusal as an
-// *errcode.Error.
+// disk, a report whose last finding refuses the file, and that refusal, which
+// carries an *errcode.Error. If the context ends first, the error is its cause,
+// which says nothing about the file: the report then has no such finding.
 func (d *Detector) Detect(ctx context.Context, r io.ReaderAt, size int64, opt Options) (Report, formats.Disk, error) {
 	in := &inspection{Detector: d, declared: canonical(opt.Declared), opt: opt, report: newReport(size)}
 	disk, err := in.run(ctx, r, size)
+	if ctx.Err() != nil {
+		if disk != nil {
+			disk.Close()
+		}
+		return in.report, nil, context.Cause(ctx)
+	}
 	if err != nil {
 		in.report.refuse(err)
 		return in.report, nil, err
@@ -78,9 +85,6 @@ type inspection struct {
 }
 
 func (in *inspection) run(ctx context.Context, r io.ReaderAt, size int64) (formats.Disk, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, cancelled(err)
-	}
 	if size <= 0 {
 		return nil, in.report.fail("file size", errcode.New(errcode.Empty, "the file has no bytes"))
 	}
@@ -218,8 +222,4 @@ func coded(err error, doing string) error {
 		return err
 	}
 	return errcode.Wrap(err, errcode.Internal, "%s", doing)
-}
-
-func cancelled(err error) error {
-	return errcode.Wrap(err, errcode.TaskCancelled, "detection was stopped")
 }

@@ -58,8 +58,8 @@ const allocatedStep = 1 << 30
 // allocated counts the disk's data bytes.
 func allocated(ctx context.Context, disk formats.Disk) (n int64, err error) {
 	for off := int64(0); off < disk.Size(); {
-		if err := ctx.Err(); err != nil {
-			return 0, cancelled(err)
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
 		}
 		end := disk.Size()
 		if end-off > allocatedStep {

@@ -94,6 +94,7 @@ func magics() []magic {
 		disk(formats.QCOW1, "a qcow version 1 image", remedyQemu, findQCOW(true)),
 		disk(formats.QCOW2, "a qcow2 image", remedyQemu, findQCOW(false)),
 		disk(formats.VMDK, "a VMDK", remedyQemu, head(0, "KDMV", "COWD", "\xbe\xba\xfe\xca\x00\x00\x00\x00")),
+		disk(formats.VMDK, "a VMDK descriptor", remedyQemu, findDescriptor),
 		disk(formats.VHD, "a VHD", remedyQemu, head(0, "conectix")),
 		disk(formats.VHD, "a VHD", remedyQemu, tail("conectix", 512, 511)),
 		disk(formats.VHDX, "a VHDX", remedyQemu, head(0, "vhdxfile")),
@@ -124,6 +125,29 @@ func findQCOW(one bool) func(window) (int64, string, bool) {
 	}
 }
 
+// findDescriptor finds the text of a VMDK: by its usual first line, or as qemu
+// does, by a version of 1 to 3 behind nothing but comments and blank lines.
+func findDescriptor(w window) (int64, string, bool) {
+	t := w.text(textProbe)
+	const usual = "# disk descriptorfile"
+	if strings.HasPrefix(t, usual) {
+		return 0, string(w.head[:len(usual)]), true
+	}
+	for off := 0; off < len(t); {
+		line, _, _ := strings.Cut(t[off:], "\n")
+		text := strings.TrimSpace(line)
+		switch {
+		case text == "" || text[0] == '#':
+		case text == "version=1" || text == "version=2" || text == "version=3":
+			return 0, text, true
+		default:
+			return 0, "", false
+		}
+		off += len(line) + 1
+	}
+	return 0, "", false
+}
+
 // findCloop finds the shell script that a cloop image begins with: versions
 // differ in wording, but all name the module in the first 128 bytes.
 func findCloop(w window) (int64, string, bool) {
@@ -140,8 +164,8 @@ const textProbe = 2048
 func findText(root string) func(window) (int64, string, bool) {
 	return func(w window) (int64, string, bool) {
 		t := w.text(textProbe)
-		if i := strings.Index(t, root); i >= 0 && startsXML(t) {
-			return int64(i), root, true
+		if startsXML(t) && strings.Contains(t, root) {
+			return 0, root, true
 		}
 		return 0, "", false
 	}

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"context"
 	"fmt"
 
 	"ingest/formats"
@@ -14,15 +13,12 @@ import (
 // IMG_LUKS_UNDECLARED: whether that refuses the image is the caller's policy.
 // Partition tables, file systems and ISO images are what disks are made of, and
 // are not findings. An error means that the disk could not be read.
-func (d *Detector) NestedCheck(ctx context.Context, disk formats.Disk) ([]formats.Finding, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, cancelled(err)
-	}
+func NestedCheck(disk formats.Disk) ([]formats.Finding, error) {
 	w, err := guestWindow(disk)
 	if err != nil {
 		return nil, coded(err, "read the guest's first and last bytes")
 	}
-	claims, err := d.claims(w)
+	claims, err := New(nil).claims(w)
 	if err != nil {
 		return nil, err
 	}

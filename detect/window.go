@@ -77,7 +77,14 @@ func (w window) be32(off int) uint32 {
 	return binary.BigEndian.Uint32(w.head[off:])
 }
 
-// text returns the head's first n bytes in lower case, for text formats.
+// text returns the head's first n bytes with ASCII letters in lower case, for
+// text formats. Bytes keep their places.
 func (w window) text(n int) string {
-	return string(bytes.ToLower(w.head[:min(n, len(w.head))]))
+	p := bytes.Clone(w.head[:min(n, len(w.head))])
+	for i, c := range p {
+		if 'A' <= c && c <= 'Z' {
+			p[i] = c + 'a' - 'A'
+		}
+	}
+	return string(p)
 }
