@@ -1,0 +1,146 @@
+package vmdk
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"ingest/internal/errcode"
+)
+
+const (
+	monolithicSparse = "monolithicSparse"
+	streamOptimized  = "streamOptimized"
+)
+
+// An extentFile is a line of the descriptor that names a file of the disk.
+type extentFile struct {
+	sectors uint64
+	kind    string // SPARSE, FLAT, ZERO, VMFS, ...
+	name    string
+}
+
+// descriptor is what the text says that matters here.
+type descriptor struct {
+	createType string
+	parentCID  string
+	parentHint string
+	version    string
+	extents    []extentFile
+}
+
+// parseDescriptor reads the text up to its first NUL. Keywords are compared
+// without case; a line that is none of comment, assignment or extent is an
+// error. off is the text's host offset.
+func parseDescriptor(text []byte, off int64) (*descriptor, error) {
+	text, _, _ = bytes.Cut(text, []byte{0})
+	d := &descriptor{}
+	at := off
+	for line := range bytes.Lines(text) {
+		if err := d.line(strings.TrimSpace(string(line))); err != "" {
+			return nil, place{"descriptor", "", at}.refuse(errcode.VMDKDescriptor, clip(string(line)), "", "%s", err)
+		}
+		at += int64(len(line))
+	}
+	return d, nil
+}
+
+// line takes one line in and returns what is wrong with it, or "".
+func (d *descriptor) line(s string) string {
+	if s == "" || s[0] == '#' {
+		return ""
+	}
+	word, _, _ := strings.Cut(s, " ")
+	switch strings.ToLower(word) {
+	case "rw", "rdonly", "noaccess":
+		return d.extent(s)
+	}
+	key, value, ok := strings.Cut(s, "=")
+	if !ok {
+		return "a line of the descriptor is neither comment, assignment nor extent"
+	}
+	value = strings.Trim(strings.TrimSpace(value), `"`)
+	var field *string
+	switch strings.ToLower(strings.TrimSpace(key)) {
+	case "createtype":
+		field = &d.createType
+	case "parentcid":
+		field = &d.parentCID
+	case "parentfilenamehint":
+		field = &d.parentHint
+	case "version":
+		field = &d.version
+	default:
+		return ""
+	}
+	if *field != "" && *field != value {
+		return "the descriptor sets " + strings.TrimSpace(key) + " twice"
+	}
+	*field = value
+	return ""
+}
+
+// extent takes in a line such as
+//
+//	RW 4192256 SPARSE "disk.vmdk"
+func (d *descriptor) extent(s string) string {
+	f := strings.Fields(s)
+	if len(f) < 3 {
+		return "an extent line has fewer than three words"
+	}
+	n, err := strconv.ParseUint(f[1], 10, 63)
+	if err != nil {
+		return "an extent line has no number of sectors"
+	}
+	e := extentFile{sectors: n, kind: strings.ToUpper(f[2])}
+	if _, rest, ok := strings.Cut(s, `"`); ok {
+		e.name, _, ok = strings.Cut(rest, `"`)
+		if !ok {
+			return "an extent line has an open quotation mark"
+		}
+	} else if len(f) > 3 {
+		e.name = f[3]
+	}
+	d.extents = append(d.extents, e)
+	return ""
+}
+
+// check refuses every descriptor but that of a whole disk in the one file that
+// holds it.
+func (d *descriptor) check(off int64) error {
+	in := func(field string) place { return place{"descriptor", field, off} }
+	switch {
+	case d.parentCID != "" && !strings.EqualFold(d.parentCID, "ffffffff"):
+		return in("parentCID").refuse(errcode.VMDKParent, clip(d.parentCID), "ffffffff", "the disk is a delta on parent %s", clip(d.parentCID))
+	case d.parentHint != "":
+		return in("parentFileNameHint").refuse(errcode.VMDKParent, clip(d.parentHint), "", "the disk names a parent")
+	case d.createType == "":
+		return in("createType").refuse(errcode.VMDKDescriptor, nil, "", "the descriptor has no createType")
+	case !strings.EqualFold(d.createType, monolithicSparse) && !strings.EqualFold(d.createType, streamOptimized):
+		return in("createType").refuse(errcode.VMDKSubformat, clip(d.createType), monolithicSparse+" or "+streamOptimized,
+			"createType %q cannot be read from one file", clip(d.createType))
+	case d.version != "" && d.version != "1" && d.version != "2" && d.version != "3":
+		return in("version").refuse(errcode.VMDKDescriptor, clip(d.version), "1 to 3", "descriptor version %q", clip(d.version))
+	case len(d.extents) == 0:
+		return in("extent").refuse(errcode.VMDKDescriptor, nil, "", "the descriptor has no extent")
+	case len(d.extents) > 1:
+		return in("extent").refuse(errcode.VMDKExtentPath, len(d.extents), "1", "the disk is spread over %d extent files", len(d.extents))
+	}
+	e := d.extents[0]
+	if e.kind != "SPARSE" {
+		return in("extent").refuse(errcode.VMDKExtentPath, clip(e.kind), "SPARSE", "the disk's extent is of type %s, in another file", clip(e.kind))
+	}
+	if strings.ContainsAny(e.name, `/\:`) {
+		return in("extent").refuse(errcode.VMDKExtentPath, clip(e.name), "a plain name", "the disk's extent file is named with a path")
+	}
+	return nil
+}
+
+// clip shortens text of the image for messages and evidence.
+func clip(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) > 80 {
+		s = s[:80] + "..."
+	}
+	return strings.ToValidUTF8(s, "?")
+}

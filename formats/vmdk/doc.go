@@ -1,0 +1,24 @@
+// Package vmdk reads VMware virtual disks that are whole in one file.
+//
+// The words are those of VMware's "Virtual Disk Format 5.0" technical note. A
+// sparse extent file begins with a header (magic KDMV, section "Hosted Sparse
+// Extent Header"). The guest's bytes lie in grains, 64 KiB each as a rule. A
+// grain table (GT) holds 512 entries (GTE), each the sector of one grain; the
+// grain directory (GD) holds the sector of each grain table. 0 means never
+// written; a GTE of 1 means a grain of zeros if the header's flag says so. A
+// text descriptor, embedded at sector 1, names the kind of disk (createType),
+// its extent files and its parent.
+//
+// In a streamOptimized disk each grain is compressed (zlib, RFC 1950) behind a
+// grain marker that repeats its guest address, and structures are announced by
+// markers. Three dialects exist: the grain directory at its final place in the
+// header, the tables before the grains (qemu) or behind them (open-vmdk, which
+// rewrites the header at the end); and GD_AT_END in the header, the true one
+// being in a footer before the last sector (VMware, VirtualBox). All are read.
+//
+// Read: monolithicSparse and streamOptimized, header versions 1 to 3.
+// Refused: a text descriptor without its extent files; extents that are other
+// files, also behind a KDMV header of capacity 0; every other createType;
+// COWD (vmfsSparse) and seSparse files; deltas on a parent. The redundant
+// grain directory is ignored.
+package vmdk

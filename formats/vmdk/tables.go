@@ -1,0 +1,75 @@
+package vmdk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"ingest/formats"
+	"ingest/internal/binio"
+	"ingest/internal/errcode"
+)
+
+// A tableCache holds grain tables that were read, each in the one slot that
+// its index falls into. Looking one up takes no lock; two readers that miss at
+// once read the table twice, which is harmless.
+type tableCache struct {
+	slots []atomic.Pointer[grainTable]
+}
+
+// A grainTable is one table as it lies in the file.
+type grainTable struct {
+	index   int64 // in the grain directory
+	entries []byte
+}
+
+// newTableCache returns a cache for a directory of n tables that keeps at most
+// limit bytes.
+func newTableCache(n, tableBytes, limit int64) *tableCache {
+	const overhead = 64 // slot, struct and allocation rounding
+	return &tableCache{slots: make([]atomic.Pointer[grainTable], max(1, min(n, limit/(tableBytes+overhead))))}
+}
+
+// readDirectory reads the grain directory of n entries.
+func readDirectory(r io.ReaderAt, size int64, h *header, n int64, lim formats.Limits) ([]byte, error) {
+	where := place{"grain directory", "gdOffset", h.at + 56}
+	if h.gdOffset == 0 || h.gdOffset > uint64(size/sectorBytes) {
+		return nil, where.refuse(errcode.Truncated, h.gdOffset, fmt.Sprintf("1 to %d", size/sectorBytes),
+			"the grain directory is at sector %d of a file of %d bytes", h.gdOffset, size)
+	}
+	if n > lim.TableBytes/4 {
+		return nil, where.refuse(errcode.TableBounds, n, fmt.Sprint(lim.TableBytes/4), "the grain directory needs %d entries", n)
+	}
+	p, err := binio.ReadRange(r, size, int64(h.gdOffset)*sectorBytes, n*4, lim.TableBytes)
+	if err != nil {
+		return nil, where.unread(err)
+	}
+	return p, nil
+}
+
+// gde returns entry i of the grain directory, a sector or 0.
+func (d *disk) gde(i int64) int64 { return int64(binary.LittleEndian.Uint32(d.directory[i*4:])) }
+
+// table returns grain table i, or nil if the directory has none.
+func (d *disk) table(i int64) ([]byte, error) {
+	sector := d.gde(i)
+	if sector == 0 {
+		return nil, nil
+	}
+	slot := &d.cache.slots[i%int64(len(d.cache.slots))]
+	if t := slot.Load(); t != nil && t.index == i {
+		return t.entries, nil
+	}
+	p, err := binio.ReadRange(d.r, d.fileSize, sector*sectorBytes, d.tableBytes(), maxGTEs*4)
+	if err != nil {
+		return nil, place{fmt.Sprintf("grain table %d", i), "", sector * sectorBytes}.unread(err)
+	}
+	slot.Store(&grainTable{index: i, entries: p})
+	return p, nil
+}
+
+func (d *disk) tableBytes() int64 { return d.gtes * 4 }
+
+// gte returns entry i of a grain table.
+func gte(table []byte, i int64) int64 { return int64(binary.LittleEndian.Uint32(table[i*4:])) }
