@@ -42,13 +42,25 @@ func (p *Pipeline) Cleanup(ctx context.Context, c contract.CleanupParams) error 
 	if err != nil {
 		return err
 	}
-	up, err := store.Resume(ctx, uploadID(c.Key))
-	if err == nil {
-		defer up.Close()
-		err = up.Abort(ctx)
+	for {
+		up, err := findUpload(ctx, store, c.Key)
+		if errcode.Of(err) == errcode.UploadUnknown {
+			return store.Delete(ctx, c.Key)
+		}
+		if err != nil {
+			return err
+		}
+		if err := discard(ctx, store, up, c.Key); err != nil {
+			return err
+		}
 	}
-	if err != nil && errcode.Of(err) != errcode.UploadUnknown {
+}
+
+// discard removes an upload, or the object that it became.
+func discard(ctx context.Context, store stores.Store, up stores.Upload, key string) error {
+	defer up.Close()
+	if err := up.Abort(ctx); err != nil {
 		return err
 	}
-	return store.Delete(ctx, c.Key)
+	return store.Delete(ctx, key)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"path"
 	"time"
 
 	"ingest/formats"
@@ -46,14 +45,24 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 	return w, nil
 }
 
-// uploadID returns the id of the upload that a key names.
-func uploadID(key string) string { return path.Base(key) }
+// findUpload takes up the upload that was begun for key.
+func findUpload(ctx context.Context, s stores.Store, key string) (stores.Upload, error) {
+	f, ok := s.(stores.Finder)
+	if !ok {
+		return nil, errcode.New(errcode.UploadUnknown, "store %s finds no uploads by key", s.Name())
+	}
+	id, err := f.Find(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return s.Resume(ctx, id)
+}
 
 // beginOrResume finds the upload of an earlier attempt, or begins it. An upload
 // without a note that fits is thrown away: its bytes may be those of another
 // version of the codec, and would show where this one leaves holes.
 func beginOrResume(ctx context.Context, s stores.Store, key string, fits func(stores.Upload) bool) (stores.Upload, error) {
-	up, err := s.Resume(ctx, uploadID(key))
+	up, err := findUpload(ctx, s, key)
 	if errcode.Of(err) == errcode.UploadUnknown {
 		return s.Begin(ctx, key, -1)
 	}

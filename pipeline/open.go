@@ -67,10 +67,22 @@ func (p *Pipeline) openStaged(taskID string, f contract.Fetched) (*opened, error
 		return nil, errcode.New(errcode.StagingLost, "the staged source is not whole")
 	}
 	return &opened{
-		ReaderAt: fsutil.NewSparseReader(file), size: f.Size, closer: file,
+		ReaderAt: sparseFile{file, f.Size}, size: f.Size, closer: file,
 		check: func(context.Context) error { return nil },
 	}, nil
 }
+
+// A sparseFile is a file that knows its holes.
+type sparseFile struct {
+	*os.File
+	size int64
+}
+
+func (f sparseFile) NextData(off int64) (start, end int64, err error) {
+	return fsutil.NextData(f.File, off, f.size)
+}
+
+var _ formats.DataFinder = sparseFile{}
 
 // openDisk opens a source and the disk in it. The closer closes both.
 func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string) (formats.Disk, *opened, detect.Report, error) {

@@ -52,14 +52,18 @@ func (p *Pipeline) staging(taskID string) staging {
 	return staging{dir: filepath.Join(p.StagingDir, id.String())}
 }
 
-func (s staging) data() string    { return filepath.Join(s.dir, "source") }
-func (s staging) sidecar() string { return filepath.Join(s.dir, "source.json") }
-func (s staging) remove() error   { return os.RemoveAll(s.dir) }
+const (
+	dataName    = "source"
+	sidecarName = "source.json"
+)
+
+func (s staging) data() string  { return filepath.Join(s.dir, dataName) }
+func (s staging) remove() error { return os.RemoveAll(s.dir) }
 
 // load returns the sidecar, the zero value if there is none that can be used.
 func (s staging) load() sidecar {
 	var c sidecar
-	p, err := os.ReadFile(s.sidecar())
+	p, err := os.ReadFile(filepath.Join(s.dir, sidecarName))
 	if err != nil || json.Unmarshal(p, &c) != nil {
 		return sidecar{}
 	}
@@ -79,7 +83,7 @@ func (s staging) save(c sidecar) error {
 	if err != nil {
 		return err
 	}
-	return fsutil.WriteFileAtomic(s.sidecar(), p, 0o600)
+	return fsutil.WriteDurable(s.dir, sidecarName, p)
 }
 
 // stage copies the source into the staging folder, taking its digest on the
@@ -240,7 +244,7 @@ func (s *stager) maybeCheckpoint() error {
 }
 
 func (s *stager) checkpoint() error {
-	if err := unix.Fdatasync(int(s.f.Fd())); err != nil {
+	if err := fsutil.Datasync(s.f); err != nil {
 		return err
 	}
 	state, err := s.h.(encoding.BinaryMarshaler).MarshalBinary()
@@ -273,11 +277,10 @@ func hashZeros(w io.Writer, n int64) {
 
 // checkSpace refuses to stage what would not fit, before the first byte.
 func (p *Pipeline) checkSpace(size int64) error {
-	var st unix.Statfs_t
-	if size <= 0 || unix.Statfs(p.StagingDir, &st) != nil {
+	if size <= 0 {
 		return nil
 	}
-	if free := int64(st.Bavail) * st.Bsize; size > free {
+	if free, err := fsutil.Free(p.StagingDir); err == nil && size > free {
 		return errcode.New(errcode.NoSpace, "staging has %d bytes left, the source has %d", free, size).
 			With(errcode.Evidence{Structure: "staging", Field: "free bytes", Value: strconv.FormatInt(free, 10), Limit: strconv.FormatInt(size, 10)})
 	}
