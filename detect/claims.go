@@ -28,7 +28,7 @@ func (d *Detector) claims(w window) ([]claim, error) {
 		}
 		one[f.Name()] = len(out)
 		out = append(out, claim{name: f.Name(), what: title(f.Name()), kind: diskKind, subformat: m.Subformat,
-			offset: m.Offset, value: m.Value, plain: true, reader: f})
+			offset: m.Offset, value: unquoted(m.Value), plain: true, reader: f})
 	}
 	for _, m := range d.table {
 		off, value, ok := m.find(w)
@@ -140,6 +140,14 @@ const quoteBytes = 32
 // quote makes bytes of the file printable.
 func quote(p []byte) string {
 	return strconv.QuoteToASCII(string(p[:min(quoteBytes, len(p))]))
+}
+
+// unquoted undoes the quoting of a reader that made its magic printable itself.
+func unquoted(s string) string {
+	if u, err := strconv.Unquote(s); err == nil {
+		return u
+	}
+	return s
 }
 
 // clip shortens a string of the caller's.

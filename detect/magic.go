@@ -100,7 +100,7 @@ func magics() []magic {
 		disk(formats.VHDX, "a VHDX", remedyQemu, head(0, "vhdxfile")),
 		disk(formats.VDI, "a VirtualBox VDI", remedyQemu, head(64, "\x7f\x10\xda\xbe")),
 		disk(formats.QED, "a QED image", remedyQemu, head(0, "QED\x00")),
-		disk(formats.Parallels, "a Parallels image", remedyQemu, head(0, "WithoutFreeSpace", "WithouFreSpacExt")),
+		free(formats.Parallels, "a Parallels image", remedyQemu, head(0, "WithoutFreeSpace", "WithouFreSpacExt")),
 		disk(formats.Parallels, "a Parallels disk descriptor", remedyPloop, findText("<parallels_disk_image")),
 		free(formats.DMG, "an Apple DMG", remedyDMG, tail("koly", 512)),
 		free("cloop", "a cloop image", remedyQemu, findCloop),
