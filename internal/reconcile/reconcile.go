@@ -1,0 +1,161 @@
+// Package reconcile keeps the catalogue and the workflow service in step. The
+// catalogue is the authority: what it accepted and what has no workflow is
+// started again; only what was terminated, or was lost too often, is failed.
+//
+// It also sweeps: objects, uploads and staged files that no unfinished task and
+// no image names, and that have been there for a while, are removed.
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// A State is what the workflow service knows of a workflow.
+type State string
+
+// The states.
+const (
+	Missing    State = "missing"    // never started, or its history is gone
+	Running    State = "running"    // nothing to do
+	Completed  State = "completed"  // ended by itself, in whatever way
+	Cancelled  State = "cancelled"  // ended by a cancel
+	Terminated State = "terminated" // ended from outside, without its clean-up
+	TimedOut   State = "timed out"  // ended by its own limit
+)
+
+// Workflows is the workflow service.
+type Workflows interface {
+	State(ctx context.Context, workflowID string) (State, error)
+	Start(ctx context.Context, req contract.ImportRequest, workflowID string) error
+}
+
+// Cleaner removes what an import left behind.
+type Cleaner interface {
+	Cleanup(ctx context.Context, p contract.CleanupParams) error
+}
+
+// MaxRestarts is how often a lost workflow is started again.
+const MaxRestarts = 5
+
+// grace is how long a task may be without a workflow: the API records first and
+// starts then, and a task that is ending closes its workflow a moment later.
+const grace = 3 * time.Second
+
+// A Reconciler compares from time to time.
+type Reconciler struct {
+	Catalogue *metadata.Catalogue
+	Workflows Workflows
+	Cleaner   Cleaner
+	Log       zerolog.Logger
+	Now       func() time.Time // nil means time.Now
+}
+
+// Run reconciles at once and then every interval, until the context ends.
+func (r *Reconciler) Run(ctx context.Context, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		if err := r.Once(ctx); err != nil && ctx.Err() == nil {
+			r.Log.Warn().Err(err).Msg("reconcile")
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Once looks at every unfinished task. One task's trouble does not keep it from
+// the others; the last error is returned.
+func (r *Reconciler) Once(ctx context.Context) error {
+	tasks, err := r.Catalogue.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	var last error
+	for _, t := range tasks {
+		if r.now().Sub(t.UpdatedAt) < grace {
+			continue
+		}
+		if err := r.task(ctx, t); err != nil {
+			last = err
+		}
+	}
+	return last
+}
+
+func (r *Reconciler) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
+}
+
+// task brings one unfinished task in step with its workflow.
+func (r *Reconciler) task(ctx context.Context, t metadata.Task) error {
+	state, err := r.Workflows.State(ctx, t.WorkflowID)
+	if err != nil {
+		return err
+	}
+	switch state {
+	case Running:
+		return nil
+	case Terminated:
+		return r.fail(ctx, t, errcode.TaskTerminated)
+	case TimedOut:
+		return r.fail(ctx, t, errcode.TaskTimedOut)
+	case Cancelled:
+		return r.fail(ctx, t, errcode.TaskCancelled)
+	}
+	// A workflow that completed but whose task is unfinished wrote its end
+	// into a catalogue that was lost or restored: the import runs again.
+	return r.restart(ctx, t)
+}
+
+func (r *Reconciler) restart(ctx context.Context, t metadata.Task) error {
+	var req contract.ImportRequest
+	if err := json.Unmarshal(t.Request, &req); err != nil {
+		return r.fail(ctx, t, errcode.TaskLost)
+	}
+	n, err := r.Catalogue.Restarted(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	if n > MaxRestarts {
+		return r.fail(ctx, t, errcode.TaskLost)
+	}
+	r.Log.Warn().Str("task", t.ID).Str("workflow", t.WorkflowID).Int("restart", n).Msg("task has no workflow: started again")
+	return r.Workflows.Start(ctx, req, t.WorkflowID)
+}
+
+// taskKeys lists every key under which a task may have written.
+func taskKeys(t metadata.Task) []string {
+	var keys []string
+	for round := 1; round <= contract.MaxRounds; round++ {
+		keys = append(keys, contract.ObjectKey(t.ImageID, contract.DerivedUploadID(t.ID, round)))
+	}
+	return keys
+}
+
+// fail removes what the task left and records its end.
+func (r *Reconciler) fail(ctx context.Context, t metadata.Task, code errcode.Code) error {
+	if r.Cleaner != nil {
+		for _, key := range taskKeys(t) {
+			if err := r.Cleaner.Cleanup(ctx, contract.CleanupParams{TaskID: t.ID, Key: key}); err != nil {
+				return err
+			}
+		}
+	}
+	d := errcode.Lookup(code)
+	r.Log.Error().Str("task", t.ID).Str("code", string(code)).Msg("task failed by the reconciler")
+	return r.Catalogue.Fail(ctx, t.ID, metadata.TaskError{Code: code, Message: d.Meaning, Stage: t.Stage, Remedy: d.Remedy})
+}

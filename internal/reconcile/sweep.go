@@ -1,0 +1,156 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"ingest/internal/errcode"
+	"ingest/metadata"
+	"ingest/stores"
+)
+
+// DefaultAge is how long something must lie untouched before it is swept. An
+// attempt that is alive touches its upload every few seconds.
+const DefaultAge = time.Hour
+
+// A Sweeper removes what no unfinished task and no image names: abandoned
+// uploads, objects that were stored and never activated, staged files. It
+// removes only what it can prove to be nobody's; doubt keeps it.
+type Sweeper struct {
+	Catalogue  *metadata.Catalogue
+	Stores     map[string]stores.Store
+	StagingDir string
+	Age        time.Duration // 0 means DefaultAge
+	Log        zerolog.Logger
+}
+
+// Swept counts what was removed.
+type Swept struct {
+	Uploads int   `json:"uploads"`
+	Objects int   `json:"objects"`
+	Staged  int   `json:"staged"`
+	Bytes   int64 `json:"bytes"`
+}
+
+// Once sweeps everything. The lists of the living are read before the lists of
+// what lies there, so that what begins meanwhile is never taken for dead.
+func (s *Sweeper) Once(ctx context.Context) (Swept, error) {
+	if s.Age == 0 {
+		s.Age = DefaultAge
+	}
+	before := time.Now().Add(-s.Age)
+	live, err := s.living(ctx)
+	if err != nil {
+		return Swept{}, err
+	}
+	var out Swept
+	var errs []error
+	for name, st := range s.Stores {
+		errs = append(errs, s.uploads(ctx, st, before, live, &out), s.objects(ctx, name, st, before, live, &out))
+	}
+	errs = append(errs, s.staged(before, live, &out))
+	return out, errors.Join(errs...)
+}
+
+// A living set is everything that somebody names.
+type living struct {
+	uploads map[string]bool // upload ids of unfinished tasks
+	keys    map[metadata.Location]bool
+	young   map[string]bool // keys of unfinished tasks, in any store
+	tasks   map[string]bool // ids of unfinished tasks
+}
+
+func (s *Sweeper) living(ctx context.Context) (living, error) {
+	l := living{uploads: map[string]bool{}, keys: map[metadata.Location]bool{}, young: map[string]bool{}, tasks: map[string]bool{}}
+	tasks, err := s.Catalogue.Unfinished(ctx)
+	if err != nil {
+		return l, err
+	}
+	for _, t := range tasks {
+		l.tasks[t.ID] = true
+		for _, key := range taskKeys(t) {
+			l.young[key] = true
+			l.uploads[path.Base(key)] = true
+		}
+	}
+	locs, err := s.Catalogue.LiveKeys(ctx)
+	for _, loc := range locs {
+		l.keys[loc] = true
+	}
+	return l, err
+}
+
+func (s *Sweeper) uploads(ctx context.Context, st stores.Store, before time.Time, l living, out *Swept) error {
+	for u, err := range st.Uploads(ctx, before) {
+		if err != nil {
+			return err
+		}
+		if l.uploads[u.ID] {
+			continue
+		}
+		up, err := st.Resume(ctx, u.ID)
+		if errcode.Of(err) == errcode.UploadUnknown {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(up.Abort(ctx), up.Close()); err != nil {
+			return err
+		}
+		s.Log.Info().Str("store", st.Name()).Str("upload", u.ID).Int64("bytes", u.Bytes).Msg("swept an abandoned upload")
+		out.Uploads++
+		out.Bytes += u.Bytes
+	}
+	return nil
+}
+
+func (s *Sweeper) objects(ctx context.Context, name string, st stores.Store, before time.Time, l living, out *Swept) error {
+	lister, ok := st.(stores.Objects)
+	if !ok {
+		return nil
+	}
+	for o, err := range lister.Objects(ctx) {
+		if err != nil {
+			return err
+		}
+		if o.Committed.IsZero() || o.Committed.After(before) || l.young[o.Key] || l.keys[metadata.Location{Store: name, Key: o.Key}] {
+			continue
+		}
+		if err := st.Delete(ctx, o.Key); err != nil {
+			return err
+		}
+		s.Log.Info().Str("store", name).Str("key", o.Key).Int64("bytes", o.Size).Msg("swept an object that no image names")
+		out.Objects++
+		out.Bytes += max(0, o.Allocated)
+	}
+	return nil
+}
+
+func (s *Sweeper) staged(before time.Time, l living, out *Swept) error {
+	entries, err := os.ReadDir(s.StagingDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		st, err := e.Info()
+		if err != nil || l.tasks[e.Name()] || st.ModTime().After(before) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(s.StagingDir, e.Name())); err != nil {
+			return err
+		}
+		s.Log.Info().Str("task", e.Name()).Msg("swept staged files of a task that has ended")
+		out.Staged++
+	}
+	return nil
+}
