@@ -100,13 +100,16 @@ func (m *mask) ReadAt(p []byte, off int64) (int, error) {
 // readFile reads all of p, with zeros for what the file's last cluster lacks.
 func (m *mask) readFile(p []byte, off int64) error {
 	end, err := binio.Add(off, int64(len(p)))
-	if err != nil || off >= m.size || end > binio.DivCeil(m.size, m.clusterSize)*m.clusterSize {
+	if err != nil || end > binio.DivCeil(m.size, m.clusterSize)*m.clusterSize {
 		return errcode.New(errcode.Truncated, "the image refers to bytes beyond the end of its file").
 			With(errcode.Evidence{Format: "qcow2", Offset: errcode.At(off),
 				Value: fmt.Sprintf("%d bytes", len(p)), Limit: fmt.Sprintf("file of %d bytes", m.size)})
 	}
-	stored := p[:min(int64(len(p)), m.size-off)]
+	stored := p[:max(0, min(int64(len(p)), m.size-off))]
 	clear(p[len(stored):])
+	if len(stored) == 0 {
+		return nil
+	}
 	if err := binio.ReadFull(m.r, stored, off); err != nil {
 		return fmt.Errorf("read %d bytes at host offset %d: %w", len(stored), off, err)
 	}
