@@ -96,7 +96,7 @@ func TestTemporal(t *testing.T) {
 }
 
 func TestTemporalHidesCancelledWork(t *testing.T) {
-	noise := []error{context.Canceled, fmt.Errorf("poll: %w", context.Canceled), errors.New("rpc error: code = Canceled desc = context canceled")}
+	noise := []error{context.Canceled, fmt.Errorf("poll: %w", context.Canceled), errors.New("rpc error: code = Canceled desc = context canceled"), errors.New("dial tcp 127.0.0.1:1: operation was canceled")}
 	for _, err := range noise {
 		var info, debug bytes.Buffer
 		Temporal(New(&info, JSON, zerolog.InfoLevel)).Error("Activity error.", "Error", err)

@@ -77,9 +77,11 @@ func Cancelled(value any) bool {
 	return false
 }
 
-// cancelText knows the text of context.Canceled, which gRPC and SQL drivers
-// keep while they lose the error's identity.
-func cancelText(s string) bool { return strings.Contains(s, "context canceled") }
+// cancelText knows the text of context.Canceled and that of package net for it,
+// which gRPC and SQL drivers keep while they lose the error's identity.
+func cancelText(s string) bool {
+	return strings.Contains(s, "context canceled") || strings.Contains(s, "operation was canceled")
+}
 
 // plain turns a value into one that marshals to what a reader expects.
 func plain(value any) any {
