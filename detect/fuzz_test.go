@@ -42,7 +42,7 @@ func FuzzDetect(f *testing.F) {
 		f.Add(p, "")
 		f.Add(p, "raw")
 	}
-	d := New([]formats.Format{raw.Format{}, fake{}})
+	d, all := New([]formats.Format{raw.Format{}, fake{}}), New(readers())
 	f.Fuzz(func(t *testing.T, p []byte, declared string) {
 		r := &counting{t: t, r: bytes.NewReader(p)}
 		size := int64(len(p))
@@ -59,6 +59,17 @@ func FuzzDetect(f *testing.F) {
 		rep.WriteText(&b)
 		if strings.ContainsAny(b.String(), "\x1b\x00\r") {
 			t.Error("the text holds control characters")
+		}
+		full, opened, fullErr := all.Detect(context.Background(), bytes.NewReader(p), size, options(formats.Name(declared)))
+		checkReport(t, full, opened, fullErr)
+		if opened != nil {
+			if _, err := NestedCheck(opened); err != nil && errcode.Of(err) == errcode.ParserCrash {
+				t.Error(err)
+			}
+			opened.Close()
+		}
+		if errcode.Of(fullErr) == errcode.ParserCrash {
+			t.Error(fullErr)
 		}
 		if err != nil {
 			return

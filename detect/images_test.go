@@ -10,6 +10,7 @@ import (
 	"ingest/formats"
 	"ingest/formats/qcow2"
 	"ingest/formats/raw"
+	"ingest/formats/vhd"
 	"ingest/formats/vmdk"
 	"ingest/internal/errcode"
 	"ingest/internal/imgtest"
@@ -17,7 +18,7 @@ import (
 
 // readers are all formats that ingest reads.
 func readers() []formats.Format {
-	return []formats.Format{raw.Format{}, qcow2.Format{}, vmdk.Format{}}
+	return []formats.Format{raw.Format{}, qcow2.Format{}, vmdk.Format{}, vhd.Format{}}
 }
 
 const guestSize = 6 << 20
@@ -73,8 +74,8 @@ func TestQemuImages(t *testing.T) {
 		{"vmdk monolithicFlat", "vmdk", []string{"subformat=monolithicFlat"}, formats.VMDK, "descriptor", errcode.VMDKDescriptorOnly},
 		{"vmdk twoGbMaxExtentFlat", "vmdk", []string{"subformat=twoGbMaxExtentFlat"}, formats.VMDK, "descriptor", errcode.VMDKDescriptorOnly},
 		{"vmdk twoGbMaxExtentSparse", "vmdk", []string{"subformat=twoGbMaxExtentSparse"}, formats.VMDK, "descriptor", errcode.VMDKDescriptorOnly},
-		{"vpc dynamic", "vpc", []string{"force_size=on"}, formats.VHD, "", errcode.FormatNotAllowed},
-		{"vpc fixed", "vpc", []string{"subformat=fixed,force_size=on"}, formats.VHD, "", errcode.FormatNotAllowed},
+		{"vpc dynamic", "vpc", []string{"force_size=on"}, formats.VHD, "dynamic", ""},
+		{"vpc fixed", "vpc", []string{"subformat=fixed,force_size=on"}, formats.VHD, "fixed", ""},
 		{"vhdx dynamic", "vhdx", nil, formats.VHDX, "", errcode.FormatNotAllowed},
 		{"vhdx fixed", "vhdx", []string{"subformat=fixed"}, formats.VHDX, "", errcode.FormatNotAllowed},
 		{"vdi", "vdi", nil, formats.VDI, "", errcode.FormatNotAllowed},
