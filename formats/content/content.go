@@ -111,12 +111,12 @@ func (h *Hasher) UnmarshalBinary(p []byte) error {
 	if err := inner.(encoding.BinaryUnmarshaler).UnmarshalBinary(p[16:]); err != nil {
 		return fmt.Errorf("%w: %w", ErrState, err)
 	}
-	h.size = int64(binary.LittleEndian.Uint64(p))
-	h.off = int64(binary.LittleEndian.Uint64(p[8:]))
-	h.h = inner
-	if h.size < 0 || h.off < 0 || h.off > h.size {
+	size := int64(binary.LittleEndian.Uint64(p))
+	off := int64(binary.LittleEndian.Uint64(p[8:]))
+	if size < 0 || off < 0 || off > size || (off%BlockBytes != 0 && off != size) {
 		return ErrState
 	}
+	h.size, h.off, h.h = size, off, inner
 	return nil
 }
 
