@@ -37,10 +37,13 @@ type Workflows interface {
 	Start(ctx context.Context, req contract.ImportRequest, workflowID string) error
 }
 
-// Cleaner removes what an import left behind.
+// Cleaner removes what a task left behind, except the object that its image
+// names.
 type Cleaner interface {
-	Cleanup(ctx context.Context, p contract.CleanupParams) error
+	Remove(ctx context.Context, t metadata.Task) error
 }
+
+var _ Cleaner = (*Sweeper)(nil)
 
 // MaxRestarts is how often a lost workflow is started again.
 const MaxRestarts = 5
@@ -137,22 +140,11 @@ func (r *Reconciler) restart(ctx context.Context, t metadata.Task) error {
 	return r.Workflows.Start(ctx, req, t.WorkflowID)
 }
 
-// taskKeys lists every key under which a task may have written.
-func taskKeys(t metadata.Task) []string {
-	var keys []string
-	for round := 1; round <= contract.MaxRounds; round++ {
-		keys = append(keys, contract.ObjectKey(t.ImageID, contract.DerivedUploadID(t.ID, round)))
-	}
-	return keys
-}
-
 // fail removes what the task left and records its end.
 func (r *Reconciler) fail(ctx context.Context, t metadata.Task, code errcode.Code) error {
 	if r.Cleaner != nil {
-		for _, key := range taskKeys(t) {
-			if err := r.Cleaner.Cleanup(ctx, contract.CleanupParams{TaskID: t.ID, Key: key}); err != nil {
-				return err
-			}
+		if err := r.Cleaner.Remove(ctx, t); err != nil {
+			return err
 		}
 	}
 	d := errcode.Lookup(code)

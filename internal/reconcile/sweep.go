@@ -51,33 +51,36 @@ func (s *Sweeper) Once(ctx context.Context) (Swept, error) {
 	}
 	var out Swept
 	var errs []error
-	for name, st := range s.Stores {
-		errs = append(errs, s.uploads(ctx, st, before, live, &out), s.objects(ctx, name, st, before, live, &out))
+	all := func(string) bool { return true }
+	for _, st := range s.Stores {
+		errs = append(errs, s.uploads(ctx, st, before, live, all, &out), s.objects(ctx, st, before, live, all, &out))
 	}
 	errs = append(errs, s.staged(before, live, &out))
 	return out, errors.Join(errs...)
 }
 
-// A living set is everything that somebody names.
+// A living set is everything that somebody names. What an unfinished task
+// writes lies under its image's id, whatever the upload is called.
 type living struct {
-	uploads map[string]bool // upload ids of unfinished tasks
-	keys    map[metadata.Location]bool
-	young   map[string]bool // keys of unfinished tasks, in any store
-	tasks   map[string]bool // ids of unfinished tasks
+	images map[string]bool            // of unfinished tasks
+	tasks  map[string]bool            // unfinished ones
+	keys   map[metadata.Location]bool // named by images
+}
+
+// names reports whether somebody names the key.
+func (l living) names(store, key string) bool {
+	return l.images[path.Dir(key)] || l.keys[metadata.Location{Store: store, Key: key}]
 }
 
 func (s *Sweeper) living(ctx context.Context) (living, error) {
-	l := living{uploads: map[string]bool{}, keys: map[metadata.Location]bool{}, young: map[string]bool{}, tasks: map[string]bool{}}
+	l := living{images: map[string]bool{}, tasks: map[string]bool{}, keys: map[metadata.Location]bool{}}
 	tasks, err := s.Catalogue.Unfinished(ctx)
 	if err != nil {
 		return l, err
 	}
 	for _, t := range tasks {
 		l.tasks[t.ID] = true
-		for _, key := range taskKeys(t) {
-			l.young[key] = true
-			l.uploads[path.Base(key)] = true
-		}
+		l.images[t.ImageID] = true
 	}
 	locs, err := s.Catalogue.LiveKeys(ctx)
 	for _, loc := range locs {
@@ -86,12 +89,34 @@ func (s *Sweeper) living(ctx context.Context) (living, error) {
 	return l, err
 }
 
-func (s *Sweeper) uploads(ctx context.Context, st stores.Store, before time.Time, l living, out *Swept) error {
+// Remove removes everything of a task that has ended: staged files, uploads,
+// and objects that its image does not name.
+func (s *Sweeper) Remove(ctx context.Context, t metadata.Task) error {
+	live := living{keys: map[metadata.Location]bool{}}
+	locs, err := s.Catalogue.LiveKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, loc := range locs {
+		live.keys[loc] = true
+	}
+	only := func(key string) bool { return path.Dir(key) == t.ImageID }
+	var out Swept
+	errs := []error{os.RemoveAll(filepath.Join(s.StagingDir, filepath.Base(t.ID)))}
+	now := time.Now().Add(time.Minute)
+	for _, st := range s.Stores {
+		errs = append(errs, s.uploads(ctx, st, now, live, only, &out), s.objects(ctx, st, now, live, only, &out))
+	}
+	return errors.Join(errs...)
+}
+
+// uploads aborts the store's uploads that nobody names and that only admits.
+func (s *Sweeper) uploads(ctx context.Context, st stores.Store, before time.Time, l living, only func(key string) bool, out *Swept) error {
 	for u, err := range st.Uploads(ctx, before) {
 		if err != nil {
 			return err
 		}
-		if l.uploads[u.ID] {
+		if l.names(st.Name(), u.Key) || !only(u.Key) {
 			continue
 		}
 		up, err := st.Resume(ctx, u.ID)
@@ -111,7 +136,8 @@ func (s *Sweeper) uploads(ctx context.Context, st stores.Store, before time.Time
 	return nil
 }
 
-func (s *Sweeper) objects(ctx context.Context, name string, st stores.Store, before time.Time, l living, out *Swept) error {
+// objects deletes the store's objects that nobody names and that only admits.
+func (s *Sweeper) objects(ctx context.Context, st stores.Store, before time.Time, l living, only func(key string) bool, out *Swept) error {
 	lister, ok := st.(stores.Objects)
 	if !ok {
 		return nil
@@ -120,13 +146,13 @@ func (s *Sweeper) objects(ctx context.Context, name string, st stores.Store, bef
 		if err != nil {
 			return err
 		}
-		if o.Committed.IsZero() || o.Committed.After(before) || l.young[o.Key] || l.keys[metadata.Location{Store: name, Key: o.Key}] {
+		if o.Committed.IsZero() || o.Committed.After(before) || l.names(st.Name(), o.Key) || !only(o.Key) {
 			continue
 		}
 		if err := st.Delete(ctx, o.Key); err != nil {
 			return err
 		}
-		s.Log.Info().Str("store", name).Str("key", o.Key).Int64("bytes", o.Size).Msg("swept an object that no image names")
+		s.Log.Info().Str("store", st.Name()).Str("key", o.Key).Int64("bytes", o.Size).Msg("swept an object that no image names")
 		out.Objects++
 		out.Bytes += max(0, o.Allocated)
 	}
