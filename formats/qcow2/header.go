@@ -49,6 +49,9 @@ const (
 	compressZstd    = 1
 )
 
+// compressNot is no value of the field: the target has no compressed clusters.
+const compressNot = 255
+
 // A header holds the fields of an image's header as they stand in the file.
 type header struct {
 	version       uint32

@@ -1,0 +1,144 @@
+package qcow2
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
+
+	"ingest/formats/transfer"
+	"ingest/internal/binio"
+)
+
+// deflateWindow is the largest distance that QEMU's decoder accepts: it opens
+// streams with windowBits -12.
+const deflateWindow = 4 << 10
+
+// minZstdWindow is the smallest window that the encoder takes, bytes.
+const minZstdWindow = 1 << 10
+
+// A workshop is what the workers do to units of data, with one set of tools
+// for each worker.
+//
+// A worker leaves its work in the unit's Buf: for each cluster a length of four
+// bytes (0 for zeros, the cluster size for a plain cluster, less for compressed
+// bytes), and behind all lengths the compressed bytes, one after the other.
+type workshop struct {
+	target
+	tools []tools
+}
+
+type tools struct {
+	deflate *flate.Writer
+	zstd    *zstd.Encoder
+	out     boundedBuffer
+	last    []byte // the disk's last cluster, filled up with zeros
+}
+
+func newWorkshop(t target, workers int) *workshop {
+	return &workshop{target: t, tools: make([]tools, workers)}
+}
+
+const lengthBytes = 4
+
+// unit works on one unit of data.
+func (w *workshop) unit(_ context.Context, worker int, u *transfer.Unit) error {
+	n := int(binio.DivCeil(u.Len, w.cluster))
+	tools := &w.tools[worker]
+	buf := append(u.Buf[:0], make([]byte, n*lengthBytes)...)
+	for i := range n {
+		at := int64(i) * w.cluster
+		p := u.Data[at:min(at+w.cluster, u.Len)]
+		length := int64(0)
+		if !binio.IsZero(p) {
+			before := len(buf)
+			var err error
+			if buf, err = w.compress(tools, buf, p); err != nil {
+				return err
+			}
+			if length = int64(len(buf) - before); length == 0 {
+				length = w.cluster
+			}
+		}
+		binary.BigEndian.PutUint32(buf[i*lengthBytes:], uint32(length))
+	}
+	u.Buf = buf
+	return nil
+}
+
+// compress appends the compressed form of a cluster to buf, or nothing if it
+// is not smaller.
+func (w *workshop) compress(t *tools, buf, p []byte) ([]byte, error) {
+	if w.compression == compressNot {
+		return buf, nil
+	}
+	if int64(len(p)) < w.cluster {
+		t.last = append(t.last[:0], p...)
+		t.last = append(t.last, make([]byte, w.cluster-int64(len(p)))...)
+		p = t.last
+	}
+	if w.compression == compressZstd {
+		return w.compressZstd(t, buf, p)
+	}
+	return w.compressDeflate(t, buf, p)
+}
+
+func (w *workshop) compressDeflate(t *tools, buf, p []byte) ([]byte, error) {
+	t.out = boundedBuffer{p: buf, room: len(p) - 1}
+	if t.deflate == nil {
+		var err error
+		if t.deflate, err = flate.NewWriterWindow(&t.out, deflateWindow); err != nil {
+			return buf, err
+		}
+	} else {
+		t.deflate.Reset(&t.out)
+	}
+	if _, err := t.deflate.Write(p); err != nil {
+		return buf, err
+	}
+	if err := t.deflate.Close(); err != nil {
+		return buf, err
+	}
+	if t.out.over {
+		return buf, nil
+	}
+	return t.out.p, nil
+}
+
+func (w *workshop) compressZstd(t *tools, buf, p []byte) ([]byte, error) {
+	if t.zstd == nil {
+		var err error
+		// One segment, so that every frame tells its content size. No checksum:
+		// the guest's bytes are digested as a whole.
+		t.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+			zstd.WithSingleSegment(true), zstd.WithWindowSize(int(max(w.cluster, minZstdWindow))))
+		if err != nil {
+			return buf, err
+		}
+	}
+	out := t.zstd.EncodeAll(p, buf)
+	if len(out)-len(buf) >= len(p) {
+		return out[:len(buf)], nil
+	}
+	return out, nil
+}
+
+// A boundedBuffer appends to p until room is used up, and then only notes that
+// there was more.
+type boundedBuffer struct {
+	p    []byte
+	room int
+	over bool
+}
+
+// Write never fails.
+func (b *boundedBuffer) Write(p []byte) (int, error) {
+	if b.over || len(p) > b.room {
+		b.over = true
+		return len(p), nil
+	}
+	b.room -= len(p)
+	b.p = append(b.p, p...)
+	return len(p), nil
+}
