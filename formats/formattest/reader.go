@@ -39,8 +39,8 @@ func OpenBytes(f formats.Format, file io.ReaderAt, size int64) func(t testing.TB
 
 // Bounds on how much Reader does with one image.
 const (
-	maxBorders   = 1500
-	randomReads  = 150
+	maxBorders   = 500
+	randomReads  = 100
 	goroutines   = 6
 	maxRandomLen = 300_000
 	wholeBytes   = 64 << 20 // disks up to this size are read whole

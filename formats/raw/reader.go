@@ -84,12 +84,13 @@ func (d *disk) ReadAt(p []byte, off int64) (int, error) {
 	}
 	want := p[:min(int64(len(p)), d.size-off)]
 	n, err := d.r.ReadAt(want, off)
+	_, coded := errcode.As(err)
 	switch {
 	case n == len(want) && n == len(p):
 		return n, nil
 	case n == len(want):
 		return n, io.EOF
-	case err == nil || errors.Is(err, io.EOF):
+	case !coded && (err == nil || errors.Is(err, io.EOF)):
 		return n, errcode.Wrap(io.ErrUnexpectedEOF, errcode.Truncated, "the file ends at %d, within the disk of %d bytes", off+int64(n), d.size).
 			With(errcode.Evidence{Format: string(formats.Raw), Offset: errcode.At(off + int64(n))})
 	default:

@@ -30,10 +30,14 @@ func (p place) refuse(code errcode.Code, value any, limit, format string, args .
 	return errcode.New(code, format, args...).With(ev)
 }
 
-// unread turns an error of reading the structure into one with a code. Errors
-// of the reader itself keep their own.
+// unread turns an error of reading the structure into one with a code. An error
+// of the reader keeps its own: a source that stopped answering in mid-file is
+// not a truncated image.
 func (p place) unread(err error) error {
+	_, coded := errcode.As(err)
 	switch {
+	case coded:
+		return fmt.Errorf("read %s of VHD at %d: %w", p.structure, p.off, err)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, binio.ErrPastEnd):
 		return p.refuse(errcode.Truncated, nil, "", "read %s: %v", p.structure, err)
 	case errors.Is(err, binio.ErrLimit), errors.Is(err, binio.ErrOverflow):

@@ -61,12 +61,35 @@ func (d *disk) table(i int64) ([]byte, error) {
 	if t := slot.Load(); t != nil && t.index == i {
 		return t.entries, nil
 	}
-	p, err := binio.ReadRange(d.r, d.fileSize, sector*sectorBytes, d.tableBytes(), maxGTEs*4)
+	n := d.tableBytes()
+	k := d.neighbours(i, sector)
+	p, err := binio.ReadRange(d.r, d.fileSize, sector*sectorBytes, k*n, readAhead*maxGTEs*4)
 	if err != nil {
 		return nil, place{fmt.Sprintf("grain table %d", i), "", sector * sectorBytes}.unread(err)
 	}
-	slot.Store(&grainTable{index: i, entries: p})
-	return p, nil
+	for j := range k {
+		d.cache.slots[(i+j)%int64(len(d.cache.slots))].Store(&grainTable{index: i + j, entries: p[j*n : (j+1)*n]})
+	}
+	return p[:n], nil
+}
+
+// readAhead is how many tables are read at once where they lie one behind the
+// other, as most writers lay them out: 32 KiB, for the sake of remote files.
+const readAhead = 16
+
+// neighbours returns how many tables, from number i at the given sector on, lie
+// in one piece of the file and can be kept together.
+func (d *disk) neighbours(i, sector int64) int64 {
+	n := d.tableBytes()
+	most := min(readAhead, int64(len(d.cache.slots)), int64(len(d.directory)/4)-i)
+	if n%sectorBytes != 0 {
+		return 1
+	}
+	k := int64(1)
+	for k < most && d.gde(i+k) == sector+k*n/sectorBytes && (sector*sectorBytes+(k+1)*n) <= d.fileSize {
+		k++
+	}
+	return k
 }
 
 func (d *disk) tableBytes() int64 { return d.gtes * 4 }

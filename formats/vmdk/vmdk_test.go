@@ -3,11 +3,13 @@ package vmdk
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"os"
 	"testing"
 
 	"ingest/formats"
 	"ingest/formats/formattest"
+	"ingest/internal/errcode"
 	"ingest/internal/imgtest"
 )
 
@@ -128,6 +130,97 @@ func TestReadsDoNotAllocate(t *testing.T) {
 			t.Errorf("%s: a read of 16 grains allocates %v times", sub, got)
 		}
 	}
+}
+
+// countingReader counts reads and their bytes.
+type countingReader struct {
+	io.ReaderAt
+	reads, bytes int64
+}
+
+func (r *countingReader) ReadAt(p []byte, off int64) (int, error) {
+	r.reads++
+	r.bytes += int64(len(p))
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+func TestSmallReadsInflateAGrainOnce(t *testing.T) {
+	src := imgtest.New(8<<20, 1, imgtest.Run{Off: 0, Len: 8 << 20, Kind: imgtest.Text})
+	f := imgtest.OpenFile(t, imgtest.Convert(t, imgtest.WriteRaw(t, src), "raw", "vmdk", "subformat=streamOptimized"))
+	r := &countingReader{ReaderAt: f}
+	d, err := Format{}.Open(r, f.Size(), formats.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.reads = 0
+	buf := make([]byte, 2048)
+	for off := int64(0); off < d.Size(); off += 2048 {
+		if _, err := d.ReadAt(buf, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// 128 grains; the pool may lose one now and then when it changes threads.
+	if r.reads > 3*128 {
+		t.Errorf("%d reads for 128 grains in pieces of 2 KiB", r.reads)
+	}
+}
+
+func TestTablesOfALargeDiskAreReadInRuns(t *testing.T) {
+	f := imgtest.OpenFile(t, imgtest.Create(t, "vmdk", 128<<30))
+	r := &countingReader{ReaderAt: f}
+	d, err := Format{}.Open(r, f.Size(), formats.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.reads, r.bytes = 0, 0
+	var n int
+	for e, err := range formats.Extents(d, 0, d.Size()) {
+		if n++; err != nil || e.State != formats.Hole || e.Len != 128<<30 {
+			t.Errorf("extent %+v, %v", e, err)
+		}
+	}
+	const tables = 4096
+	if n != 1 || r.reads > tables/readAhead || r.bytes > tables*2048 {
+		t.Errorf("%d extents, %d reads of %d bytes for %d tables", n, r.reads, r.bytes, tables)
+	}
+	if _, err := d.(formats.Validator).Validate(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestErrorsOfTheReaderKeepTheirCode(t *testing.T) {
+	b := stream(t, full(), dialect{footer: true, version: 3})
+	gone := errcode.Wrap(io.ErrUnexpectedEOF, errcode.SourceUnreachable, "the source stopped answering")
+	for after := int64(0); after < 12; after++ {
+		r := &failingReader{ReaderAt: bytes.NewReader(b), after: after, err: gone}
+		_, err := use(r, int64(len(b)))
+		if got := errcode.Of(err); got != errcode.SourceUnreachable {
+			t.Errorf("reader fails at read %d: %q, want %s: %v", after, got, errcode.SourceUnreachable, err)
+		}
+	}
+}
+
+// failingReader fails from a number of reads on.
+type failingReader struct {
+	io.ReaderAt
+	after int64
+	err   error
+}
+
+func (r *failingReader) ReadAt(p []byte, off int64) (int, error) {
+	if r.after--; r.after < 0 {
+		return 0, r.err
+	}
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+// use opens an image and reads it whole.
+func use(r io.ReaderAt, size int64) (int, error) {
+	d, err := Format{}.Open(r, size, formats.DefaultLimits())
+	if err != nil {
+		return 0, err
+	}
+	return d.ReadAt(make([]byte, d.Size()), 0)
 }
 
 // setGTE overwrites entry i of the image's first grain table.
