@@ -145,7 +145,7 @@ func pages(t *testing.T, whole []string, n int, list func(marker string, limit i
 				t.Fatalf("a page of %d has %d rows", limit, len(page))
 			}
 			got = append(got, page...)
-			if len(page) < limit {
+			if len(page) < limit || len(got) > n {
 				break
 			}
 		}
