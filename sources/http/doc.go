@@ -1,0 +1,22 @@
+// Package http reads images from web servers, without trusting them or the URL.
+//
+// Where it may connect to is decided when it connects: each address that a name
+// resolved to is looked at between socket(2) and connect(2), for every attempt
+// and every redirect, so that neither a name that changes its address nor a
+// redirect gets around it. Loopback, private, link-local, metadata and other
+// special addresses and the host's own are refused unless the operator allows
+// their network. No proxy is used, since it would connect in our place.
+//
+// What is wrong between here and the server is told to nobody but the operator:
+// every failure to connect has one and the same message, and the detail stands
+// in the error's cause. Otherwise the answers would map the inner network.
+//
+// A source is pinned by one request for its first byte (RFC 9110 section 14.2).
+// A server that answers 206 with a length and a strong ETag, or at least a
+// Last-Modified date, can be read at random: each later request asks for its
+// range on the condition that the validator still holds (If-Range, section
+// 13.1.5), and its answer is compared in status, range, length and validator.
+// Anything else is errcode.SourceChanged. A weak ETag promises only that the
+// content means the same, and is no validator for bytes (section 8.8.1).
+// A server without ranges is read once, from front to end.
+package http

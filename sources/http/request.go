@@ -1,0 +1,265 @@
+package http
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"ingest/internal/errcode"
+)
+
+// client sends requests: one address policy, one pool of connections.
+type client struct {
+	opt       Options
+	transport *http.Transport
+}
+
+func newClient(o Options) *client {
+	dialer := &net.Dialer{Timeout: o.ConnectTimeout, ControlContext: newGuard(o).control}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true) // one connection for each range is what makes ranges quick
+	return &client{opt: o, transport: &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
+		TLSHandshakeTimeout:    o.ConnectTimeout,
+		ResponseHeaderTimeout:  o.HeaderTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        time.Minute,
+		Protocols:              &protocols,
+	}}
+}
+
+// answer is a response behind all redirects. Its body ends by Close.
+type answer struct {
+	*http.Response
+	url  *url.URL // where the answer came from
+	body *body
+}
+
+// get sends a GET request and follows redirects. An answer that is not 200, 206,
+// 412 or 416 is an error. errors.As finds a passing failure as *transient.
+func (c *client) get(ctx context.Context, u *url.URL, header map[string]string) (*answer, error) {
+	for hop := 0; ; hop++ {
+		a, err := c.send(ctx, u, header)
+		if err != nil {
+			return nil, err
+		}
+		switch a.StatusCode {
+		case http.StatusOK, http.StatusPartialContent:
+			if enc := a.Header.Values("Content-Encoding"); len(enc) > 1 || (len(enc) == 1 && enc[0] != "" && enc[0] != "identity") {
+				a.body.Close()
+				return nil, errcode.New(errcode.SourceEncoding, "the server sends the source with a Content-Encoding")
+			}
+			return a, nil
+		case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
+			return a, nil
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+			a.body.Close()
+			if hop >= max(c.opt.MaxRedirects, 0) {
+				return nil, errcode.New(errcode.SourceRedirect, "the source redirects more than %d times", max(c.opt.MaxRedirects, 0))
+			}
+			if u, err = redirect(u, a.Header.Get("Location")); err != nil {
+				return nil, err
+			}
+		default:
+			a.body.Close()
+			return nil, statusError(a.Response)
+		}
+	}
+}
+
+// redirect returns where a redirect leads, after the same checks as the first
+// URL. Nothing is carried along: a request holds no secret.
+func redirect(from *url.URL, location string) (*url.URL, error) {
+	to, err := from.Parse(location)
+	if err != nil || location == "" {
+		return nil, errcode.New(errcode.SourceRedirect, "the source redirects to what is not a URL")
+	}
+	to.Fragment, to.RawFragment = "", ""
+	to, err = checkURL(to.String())
+	if err != nil {
+		return nil, errcode.Wrap(err, errcode.SourceRedirect, "the source redirects to a URL that is refused")
+	}
+	if from.Scheme == "https" && to.Scheme != "https" {
+		return nil, errcode.New(errcode.SourceRedirect, "the source redirects from https to http")
+	}
+	return to, nil
+}
+
+func (c *client) send(parent context.Context, u *url.URL, header map[string]string) (*answer, error) {
+	if err := parent.Err(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		cancel(nil)
+		return nil, invalid("it cannot be requested")
+	}
+	req.Header.Set("User-Agent", c.opt.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity")
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		cancel(nil)
+		if parent.Err() != nil {
+			return nil, parent.Err()
+		}
+		return nil, connectError(err)
+	}
+	return &answer{Response: resp, url: u, body: newBody(parent, cancel, ctx, resp.Body, c.opt)}, nil
+}
+
+// A transient is a failure that may be gone at the next attempt.
+type transient struct{ error }
+
+func (t *transient) Unwrap() error { return t.error }
+
+// connectError gives a failed round trip its code. Only a refusal by the guard
+// is told apart; whether a port is closed, filtered or speaks something else is
+// for the operator.
+func connectError(err error) error {
+	if e, ok := errcode.As(err); ok {
+		return errcode.Wrap(err, e.Code, "%s", e.Message)
+	}
+	out := unreachable(err)
+	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	if (errors.As(err, &dns) && dns.IsNotFound) || errors.As(err, &cert) {
+		return out
+	}
+	return &transient{out}
+}
+
+func unreachable(cause error) error {
+	return errcode.Wrap(cause, errcode.SourceUnreachable, "the source could not be reached, or stopped answering")
+}
+
+func statusError(resp *http.Response) error {
+	cause := fmt.Errorf("status %q", resp.Status)
+	switch code := resp.StatusCode; {
+	case code == http.StatusNotFound || code == http.StatusGone:
+		return errcode.Wrap(cause, errcode.SourceNotFound, "the server has no such source")
+	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusProxyAuthRequired:
+		return errcode.Wrap(cause, errcode.SourceAuth, "the server refuses access to the source")
+	case code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly:
+		return &transient{unreachable(cause)}
+	}
+	return unreachable(cause)
+}
+
+// attempt calls f until it succeeds, fails for good, or has used up its
+// repetitions. The *transient is taken off the error.
+func (c *client) attempt(ctx context.Context, f func() error) error {
+	for n := 0; ; n++ {
+		err := f()
+		var t *transient
+		if err == nil || !errors.As(err, &t) {
+			return err
+		}
+		if n >= c.opt.Retries {
+			return t.error
+		}
+		if err := c.wait(ctx, n); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits before repetition n, counted from 0.
+func (c *client) wait(ctx context.Context, n int) error {
+	d := maxBackoff
+	if n < 16 {
+		d = min(c.opt.Backoff<<n, maxBackoff)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// body is an answer's body that does not wait for ever.
+type body struct {
+	parent context.Context // the caller's
+	ctx    context.Context // the request's, below parent
+	cancel context.CancelCauseFunc
+	r      io.ReadCloser
+	stall  time.Duration
+	timer  *time.Timer
+	meter  meter
+}
+
+var errStall = errors.New("no byte arrived for too long")
+
+func newBody(parent context.Context, cancel context.CancelCauseFunc, ctx context.Context, r io.ReadCloser, o Options) *body {
+	b := &body{parent: parent, ctx: ctx, cancel: cancel, r: r, stall: o.StallTimeout, meter: meter{min: o.MinRate, window: o.RateWindow}}
+	b.timer = time.AfterFunc(b.stall, func() { cancel(errStall) })
+	b.timer.Stop()
+	return b
+}
+
+// Read reads on, for no longer than the stall timeout.
+func (b *body) Read(p []byte) (int, error) {
+	start := time.Now()
+	b.timer.Reset(b.stall)
+	n, err := b.r.Read(p)
+	b.timer.Stop()
+	if err == nil && !b.meter.add(n, time.Since(start)) {
+		return n, errcode.New(errcode.SourceTooSlow, "the source sends less than %d bytes a second", b.meter.min)
+	}
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case b.parent.Err() != nil:
+		return n, b.parent.Err()
+	case context.Cause(b.ctx) == errStall:
+		return n, errcode.Wrap(err, errcode.SourceTooSlow, "the source sent nothing for %v", b.stall)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return n, &transient{errcode.Wrap(err, errcode.SourceLengthMismatch, "the source ended before the length that it announced")}
+	}
+	return n, &transient{unreachable(err)}
+}
+
+// Close lets go of the answer, and of its connection unless it was read to the end.
+func (b *body) Close() error {
+	b.timer.Stop()
+	err := b.r.Close()
+	b.cancel(nil)
+	return err
+}
+
+// meter watches that a minimum rate is kept.
+type meter struct {
+	min    int64 // bytes a second, < 0 for none
+	window time.Duration
+	bytes  int64
+	spent  time.Duration
+}
+
+// add notes n bytes that took d to arrive. It returns false at the end of a
+// window that had too few.
+func (m *meter) add(n int, d time.Duration) bool {
+	m.bytes += int64(n)
+	m.spent += d
+	if m.spent < m.window {
+		return true
+	}
+	ok := float64(m.bytes) >= float64(m.min)*m.spent.Seconds()
+	m.bytes, m.spent = 0, 0
+	return ok
+}
