@@ -69,10 +69,24 @@ func prepareFile(ctx context.Context, dir string, cfg *config.SQL) (*Recreated, 
 	if err := removeIfThere(filepath.Join(dir, stampName)); err != nil {
 		return nil, err
 	}
-	if err := sqliteschema.SetupSchema(cfg); err != nil {
+	if err := createFile(path, cfg); err != nil {
 		return nil, fmt.Errorf("create %s: %w", path, err)
 	}
 	return moved, writeStamp(dir, want)
+}
+
+// createFile makes an empty database with the server's schema. It names owners
+// and sources, so that only this user may read it; SQLite gives the log the
+// same mode.
+func createFile(path string, cfg *config.SQL) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return sqliteschema.SetupSchema(cfg)
 }
 
 // unusable returns why the file must be made again, "" if it need not be. An

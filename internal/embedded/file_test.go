@@ -108,6 +108,9 @@ func TestPrepareFile(t *testing.T) {
 			if readStamp(dir) != thisServer() {
 				t.Errorf("stamp = %v", readStamp(dir))
 			}
+			if st, err := os.Stat(filepath.Join(dir, dbName)); err != nil || st.Mode().Perm() != 0o600 {
+				t.Errorf("others may read the file: %v, %v", st, err)
+			}
 			if reason, err := unusable(ctx, filepath.Join(dir, dbName), readStamp(dir), thisServer()); reason != "" || err != nil {
 				t.Errorf("the file that is left: %q, %v", reason, err)
 			}
