@@ -149,6 +149,27 @@ func TestRefusedFixed(t *testing.T) {
 	})
 }
 
+func TestLimitsHoldExactly(t *testing.T) {
+	b := vpc(t, full(), "dynamic")
+	for _, c := range []struct {
+		name string
+		set  func(l *formats.Limits, off int64)
+		want errcode.Code
+	}{
+		{"virtual size", func(l *formats.Limits, off int64) { l.VirtualSize = 9<<20 + off }, errcode.VirtualSizeTooLarge},
+		{"BAT", func(l *formats.Limits, off int64) { l.TableBytes = 5*4 + off }, errcode.TableBounds},
+	} {
+		for off, want := range map[int64]errcode.Code{0: "", -1: c.want} {
+			lim := formats.DefaultLimits()
+			c.set(&lim, off)
+			_, err := Format{}.Open(bytes.NewReader(b), int64(len(b)), lim)
+			if got := errcode.Of(err); got != want {
+				t.Errorf("%s: limit %d below what the image has: %q, want %q", c.name, -off, got, want)
+			}
+		}
+	}
+}
+
 func TestFindings(t *testing.T) {
 	dyn := vpc(t, full(), "dynamic")
 	geometry := []byte{0, 1, 2, 3}

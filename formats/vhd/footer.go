@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 
 	"ingest/formats"
 	"ingest/internal/binio"
@@ -162,13 +163,22 @@ func (f *footer) geometryFinding() []formats.Finding {
 
 // info describes the disk as far as the footer does.
 func (f *footer) info(fileSize int64) formats.Info {
-	info := formats.Info{
+	return formats.Info{
 		Format: formats.VHD, Subformat: subformat(f.diskType),
 		VirtualSize: int64(f.currentSize), FileSize: fileSize,
-		Creator:  strings.ToValidUTF8(strings.TrimRight(f.creator, " \x00"), "?"),
+		Creator:  printable(strings.TrimRight(f.creator, " \x00")),
 		Findings: f.geometryFinding(),
 	}
-	return info
+}
+
+// printable replaces every character that is not printable by a question mark.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // subformat names a disk type.

@@ -17,24 +17,25 @@ const (
 
 // checkAliases refuses two grains that overlap in the file. It marks where
 // grains begin, one window of the file at a time, so that its memory does not
-// grow with the file. last is the highest host offset of a grain.
+// grow with the file. last is the highest host offset of a grain, window the
+// number of slots in a window.
 //
 // A slot is as long as a grain's shortest distance from the next: a grain if
 // they are plain, a sector if they are compressed. It remembers the sector
 // within it where a grain begins; a neighbour that begins less than a slot
 // away overlaps.
-func (d *disk) checkAliases(ctx context.Context, last int64) error {
+func (d *disk) checkAliases(ctx context.Context, last, window int64) error {
 	slot := d.grain
 	if d.compressed {
 		slot = sectorBytes
 	}
 	slots := last/slot + 1
-	if slots > windowSlots*maxWindows {
-		return place{"grain tables", "", d.gdOff}.refuse(errcode.ParserLimit, last, fmt.Sprint(windowSlots*maxWindows*slot),
+	if slots > window*maxWindows {
+		return place{"grain tables", "", d.gdOff}.refuse(errcode.ParserLimit, last, fmt.Sprint(window*maxWindows*slot),
 			"grains reach to host offset %d, too far to be checked for overlaps", last)
 	}
-	marks := make([]uint16, min(slots, windowSlots)+1)
-	for from := int64(0); from < slots; from += windowSlots {
+	marks := make([]uint16, min(slots, window)+1)
+	for from := int64(0); from < slots; from += window {
 		clear(marks)
 		// The last slot before the window is marked too, for its neighbour.
 		base := max(0, from-1)

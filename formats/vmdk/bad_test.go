@@ -98,6 +98,7 @@ func TestRefusedSparse(t *testing.T) {
 		{Name: "descriptor elsewhere", Make: le64(28, 2), Want: errcode.VMDKDescriptor},
 		{Name: "descriptor above the limit", Make: le64(36, 2049), Want: errcode.VMDKDescriptor},
 		{Name: "descriptor of nothing", Make: formattest.Set(512, 0), Want: errcode.VMDKDescriptor},
+		{Name: "descriptor of control characters", Make: text("# Disk DescriptorFile", "\x1b[2J"), Want: errcode.VMDKDescriptor},
 		{Name: "descriptor of garbage", Make: text("# Disk DescriptorFile", "hello"), Want: errcode.VMDKDescriptor},
 		{Name: "no createType", Make: text("createType", "dreateType"), Want: errcode.VMDKDescriptor},
 		{Name: "two createTypes", Make: insert(`createType="vmfs"`), Want: errcode.VMDKDescriptor},
@@ -213,6 +214,65 @@ func TestTextDescriptors(t *testing.T) {
 				t.Errorf("match: %+v", m)
 			}
 		})
+	}
+}
+
+func TestLimitsHoldExactly(t *testing.T) {
+	b := sparseFile(t)
+	for _, c := range []struct {
+		name string
+		set  func(l *formats.Limits, off int64)
+		want errcode.Code
+	}{
+		{"virtual size", func(l *formats.Limits, off int64) { l.VirtualSize = 3<<20 + off }, errcode.VirtualSizeTooLarge},
+		{"grain", func(l *formats.Limits, off int64) { l.BlockBytes = 64<<10 + off }, errcode.VMDKHeader},
+		{"grain directory", func(l *formats.Limits, off int64) { l.TableBytes = 4 + off }, errcode.TableBounds},
+		{"descriptor", func(l *formats.Limits, off int64) { l.DescriptorBytes = 20*sectorBytes + 512*off }, errcode.VMDKDescriptor},
+	} {
+		for off, want := range map[int64]errcode.Code{0: "", -1: c.want} {
+			lim := formats.DefaultLimits()
+			c.set(&lim, off)
+			_, err := Format{}.Open(bytes.NewReader(b), int64(len(b)), lim)
+			if got := errcode.Of(err); got != want {
+				t.Errorf("%s: limit %d below what the image has: %q, want %q", c.name, -off, got, want)
+			}
+		}
+	}
+}
+
+func TestAliasesOverManyWindows(t *testing.T) {
+	good := sparseFile(t)
+	for _, c := range []struct {
+		name   string
+		change func(b []byte)
+		want   errcode.Code
+	}{
+		{"none", func([]byte) {}, ""},
+		{"same place", func(b []byte) { setGTE(b, 3, gteOf(b, 40)) }, errcode.AliasedBlocks},
+		{"a sector before", func(b []byte) { setGTE(b, 3, gteOf(b, 40)-1) }, errcode.AliasedBlocks},
+		{"a sector behind", func(b []byte) { setGTE(b, 40, gteOf(b, 3)+1) }, errcode.AliasedBlocks},
+	} {
+		b := bytes.Clone(good)
+		c.change(b)
+		opened, err := Format{}.Open(bytes.NewReader(b), int64(len(b)), formats.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for window := int64(1); window < 60; window++ {
+			err := opened.(*disk).checkAliases(t.Context(), 3<<20+64<<10, window)
+			if got := errcode.Of(err); got != c.want {
+				t.Errorf("%s, window of %d slots: %q, want %q", c.name, window, got, c.want)
+			}
+		}
+	}
+	d, err := Format{}.Open(bytes.NewReader(good), int64(len(good)), formats.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for slots, want := range map[int64]errcode.Code{maxWindows: "", maxWindows + 1: errcode.ParserLimit} {
+		if got := errcode.Of(d.(*disk).checkAliases(t.Context(), (slots-1)*64<<10, 1)); got != want {
+			t.Errorf("%d windows: %q, want %q", slots, got, want)
+		}
 	}
 }
 

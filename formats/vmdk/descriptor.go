@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"ingest/internal/errcode"
 )
@@ -136,11 +137,22 @@ func (d *descriptor) check(off int64) error {
 	return nil
 }
 
-// clip shortens text of the image for messages and evidence.
+// clip makes text of the image fit for messages and evidence: short, and
+// without control characters.
 func clip(s string) string {
 	s = strings.TrimSpace(s)
 	if len(s) > 80 {
 		s = s[:80] + "..."
 	}
-	return strings.ToValidUTF8(s, "?")
+	return printable(s)
+}
+
+// printable replaces every character that is not printable by a question mark.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }

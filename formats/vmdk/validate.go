@@ -37,7 +37,7 @@ func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 			return d.info.Findings, err
 		}
 	}
-	return d.info.Findings, d.checkAliases(ctx, last.hostOff)
+	return d.info.Findings, d.checkAliases(ctx, last.hostOff, windowSlots)
 }
 
 // A grainAt is a grain that is stored.
