@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -95,6 +96,7 @@ func awaitHalf(ctx context.Context, c client.Client, run client.WorkflowRun) err
 				return nil
 			}
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	return ctx.Err()
 }

@@ -102,6 +102,7 @@ func checkAttributes(ctx context.Context, t *testing.T, c client.Client) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			got = answer.GetCount()
+			time.Sleep(20 * time.Millisecond)
 		}
 	}
 	if err := c.TerminateWorkflow(ctx, "tagged", "", "test"); err != nil {
