@@ -1,0 +1,167 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"ingest/internal/contract"
+	"ingest/metadata"
+)
+
+// MaxBody is how large a request's JSON may be, bytes: a request with 128
+// properties of Glance's size fits many times.
+const MaxBody = 1 << 20
+
+// Imports runs accepted imports.
+type Imports interface {
+	// Start starts the workflow of an import. Starting one that runs, or has
+	// run to its end, does nothing.
+	Start(ctx context.Context, req contract.ImportRequest, workflowID string) error
+	// Cancel asks a workflow to stop and clean up. errcode.NotFound says that
+	// there is none that runs.
+	Cancel(ctx context.Context, workflowID string) error
+	// Progress says how far an unfinished task is.
+	Progress(ctx context.Context, task metadata.Task) (contract.Progress, error)
+}
+
+// Blobs reads and removes what images are made of.
+type Blobs interface {
+	// OpenRange reads n bytes from off; n < 0 reads to the end.
+	OpenRange(ctx context.Context, store, key string, off, n int64) (io.ReadCloser, error)
+	// Delete is idempotent.
+	Delete(ctx context.Context, store, key string) error
+}
+
+// Defaults say what the server takes and what it makes of it. An empty list
+// means that of StandardDefaults.
+type Defaults struct {
+	OutputFormat      string
+	OutputCompression string
+	Schemes           []string            // of source URLs; "file" also admits plain paths
+	SourceFormats     []string            // that may be declared
+	Targets           map[string][]string // formats that can be written, each with its compressions
+}
+
+// StandardDefaults returns what a server takes that was not told otherwise.
+func StandardDefaults() Defaults {
+	return Defaults{
+		OutputFormat:  "qcow2",
+		Schemes:       []string{"http", "https", "file"},
+		SourceFormats: []string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ploop"},
+		Targets: map[string][]string{
+			"raw":   {"none"},
+			"qcow2": {"none", "zlib", "zstd"},
+			"vmdk":  {"none", "zlib"},
+			"vhd":   {"none"},
+			"vhdx":  {"none"},
+			"vdi":   {"none"},
+		},
+	}
+}
+
+// Deps is what the handler works with. Catalogue, Imports and Blobs are needed.
+type Deps struct {
+	Catalogue *metadata.Catalogue
+	Imports   Imports
+	Blobs     Blobs
+	Defaults  Defaults
+	// Stores names the stores that images can be put into, DefaultStore the
+	// one that is used when a request names none.
+	Stores       []string
+	DefaultStore string
+	Version      string
+	Log          zerolog.Logger
+	// Hosts are the names under which clients reach the server, without port.
+	// A request to any other is refused, which keeps web pages out that make
+	// their own name resolve to the loopback address. Empty admits all.
+	Hosts []string
+}
+
+type api struct {
+	Deps
+}
+
+// New returns the handler of the whole API.
+func New(d Deps) http.Handler {
+	d.Defaults = filled(d.Defaults)
+	a := &api{Deps: d}
+	mux := http.NewServeMux()
+	a.register(mux)
+	return a.wrap(mux)
+}
+
+func filled(d Defaults) Defaults {
+	std := StandardDefaults()
+	if d.OutputFormat == "" {
+		d.OutputFormat = std.OutputFormat
+	}
+	if len(d.Schemes) == 0 {
+		d.Schemes = std.Schemes
+	}
+	if len(d.SourceFormats) == 0 {
+		d.SourceFormats = std.SourceFormats
+	}
+	if len(d.Targets) == 0 {
+		d.Targets = std.Targets
+	}
+	return d
+}
+
+// A handler answers a request, or returns the error to answer it with.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+type route struct {
+	method, path string
+	serve        handler
+}
+
+func (a *api) routes() []route {
+	return []route{
+		{"GET", "/{$}", a.multipleChoices},
+		{"GET", "/versions", a.versions},
+		{"GET", "/v2", a.multipleChoices},
+		{"GET", "/v2/{$}", a.multipleChoices},
+		{"GET", "/v2/info/import", a.importInfo},
+
+		{"POST", "/v2/images", a.createImage},
+		{"GET", "/v2/images", a.listImages},
+		{"GET", "/v2/images/{id}", a.showImage},
+		{"DELETE", "/v2/images/{id}", a.deleteImage},
+		{"POST", "/v2/images/{id}/import", a.importImage},
+		{"GET", "/v2/images/{id}/file", a.download},
+		{"GET", "/v2/images/{id}/tasks", a.imageTasks},
+		{"GET", "/v2/tasks", a.listTasks},
+		{"GET", "/v2/tasks/{id}", a.showTask},
+
+		{"POST", "/v1/imports", a.submit},
+		{"GET", "/v1/tasks", a.listWholeTasks},
+		{"GET", "/v1/tasks/{id}", a.showWholeTask},
+		{"GET", "/v1/tasks/{id}/progress", a.taskProgress},
+		{"GET", "/v1/tasks/{id}/events", a.taskEvents},
+		{"POST", "/v1/tasks/{id}/cancel", a.cancelTask},
+		{"GET", "/v1/healthz", a.healthz},
+		{"GET", "/v1/server", a.server},
+	}
+}
+
+// register adds all routes, and for each path an answer to other methods.
+func (a *api) register(mux *http.ServeMux) {
+	methods := map[string][]string{}
+	for _, rt := range a.routes() {
+		mux.HandleFunc(rt.method+" "+rt.path, a.answer(rt.serve))
+		methods[rt.path] = append(methods[rt.path], rt.method)
+	}
+	for path, allowed := range methods {
+		if slices.Contains(allowed, "GET") {
+			allowed = append(allowed, "HEAD")
+		}
+		slices.Sort(allowed)
+		mux.HandleFunc(path, a.answer(methodNotAllowed(strings.Join(allowed, ", "))))
+	}
+	mux.HandleFunc("/", a.answer(a.unknownPath))
+}

@@ -1,0 +1,16 @@
+// Package api is the HTTP face of ingest: the image and task calls of the
+// OpenStack Glance API v2, so that its clients work, and ingest's own calls
+// below /v1. docs/api.md describes both.
+//
+// A request for an import is accepted in two steps that are never mixed up: the
+// catalogue records it in one transaction, and only then is its workflow
+// started. If the start fails the request has still been accepted, because the
+// catalogue is the authority: the reconciler starts what has no workflow.
+//
+// The caller's project stands in the X-Project-Id header ("default" if there is
+// none). Nothing proves it: the handler belongs behind a loopback listener or
+// behind something that authenticates.
+//
+// The package knows workflows through the Imports interface and stored bytes
+// through Blobs; it never reads a disk image.
+package api

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+func (a *api) createImage(w http.ResponseWriter, r *http.Request) error {
+	fields, err := decodeObject(r)
+	if err != nil {
+		return err
+	}
+	img, err := parseImage(fields, project(r.Context()))
+	if err != nil {
+		return err
+	}
+	if img, err = a.Catalogue.CreateImage(r.Context(), img); err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/v2/images/"+img.ID)
+	w.Header().Set("OpenStack-image-import-methods", importMethods)
+	writeJSON(w, http.StatusCreated, imageOf(img))
+	return nil
+}
+
+// decodeObject reads a body that is one JSON object.
+func decodeObject(r *http.Request) (map[string]json.RawMessage, error) {
+	var fields map[string]json.RawMessage
+	dec := json.NewDecoder(r.Body)
+	if err := dec.Decode(&fields); err != nil {
+		return nil, bodyError(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, badField("body", "", "there is something behind the JSON object")
+	}
+	if fields == nil {
+		return nil, badField("body", "null", "expected an object")
+	}
+	return fields, nil
+}
+
+// parseImage makes an image of the members that a client sent. Every member
+// that is not one of Glance's own is a free property.
+func parseImage(fields map[string]json.RawMessage, owner string) (metadata.Image, error) {
+	img := metadata.Image{ID: uuid.NewString(), Owner: owner, Properties: map[string]string{}}
+	askedOwner := owner
+	known := map[string]any{
+		"id": &img.ID, "name": &img.Name, "visibility": &img.Visibility, "protected": &img.Protected,
+		"os_hidden": &img.Hidden, "owner": &askedOwner, "tags": &img.Tags,
+		"disk_format": &img.DiskFormat, "container_format": &img.ContainerFormat,
+		"min_disk": &img.MinDisk, "min_ram": &img.MinRAM,
+	}
+	for name, raw := range fields {
+		if err := checkSettable(name); err != nil {
+			return metadata.Image{}, err
+		}
+		if dst, ok := known[name]; ok {
+			if err := json.Unmarshal(raw, dst); err != nil {
+				return metadata.Image{}, badField(name, string(raw), "this is not of the member's type")
+			}
+			continue
+		}
+		var value *string
+		if err := json.Unmarshal(raw, &value); err != nil || value == nil {
+			return metadata.Image{}, badField(name, string(raw), "a property's value is a string")
+		}
+		img.Properties[name] = *value
+	}
+	if askedOwner != owner {
+		return metadata.Image{}, fieldError(errcode.Forbidden, "owner", askedOwner, "an image belongs to the project that makes it, here %q", owner)
+	}
+	if _, err := uuid.Parse(img.ID); err != nil || len(img.ID) != 36 {
+		return metadata.Image{}, badField("id", img.ID, "an image's id is a UUID")
+	}
+	img.ID = strings.ToLower(img.ID)
+	img.Tags = unique(img.Tags)
+	return img, checkImage(img)
+}
+
+// unique drops repeated tags: an image's tags are a set.
+func unique(tags []string) []string {
+	var out []string
+	for _, t := range tags {
+		if !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+		if len(out) > maxTags {
+			break // refused anyway; the search above is quadratic
+		}
+	}
+	return out
+}

@@ -1,0 +1,144 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"ingest/api/wire"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// importCall is the body of Glance's import call. What is not known is left
+// out, as Glance does.
+type importCall struct {
+	Method *struct {
+		Name string `json:"name"`
+		URI  string `json:"uri"`
+	} `json:"method"`
+	Stores               []string `json:"stores"`
+	AllStores            bool     `json:"all_stores"`
+	AllStoresMustSucceed *bool    `json:"all_stores_must_succeed"`
+}
+
+// importImage imports into an image that was made before. It answers 202 with
+// an empty body, as Glance does; the task's id stands in a header.
+func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
+	img, err := a.ownImage(r)
+	if err != nil {
+		return err
+	}
+	var call importCall
+	dec := json.NewDecoder(r.Body)
+	if err := dec.Decode(&call); err != nil {
+		return bodyError(err)
+	}
+	req, err := a.importRequest(r, img, call)
+	if err != nil {
+		return err
+	}
+	if err := a.checkRequest(req); err != nil {
+		return err
+	}
+	if img.DiskFormat == "" || img.ContainerFormat == "" {
+		return errcode.New(errcode.Conflict, "image %s needs its disk_format and container_format set before the import", img.ID)
+	}
+	out, err := a.acceptInto(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("X-Ingest-Task-Id", out.TaskID)
+	if out.Notice != "" {
+		w.Header().Set("X-Ingest-Notice", out.Notice)
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// importRequest writes Glance's call as an import request. The image's
+// disk_format is what its bytes are declared to be.
+func (a *api) importRequest(r *http.Request, img metadata.Image, call importCall) (contract.ImportRequest, error) {
+	var req contract.ImportRequest
+	switch {
+	case call.Method == nil:
+		return req, badField("method", "", "an import needs a method")
+	case call.Method.Name == "":
+		return req, badField("method.name", "", "an import needs the name of a method")
+	case call.Method.Name != importMethods:
+		return req, badField("method.name", call.Method.Name, "the import method is not enabled; it is %s", importMethods)
+	case call.Method.URI == "":
+		return req, badField("method.uri", "", "%s needs a URI", importMethods)
+	}
+	u, err := url.Parse(call.Method.URI)
+	if err != nil || !strings.EqualFold(u.Scheme, "http") && !strings.EqualFold(u.Scheme, "https") {
+		// Files of the server are for POST /v1/imports, which says so by name.
+		return req, withStatus(http.StatusBadRequest, fieldError(errcode.SourceScheme, "method.uri", "", "%s takes http and https URIs", importMethods))
+	}
+	stores := call.Stores
+	if h := r.Header.Get("X-Image-Meta-Store"); h != "" && len(stores) == 0 {
+		stores = []string{h}
+	}
+	if len(stores) > 1 || call.AllStores && len(a.Stores) > 1 {
+		return req, badField("stores", strings.Join(stores, ","), "one store at a time is imported into")
+	}
+	req = contract.ImportRequest{
+		ImageID: img.ID, Owner: img.Owner, IdempotencyKey: r.Header.Get("Idempotency-Key"),
+		Source: contract.SourceSpec{URL: call.Method.URI, Format: img.DiskFormat},
+		Image: contract.ImageSpec{
+			Name: img.Name, Visibility: img.Visibility, ContainerFormat: img.ContainerFormat, Tags: img.Tags,
+			Properties: img.Properties, MinDisk: img.MinDisk, MinRAM: img.MinRAM, Protected: img.Protected,
+		},
+	}
+	if len(stores) == 1 {
+		req.Target.Store = stores[0]
+	}
+	return req, nil
+}
+
+// acceptInto accepts an import into an existing image. The answer to the same
+// call may have been lost: controllers repeat it, and mean the import that runs.
+func (a *api) acceptInto(ctx context.Context, req contract.ImportRequest) (wire.Submitted, error) {
+	t, ok, err := a.twin(ctx, req)
+	if err != nil {
+		return wire.Submitted{}, err
+	}
+	if ok {
+		return a.begin(ctx, t, true), nil
+	}
+	out, err := a.accept(ctx, req, true)
+	if errcode.Of(err) == errcode.Conflict { // the same call may have come in between
+		if t, ok, _ := a.twin(ctx, req); ok {
+			return a.begin(ctx, t, true), nil
+		}
+	}
+	return out, err
+}
+
+// twin finds the task on the image that was made by the same call: the one with
+// the same idempotency key, or without a key the one that is not finished. What
+// else stands in the request is the image's own, which an import changes.
+func (a *api) twin(ctx context.Context, req contract.ImportRequest) (metadata.Task, bool, error) {
+	tasks, err := a.Catalogue.Tasks(ctx, metadata.TaskFilter{Owner: req.Owner, ImageID: req.ImageID})
+	if err != nil {
+		return metadata.Task{}, false, err
+	}
+	for _, t := range tasks {
+		if t.IdempotencyKey != req.IdempotencyKey || req.IdempotencyKey == "" && t.Status.Finished() {
+			continue
+		}
+		old, err := requestOf(t)
+		same := err == nil && old.Source.URL == req.Source.URL && old.Target.Store == req.Target.Store
+		if !same && req.IdempotencyKey != "" {
+			return t, false, errcode.New(errcode.IdempotencyReuse, "idempotency key %q belongs to task %s, whose request differs", t.IdempotencyKey, t.ID)
+		}
+		if same {
+			return t, true, nil
+		}
+	}
+	return metadata.Task{}, false, nil
+}

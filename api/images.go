@@ -1,0 +1,122 @@
+package api
+
+import (
+	"net/http"
+
+	"ingest/api/wire"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// imageOf writes an image as clients see it.
+func imageOf(m metadata.Image) wire.Image {
+	return wire.Image{
+		ID: m.ID, Name: m.Name, Status: string(m.Status), Visibility: m.Visibility, Owner: m.Owner,
+		DiskFormat: m.DiskFormat, ContainerFormat: m.ContainerFormat, Protected: m.Protected, Hidden: m.Hidden,
+		Size: m.Size, VirtualSize: m.VirtualSize, Checksum: m.Checksum,
+		HashAlgo: m.HashAlgo, HashValue: m.HashValue, ContentDigest: m.ContentDigest, Stores: m.Store,
+		MinDisk: m.MinDisk, MinRAM: m.MinRAM, Tags: m.Tags, Properties: m.Properties,
+		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
+	}
+}
+
+// mayRead reports whether a project sees an image. Sharing with single members
+// is not offered, so a shared image is its owner's alone.
+func mayRead(m metadata.Image, project string) bool {
+	return m.Owner == project || m.Visibility == "public" || m.Visibility == "community"
+}
+
+// visibleImage returns an image that the caller may read. One that is hidden
+// from the caller is answered like one that does not exist.
+func (a *api) visibleImage(r *http.Request) (metadata.Image, error) {
+	id := r.PathValue("id")
+	img, err := a.Catalogue.Image(r.Context(), id)
+	if err != nil {
+		return metadata.Image{}, err
+	}
+	if !mayRead(img, project(r.Context())) {
+		return metadata.Image{}, notFound("image", id)
+	}
+	return img, nil
+}
+
+// ownImage returns an image that the caller may change.
+func (a *api) ownImage(r *http.Request) (metadata.Image, error) {
+	img, err := a.visibleImage(r)
+	if err == nil && img.Owner != project(r.Context()) {
+		return metadata.Image{}, errcode.New(errcode.Forbidden, "image %s belongs to another project", img.ID)
+	}
+	return img, err
+}
+
+func (a *api) showImage(w http.ResponseWriter, r *http.Request) error {
+	img, err := a.visibleImage(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, imageOf(img))
+	return nil
+}
+
+func (a *api) listImages(w http.ResponseWriter, r *http.Request) error {
+	p, err := parsePage(r.URL.Query(), imageSortKeys)
+	if err != nil {
+		return err
+	}
+	f, keep, err := imageFilter(r.URL.Query(), project(r.Context()))
+	if err != nil {
+		return err
+	}
+	list := lister[metadata.Image]{
+		id: func(m metadata.Image) string { return m.ID },
+		fetch: func(marker string, limit int) ([]metadata.Image, error) {
+			f := f
+			f.Marker, f.Limit = marker, limit
+			return a.Catalogue.Images(r.Context(), f)
+		},
+		keep: keep, compare: compareImages,
+	}
+	images, more, err := list.page(p)
+	if err != nil {
+		return err
+	}
+	out := wire.ImageList{Images: make([]wire.Image, 0, len(images)), Schema: "/v2/schemas/images", First: firstURL(r)}
+	for _, m := range images {
+		out.Images = append(out.Images, imageOf(m))
+	}
+	if more {
+		out.Next = nextURL(r, images[len(images)-1].ID)
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// deleteImage marks the image as deleted, and then stops what works on it and
+// removes its bytes. What is left undone by a crash in between, the reconciler
+// and the reaper do.
+func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
+	img, err := a.ownImage(r)
+	if err != nil {
+		return err
+	}
+	busy, err := a.Catalogue.Tasks(r.Context(), metadata.TaskFilter{ImageID: img.ID, Unfinished: true})
+	if err != nil {
+		return err
+	}
+	loc, err := a.Catalogue.DeleteImage(r.Context(), img.ID)
+	if err != nil {
+		return err
+	}
+	for _, t := range busy {
+		if err := a.Imports.Cancel(r.Context(), t.WorkflowID); err != nil {
+			a.Log.Warn().Err(err).Str("task", t.ID).Msg("cancel the import of a deleted image")
+		}
+	}
+	if loc.Key != "" {
+		if err := a.Blobs.Delete(r.Context(), loc.Store, loc.Key); err != nil {
+			a.Log.Warn().Err(err).Str("image", img.ID).Msg("remove the bytes of a deleted image")
+		}
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

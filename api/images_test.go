@@ -1,0 +1,303 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ingest/api/wire"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+)
+
+// glanceMembers are those of every image object.
+var glanceMembers = []string{"id", "name", "status", "visibility", "protected", "os_hidden", "checksum", "os_hash_algo",
+	"os_hash_value", "owner", "size", "virtual_size", "container_format", "disk_format", "created_at", "updated_at",
+	"tags", "min_ram", "min_disk", "self", "file", "schema"}
+
+func TestCreateImage(t *testing.T) {
+	b := newBench(t)
+	a := b.do("POST", "/v2/images", `{"name":"n","disk_format":"vmdk","container_format":"bare","tags":["x"],"min_ram":64,"architecture":"x86_64","os_hidden":true}`).want(t, 201, "")
+	var m map[string]any
+	a.into(t, &m)
+	for _, k := range glanceMembers {
+		if _, ok := m[k]; !ok {
+			t.Errorf("no member %q", k)
+		}
+	}
+	id, _ := m["id"].(string)
+	if a.Header.Get("Location") != "/v2/images/"+id || a.Header.Get("OpenStack-image-import-methods") != "web-download" {
+		t.Errorf("headers %v", a.Header)
+	}
+	want := map[string]any{"status": "queued", "visibility": "shared", "architecture": "x86_64", "size": nil, "owner": "default",
+		"checksum": nil, "self": "/v2/images/" + id, "created_at": "2026-01-31T12:00:01Z", "os_hidden": true, "min_ram": 64.0}
+	for k, v := range want {
+		if !cmp.Equal(m[k], v) {
+			t.Errorf("%s is %v, want %v", k, m[k], v)
+		}
+	}
+	var shown map[string]any
+	b.do("GET", "/v2/images/"+id, "").want(t, 200, "").into(t, &shown)
+	if diff := cmp.Diff(m, shown); diff != "" {
+		t.Error(diff)
+	}
+	b.do("POST", "/v2/images", `{"id":"`+id+`"}`).want(t, 409, errcode.Conflict)
+	b.do("GET", "/v2/images/nothing", "").want(t, 404, errcode.NotFound)
+}
+
+func TestCreateImageIsValidated(t *testing.T) {
+	b := newBench(t)
+	for _, c := range []struct {
+		body   string
+		status int
+		code   errcode.Code
+	}{
+		{`{}`, 201, ""},
+		{`{"name":null,"disk_format":null}`, 201, ""},
+		{`{"name":7}`, 400, errcode.BadRequest},
+		{`{"id":"x"}`, 400, errcode.BadRequest},
+		{`{"id":"{11111111-2222-3333-4444-555555555555}"}`, 400, errcode.BadRequest},
+		{`{"disk_format":"doc"}`, 400, errcode.BadRequest},
+		{`{"visibility":"secret"}`, 400, errcode.BadRequest},
+		{`{"protected":"yes"}`, 400, errcode.BadRequest},
+		{`{"tags":"x"}`, 400, errcode.BadRequest},
+		{`{"min_disk":-1}`, 400, errcode.BadRequest},
+		{`{"min_disk":1.5}`, 400, errcode.BadRequest},
+		{`{"free":7}`, 400, errcode.BadRequest},
+		{`{"free":null}`, 400, errcode.BadRequest},
+		{`{"` + strings.Repeat("k", 256) + `":"v"}`, 400, errcode.BadRequest},
+		{`{"status":"active"}`, 403, errcode.Forbidden},
+		{`{"size":1}`, 403, errcode.Forbidden},
+		{`{"locations":[]}`, 403, errcode.Forbidden},
+		{`{"os_glance_import_task":"x"}`, 403, errcode.Forbidden},
+		{`{"owner":"blue"}`, 403, errcode.Forbidden},
+		{`{"owner":"default"}`, 201, ""},
+	} {
+		b.do("POST", "/v2/images", c.body).want(t, c.status, c.code)
+	}
+}
+
+func TestListImages(t *testing.T) {
+	b := newBench(t)
+	var ids []string
+	for i := range 7 {
+		var img wire.Image
+		b.do("POST", "/v2/images", fmt.Sprintf(`{"name":"n%d","disk_format":"%s","container_format":"bare","tags":["t%d","all"],"even":"%v"}`,
+			i, []string{"raw", "qcow2"}[i%2], i, i%2 == 0)).want(t, 201, "").into(t, &img)
+		ids = append(ids, img.ID)
+	}
+	b.do("POST", "/v2/images", `{"name":"hidden","os_hidden":true}`).want(t, 201, "")
+	b.do("POST", "/v2/images", `{"name":"theirs"}`, "X-Project-Id", "red").want(t, 201, "")
+	b.do("POST", "/v2/images", `{"name":"community","visibility":"community"}`, "X-Project-Id", "red").want(t, 201, "")
+	b.do("POST", "/v2/images", `{"name":"public","visibility":"public"}`, "X-Project-Id", "red").want(t, 201, "")
+
+	for _, c := range []struct{ query, want string }{
+		{"", "public n6 n5 n4 n3 n2 n1 n0"},
+		{"limit=2", "public n6"},
+		{"limit=0", ""},
+		{"limit=5000", "public n6 n5 n4 n3 n2 n1 n0"},
+		{"marker=" + ids[3], "n2 n1 n0"},
+		{"marker=" + ids[3] + "&limit=1", "n2"},
+		{"sort=name:asc", "n0 n1 n2 n3 n4 n5 n6 public"},
+		{"sort=name:asc&limit=2&marker=" + ids[2], "n3 n4"},
+		{"sort=disk_format:asc,name:desc", "public n5 n3 n1 n6 n4 n2 n0"},
+		{"sort_key=name&sort_dir=asc", "n0 n1 n2 n3 n4 n5 n6 public"},
+		{"sort_key=created_at&sort_dir=desc", "public n6 n5 n4 n3 n2 n1 n0"},
+		{"sort_dir=asc", "n0 n1 n2 n3 n4 n5 n6 public"},
+		{"name=n3", "n3"},
+		{"name=in:n1,n5", "n5 n1"},
+		{`name=in:"n1",n2`, "n2 n1"},
+		{"id=" + ids[4], "n4"},
+		{"disk_format=raw", "n6 n4 n2 n0"},
+		{"tag=all&tag=t2", "n2"},
+		{"even=true", "n6 n4 n2 n0"},
+		{"status=active", ""},
+		{"owner=red", "public"},
+		{"visibility=shared", "n6 n5 n4 n3 n2 n1 n0"},
+		{"visibility=community", "community"},
+		{"visibility=all", "public community n6 n5 n4 n3 n2 n1 n0"},
+		{"os_hidden=true", "hidden"},
+		{"protected=true", ""},
+		{"size_min=1", ""},
+		{"min_disk_max=0&name=n1", "n1"},
+		{"created_at=lt:2026-01-31T12:00:03Z", "n1 n0"},
+		{"created_at=gte:2026-01-31T12:00:07Z&name=in:n5,n6", "n6"},
+		{"created_at=2026-01-31T12:00:01Z", "n0"},
+	} {
+		var list wire.ImageList
+		b.do("GET", "/v2/images?"+strings.ReplaceAll(c.query, `"`, "%22"), "").want(t, 200, "").into(t, &list)
+		var names []string
+		for _, m := range list.Images {
+			names = append(names, m.Name)
+		}
+		if got := strings.Join(names, " "); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.query, got, c.want)
+		}
+	}
+	for _, q := range []string{"limit=-1", "limit=x", "marker=nothing", "sort=name:up", "sort=owner", "sort_key=name&sort=name",
+		"visibility=secret", "protected=maybe", "size_min=big", "created_at=yesterday", "created_at=near:2026-01-31", "changes-since=2026-01-31",
+		"sort=name:asc&marker=nothing", "member_status=perhaps"} {
+		b.do("GET", "/v2/images?"+q, "").want(t, 400, errcode.BadRequest)
+	}
+}
+
+// TestPages follows next over all pages, in both ways of listing.
+func TestPages(t *testing.T) {
+	b := newBench(t)
+	for i := range 11 {
+		b.do("POST", "/v2/images", fmt.Sprintf(`{"name":"n%02d"}`, i)).want(t, 201, "")
+	}
+	for _, start := range []string{"/v2/images?limit=3", "/v2/images?limit=3&sort=name:asc"} {
+		seen, pages := map[string]bool{}, 0
+		for next := start; next != ""; pages++ {
+			var list wire.ImageList
+			b.do("GET", next, "").want(t, 200, "").into(t, &list)
+			for _, m := range list.Images {
+				if seen[m.ID] {
+					t.Errorf("%s is listed twice", m.Name)
+				}
+				seen[m.ID] = true
+			}
+			if u, err := url.Parse(list.First); err != nil || u.Query().Has("marker") {
+				t.Errorf("first is %q", list.First)
+			}
+			next = list.Next
+		}
+		if len(seen) != 11 || pages != 4 {
+			t.Errorf("%s: %d images on %d pages", start, len(seen), pages)
+		}
+	}
+}
+
+func TestDeleteImage(t *testing.T) {
+	b := newBench(t)
+	s := b.submit(someImport)
+	b.finish(s, []byte("data"))
+	b.do("DELETE", "/v2/images/"+s.ImageID, "").want(t, 204, "")
+	if len(b.blobs.data) != 0 {
+		t.Errorf("bytes are left: %v", b.blobs.data)
+	}
+	b.do("GET", "/v2/images/"+s.ImageID, "").want(t, 404, errcode.NotFound)
+	b.do("DELETE", "/v2/images/"+s.ImageID, "").want(t, 404, errcode.NotFound)
+
+	busy := b.submit(someImport)
+	b.do("DELETE", "/v2/images/"+busy.ImageID, "").want(t, 204, "")
+	if !cmp.Equal(b.imports.cancelled, []string{busy.WorkflowID}) {
+		t.Errorf("cancelled %v", b.imports.cancelled)
+	}
+	kept := b.submit(`{"source":{"url":"http://h/i"},"image":{"protected":true}}`)
+	b.do("DELETE", "/v2/images/"+kept.ImageID, "").want(t, 403, errcode.Forbidden)
+	if len(b.imports.cancelled) != 1 {
+		t.Error("the import of a protected image was cancelled")
+	}
+}
+
+const download = `{"method":{"name":"web-download","uri":"https://example.org/disk.vmdk"}}`
+
+func (b *bench) newImage(body string) string {
+	b.t.Helper()
+	var img wire.Image
+	b.do("POST", "/v2/images", body).want(b.t, 201, "").into(b.t, &img)
+	return "/v2/images/" + img.ID
+}
+
+const someImage = `{"name":"n","disk_format":"vmdk","container_format":"bare","architecture":"x86_64"}`
+
+func TestImportCall(t *testing.T) {
+	b := newBench(t)
+	image := b.newImage(someImage)
+	for _, c := range []struct {
+		name, body string
+		status     int
+		code       errcode.Code
+	}{
+		{"no body", ``, 400, errcode.BadRequest},
+		{"no method", `{}`, 400, errcode.BadRequest},
+		{"no name", `{"method":{"uri":"http://h/i"}}`, 400, errcode.BadRequest},
+		{"not enabled", `{"method":{"name":"glance-direct"}}`, 400, errcode.BadRequest},
+		{"unknown", `{"method":{"name":"teleport"}}`, 400, errcode.BadRequest},
+		{"no uri", `{"method":{"name":"web-download"}}`, 400, errcode.BadRequest},
+		{"flag", `{"method":{"name":"web-download","uri":"http://h/i"},"all_stores":"yes"}`, 400, errcode.BadRequest},
+		{"file", `{"method":{"name":"web-download","uri":"file:///etc/passwd"}}`, 400, errcode.SourceScheme},
+		{"path", `{"method":{"name":"web-download","uri":"/etc/passwd"}}`, 400, errcode.SourceScheme},
+		{"password", `{"method":{"name":"web-download","uri":"http://u:p@h/i"}}`, 400, errcode.SourceURLInvalid},
+		{"store", `{"method":{"name":"web-download","uri":"http://h/i"},"stores":["other"]}`, 409, errcode.StoreUnknown},
+		{"two stores", `{"method":{"name":"web-download","uri":"http://h/i"},"stores":["local","other"]}`, 400, errcode.BadRequest},
+	} {
+		t.Run(c.name, func(t *testing.T) { b.do("POST", image+"/import", c.body).want(t, c.status, c.code) })
+	}
+	b.do("POST", "/v2/images/nothing/import", download).want(t, 404, errcode.NotFound)
+	b.do("POST", b.newImage(`{"container_format":"bare"}`)+"/import", download).want(t, 409, errcode.Conflict)
+	b.do("POST", b.newImage(`{"disk_format":"raw"}`)+"/import", download).want(t, 409, errcode.Conflict)
+	if len(b.imports.started) != 0 {
+		t.Fatalf("%d imports were started", len(b.imports.started))
+	}
+
+	a := b.do("POST", image+"/import", download).want(t, 202, "")
+	if len(a.body) != 0 || a.Header.Get("X-Ingest-Task-Id") == "" || a.Header.Get("X-Ingest-Notice") != "" {
+		t.Errorf("headers %v, body %q", a.Header, a.body)
+	}
+	got := b.imports.started[0]
+	want := contract.SourceSpec{URL: "https://example.org/disk.vmdk", Format: "vmdk"}
+	if got.Source != want || "/v2/images/"+got.ImageID != image || got.Image.Properties["architecture"] != "x86_64" || got.TaskID != a.Header.Get("X-Ingest-Task-Id") {
+		t.Errorf("started %+v", got)
+	}
+}
+
+func TestImportCallRepeated(t *testing.T) {
+	b := newBench(t)
+	image := b.newImage(someImage)
+	task := b.do("POST", image+"/import", download).want(t, 202, "").Header.Get("X-Ingest-Task-Id")
+	if again := b.do("POST", image+"/import", download).want(t, 202, "").Header.Get("X-Ingest-Task-Id"); again != task {
+		t.Errorf("repeating made task %s beside %s", again, task)
+	}
+	other := strings.Replace(download, "disk", "other", 1)
+	b.do("POST", image+"/import", other).want(t, 409, errcode.Conflict)
+	b.finish(wire.Submitted{TaskID: task, ImageID: strings.TrimPrefix(image, "/v2/images/")}, []byte("data"))
+	b.do("POST", image+"/import", download).want(t, 409, errcode.Conflict)
+
+	// With a key, repeating is recognised after the end too.
+	keyed := b.newImage(someImage)
+	task = b.do("POST", keyed+"/import", download, "Idempotency-Key", "k").want(t, 202, "").Header.Get("X-Ingest-Task-Id")
+	b.finish(wire.Submitted{TaskID: task, ImageID: strings.TrimPrefix(keyed, "/v2/images/")}, []byte("data"))
+	if again := b.do("POST", keyed+"/import", download, "Idempotency-Key", "k").want(t, 202, "").Header.Get("X-Ingest-Task-Id"); again != task {
+		t.Errorf("repeating made task %s beside %s", again, task)
+	}
+	b.do("POST", keyed+"/import", other, "Idempotency-Key", "k").want(t, 409, errcode.IdempotencyReuse)
+}
+
+func TestImportCallWithoutWorkflowService(t *testing.T) {
+	b := newBench(t)
+	b.imports.startErr = errcode.New(errcode.WorkflowService, "away")
+	if a := b.do("POST", b.newImage(someImage)+"/import", download).want(t, 202, ""); a.Header.Get("X-Ingest-Notice") == "" {
+		t.Error("nothing says that the import is not started yet")
+	}
+}
+
+func TestImageJSON(t *testing.T) {
+	size := int64(5)
+	in := wire.Image{ID: "i", Name: "n", Status: "active", Size: &size, Tags: []string{"a"}, Properties: map[string]string{"p": "v"}, ContentDigest: "d", Stores: "local"}
+	raw, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out wire.Image
+	if err := json.Unmarshal(raw, &out); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(in, out); diff != "" {
+		t.Error(diff)
+	}
+	// A property never hides a member.
+	in.Properties["status"] = "deleted"
+	if raw, err = json.Marshal(in); err != nil || !strings.Contains(string(raw), `"status":"active"`) || strings.Contains(string(raw), `"deleted"`) {
+		t.Errorf("%s, %v", raw, err)
+	}
+	if err := json.Unmarshal([]byte(`{"size":"big"}`), &out); err == nil {
+		t.Error("a size that is no number was read")
+	}
+}

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ingest/internal/errcode"
+)
+
+type contextKey int
+
+const (
+	requestIDKey contextKey = iota
+	projectKey
+)
+
+// DefaultProject owns what is asked for without an X-Project-Id header.
+const DefaultProject = "default"
+
+func requestID(ctx context.Context) string { return stringOf(ctx, requestIDKey) }
+func project(ctx context.Context) string   { return stringOf(ctx, projectKey) }
+
+func stringOf(ctx context.Context, key contextKey) string {
+	s, _ := ctx.Value(key).(string)
+	return s
+}
+
+// wrap puts around all routes what each request gets: an id, a project, a
+// bounded body, protection from foreign web pages, a line in the log.
+func (a *api) wrap(next http.Handler) http.Handler {
+	cross := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		rec := &recorder{ResponseWriter: w}
+		id := incomingID(r)
+		rec.Header().Set("X-Openstack-Request-Id", id)
+		rec.Header().Set("X-Request-Id", id)
+		ctx := context.WithValue(r.Context(), requestIDKey, id)
+		defer a.finish(rec, r.WithContext(ctx), began)
+
+		owner, err := incomingProject(r)
+		if err == nil {
+			err = a.admit(cross, r)
+		}
+		r = r.WithContext(context.WithValue(ctx, projectKey, owner))
+		if err != nil {
+			a.fail(rec, r, err)
+			return
+		}
+		r.Body = http.MaxBytesReader(rec, r.Body, MaxBody)
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// admit refuses what a web page of somebody else makes a browser send here.
+func (a *api) admit(cross *http.CrossOriginProtection, r *http.Request) error {
+	if err := cross.Check(r); err != nil {
+		return errcode.Wrap(err, errcode.Forbidden, "requests from another web site are refused")
+	}
+	if len(a.Hosts) == 0 {
+		return nil
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if !slices.Contains(a.Hosts, strings.Trim(strings.ToLower(host), "[]")) {
+		return errcode.New(errcode.Forbidden, "this server is not called %q", host)
+	}
+	return nil
+}
+
+// finish logs a request, and answers one whose handler panicked.
+func (a *api) finish(rec *recorder, r *http.Request, began time.Time) {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler {
+			panic(p)
+		}
+		a.Log.Error().Any("panic", p).Bytes("stack", debug.Stack()).Str("request_id", requestID(r.Context())).Msg("handler panicked")
+		if rec.status == 0 {
+			a.fail(rec, r, errcode.New(errcode.Internal, "the request could not be answered"))
+		}
+	}
+	a.Log.Debug().Str("method", r.Method).Str("path", r.URL.Path).Int("status", rec.status).
+		Int64("bytes", rec.bytes).Dur("took", time.Since(began)).Str("request_id", requestID(r.Context())).Msg("request")
+}
+
+// incomingID takes over the caller's request id if it is one, so that a request
+// can be followed through several services.
+func incomingID(r *http.Request) string {
+	for _, name := range []string{"X-Openstack-Request-Id", "X-Request-Id"} {
+		if id := r.Header.Get(name); id != "" && len(id) <= 64 && strings.Trim(id, idAlphabet) == "" {
+			return id
+		}
+	}
+	return "req-" + uuid.NewString()
+}
+
+const idAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+// incomingProject reads the caller's project. It becomes part of workflow ids,
+// so its alphabet is small.
+func incomingProject(r *http.Request) (string, error) {
+	p := r.Header.Get("X-Project-Id")
+	if p == "" {
+		return DefaultProject, nil
+	}
+	if len(p) > 64 || strings.Trim(p, idAlphabet) != "" {
+		return DefaultProject, badField("X-Project-Id", p, "a project is 1 to 64 letters, digits, '-', '_' and '.'")
+	}
+	return p, nil
+}
+
+// A recorder remembers what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

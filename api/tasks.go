@@ -1,0 +1,258 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ingest/api/wire"
+	"ingest/internal/contract"
+	"ingest/metadata"
+)
+
+var taskTypes = []string{"import", "api_image_import", "location_import"}
+
+var taskSortKeys = []string{"id", "type", "status", "created_at", "updated_at", "expires_at"}
+
+// taskStub has the members of a task that Glance shows in lists.
+type taskStub struct {
+	ID        string  `json:"id"`
+	Type      string  `json:"type"`
+	Status    string  `json:"status"`
+	Owner     string  `json:"owner"`
+	ImageID   *string `json:"image_id"`
+	RequestID *string `json:"request_id"`
+	UserID    *string `json:"user_id"`
+	ExpiresAt *string `json:"expires_at"`
+	CreatedAt string  `json:"created_at"`
+	UpdatedAt string  `json:"updated_at"`
+}
+
+// links are the two members that point to other places.
+type links struct {
+	Self   string `json:"self"`
+	Schema string `json:"schema"`
+}
+
+// taskWork are the members that only the whole task shows.
+type taskWork struct {
+	Input   json.RawMessage `json:"input"`
+	Result  json.RawMessage `json:"result"`
+	Message string          `json:"message"`
+}
+
+// taskRow is a task in the list of an image, which is a database row in Glance.
+type taskRow struct {
+	taskStub
+	taskWork
+	Deleted   bool    `json:"deleted"`
+	DeletedAt *string `json:"deleted_at"`
+}
+
+func stubOf(t metadata.Task) taskStub {
+	return taskStub{
+		ID: t.ID, Type: t.Type, Status: string(t.Status), Owner: t.Owner,
+		ImageID: optional(t.ImageID), RequestID: optional(t.RequestID), UserID: optional(t.UserID),
+		ExpiresAt: optionalTime(t.ExpiresAt),
+		CreatedAt: t.CreatedAt.UTC().Format(wire.TimeFormat), UpdatedAt: t.UpdatedAt.UTC().Format(wire.TimeFormat),
+	}
+}
+
+func linksOf(t metadata.Task) links { return links{"/v2/tasks/" + t.ID, "/v2/schemas/task"} }
+
+// workOf writes input, result and message as Glance's tasks of that type have
+// them.
+func workOf(t metadata.Task) taskWork {
+	w := taskWork{Input: json.RawMessage("null"), Result: json.RawMessage("null"), Message: t.Message}
+	if req, err := requestOf(t); err == nil {
+		w.Input = inputOf(t.Type, req)
+	}
+	if len(t.Result) > 0 {
+		// Glance's clients look for the one image; further ones stand beside it.
+		var res contract.ImportResult
+		if json.Unmarshal(t.Result, &res) == nil {
+			w.Result = mustJSON(map[string]any{"image_id": t.ImageID, "images": res.Images})
+		}
+	}
+	if t.Error != nil {
+		w.Message = string(t.Error.Code) + ": " + t.Error.Message
+		if t.Error.Remedy != "" {
+			w.Message += " " + t.Error.Remedy
+		}
+	}
+	return w
+}
+
+func inputOf(taskType string, req contract.ImportRequest) json.RawMessage {
+	if taskType == "import" {
+		return mustJSON(map[string]any{
+			"import_from": req.Source.URL, "import_from_format": req.Source.Format, "image_properties": req.Image.Properties,
+		})
+	}
+	return mustJSON(map[string]any{"image_id": req.ImageID, "import_req": map[string]any{
+		"method": map[string]string{"name": importMethods, "uri": req.Source.URL},
+	}})
+}
+
+// mustJSON writes what consists of strings, numbers and structs of them only.
+func mustJSON(v any) json.RawMessage {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// ownTask returns a task of the caller's project.
+func (a *api) ownTask(r *http.Request) (metadata.Task, error) {
+	id := r.PathValue("id")
+	t, err := a.Catalogue.Task(r.Context(), id)
+	if err != nil {
+		return metadata.Task{}, err
+	}
+	if t.Owner != project(r.Context()) {
+		return metadata.Task{}, notFound("task", id)
+	}
+	return t, nil
+}
+
+func (a *api) showTask(w http.ResponseWriter, r *http.Request) error {
+	t, err := a.ownTask(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, struct {
+		taskStub
+		taskWork
+		links
+	}{stubOf(t), workOf(t), linksOf(t)})
+	return nil
+}
+
+func (a *api) listTasks(w http.ResponseWriter, r *http.Request) error {
+	tasks, more, err := a.taskPage(r)
+	if err != nil {
+		return err
+	}
+	type item struct {
+		taskStub
+		links
+	}
+	out := struct {
+		Tasks  []item `json:"tasks"`
+		First  string `json:"first"`
+		Next   string `json:"next,omitempty"`
+		Schema string `json:"schema"`
+	}{Tasks: make([]item, 0, len(tasks)), First: firstURL(r), Schema: "/v2/schemas/tasks"}
+	for _, t := range tasks {
+		out.Tasks = append(out.Tasks, item{stubOf(t), linksOf(t)})
+	}
+	if more {
+		out.Next = nextURL(r, tasks[len(tasks)-1].ID)
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+func (a *api) imageTasks(w http.ResponseWriter, r *http.Request) error {
+	img, err := a.ownImage(r)
+	if err != nil {
+		return err
+	}
+	tasks, err := a.Catalogue.Tasks(r.Context(), metadata.TaskFilter{Owner: img.Owner, ImageID: img.ID})
+	if err != nil {
+		return err
+	}
+	rows := make([]taskRow, 0, len(tasks))
+	for _, t := range tasks {
+		rows = append(rows, taskRow{taskStub: stubOf(t), taskWork: workOf(t)})
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"tasks": rows})
+	return nil
+}
+
+// taskPage reads a page of the caller's tasks.
+func (a *api) taskPage(r *http.Request) ([]metadata.Task, bool, error) {
+	q := r.URL.Query()
+	p, err := parsePage(q, taskSortKeys)
+	if err != nil {
+		return nil, false, err
+	}
+	f, err := taskFilter(q)
+	if err != nil {
+		return nil, false, err
+	}
+	f.Owner = project(r.Context())
+	return lister[metadata.Task]{
+		id: func(t metadata.Task) string { return t.ID },
+		fetch: func(marker string, limit int) ([]metadata.Task, error) {
+			f := f
+			f.Marker, f.Limit = marker, limit
+			return a.Catalogue.Tasks(r.Context(), f)
+		},
+		keep:    func(metadata.Task) bool { return true },
+		compare: compareTasks,
+	}.page(p)
+}
+
+func taskFilter(q url.Values) (metadata.TaskFilter, error) {
+	f := metadata.TaskFilter{Type: q.Get("type"), Status: metadata.TaskStatus(q.Get("status")), ImageID: q.Get("image_id")}
+	if err := checkOneOf("type", f.Type, taskTypes); err != nil {
+		return f, err
+	}
+	var known []string
+	for _, s := range metadata.TaskStatuses() {
+		known = append(known, string(s))
+	}
+	if err := checkOneOf("status", string(f.Status), known); err != nil {
+		return f, err
+	}
+	if m := q.Get("marker"); m != "" {
+		if _, err := uuid.Parse(m); err != nil {
+			return f, badField("marker", m, "expected a UUID")
+		}
+	}
+	return f, nil
+}
+
+func compareTasks(a, b metadata.Task, key string) int {
+	switch key {
+	case "type":
+		return strings.Compare(a.Type, b.Type)
+	case "status":
+		return strings.Compare(string(a.Status), string(b.Status))
+	case "created_at":
+		return a.CreatedAt.Compare(b.CreatedAt)
+	case "updated_at":
+		return a.UpdatedAt.Compare(b.UpdatedAt)
+	case "expires_at":
+		return orNever(a.ExpiresAt).Compare(orNever(b.ExpiresAt))
+	default:
+		return strings.Compare(a.ID, b.ID)
+	}
+}
+
+func orNever(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func optionalTime(t *time.Time) *string {
+	if t == nil {
+		return nil
+	}
+	return optional(t.UTC().Format(wire.TimeFormat))
+}

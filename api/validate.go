@@ -1,0 +1,261 @@
+package api
+
+import (
+	"encoding/hex"
+	"net/url"
+	"slices"
+	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"ingest/api/wire"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// Limits of what a request may say. Those of images are Glance's.
+const (
+	maxName       = 255        // characters of a name, property name or tag
+	maxProperties = 128        // of one image
+	maxTags       = 128        // of one image
+	maxValue      = 64<<10 - 1 // bytes of a property's value: a MySQL TEXT column
+	maxSource     = 4096       // bytes of a URL or path
+	maxKey        = 128        // bytes of an idempotency key
+	maxMinimum    = 1<<31 - 1
+)
+
+// containerFormats are Glance's.
+var containerFormats = []string{"bare", "ami", "ari", "aki", "ovf", "ova", "docker", "compressed"}
+
+// diskFormats are Glance's: what an image may say of itself. Which of them can
+// be imported is another question.
+var diskFormats = []string{"ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"}
+
+var visibilities = []string{"private", "shared", "community", "public"}
+
+// checkSettable refuses names of members that a client cannot set.
+func checkSettable(name string) error {
+	switch {
+	case wire.IsReadOnly(name):
+		return fieldError(errcode.Forbidden, name, "", "attribute %q is read-only", name)
+	case wire.IsReserved(name), strings.HasPrefix(strings.ToLower(name), "os_glance"):
+		return fieldError(errcode.Forbidden, name, "", "attribute %q is reserved", name)
+	}
+	return nil
+}
+
+// checkImage checks what an owner says of an image.
+func checkImage(img metadata.Image) error {
+	if err := checkText("name", img.Name, maxName); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		field, value string
+		known        []string
+	}{
+		{"visibility", img.Visibility, visibilities},
+		{"disk_format", img.DiskFormat, diskFormats},
+		{"container_format", img.ContainerFormat, containerFormats},
+	} {
+		if err := checkOneOf(c.field, c.value, c.known); err != nil {
+			return err
+		}
+	}
+	if img.MinDisk < 0 || img.MinDisk > maxMinimum {
+		return badField("min_disk", "", "expected 0 to %d", maxMinimum)
+	}
+	if img.MinRAM < 0 || img.MinRAM > maxMinimum {
+		return badField("min_ram", "", "expected 0 to %d", maxMinimum)
+	}
+	if len(img.Tags) > maxTags {
+		return withStatus(413, badField("tags", "", "an image has at most %d tags", maxTags))
+	}
+	for _, tag := range img.Tags {
+		if err := checkText("tags", tag, maxName); err != nil {
+			return err
+		}
+	}
+	return checkProperties(img.Properties)
+}
+
+func checkProperties(props map[string]string) error {
+	if len(props) > maxProperties {
+		return withStatus(413, badField("properties", "", "an image has at most %d properties", maxProperties))
+	}
+	names := make([]string, 0, len(props))
+	for name := range props {
+		names = append(names, name)
+	}
+	sort.Strings(names) // the same request gets the same answer
+	for _, name := range names {
+		if name == "" {
+			return badField("properties", "", "a property has a name")
+		}
+		if err := checkText("property name", name, maxName); err != nil {
+			return err
+		}
+		if err := checkSettable(name); err != nil {
+			return err
+		}
+		if wire.IsCore(name) {
+			return badField("properties."+name, "", "this is a member of every image and no property")
+		}
+		if len(props[name]) > maxValue {
+			return badField("properties."+name, props[name], "a property's value has at most %d bytes", maxValue)
+		}
+		if strings.ContainsRune(props[name], 0) || !utf8.ValidString(props[name]) {
+			return badField("properties."+name, "", "a property's value is text")
+		}
+	}
+	return nil
+}
+
+// checkText checks a short text of one line.
+func checkText(field, s string, most int) error {
+	if n := utf8.RuneCountInString(s); n > most {
+		return badField(field, s, "has %d characters, at most %d are allowed", n, most)
+	}
+	if !utf8.ValidString(s) || strings.IndexFunc(s, unicode.IsControl) >= 0 {
+		return badField(field, "", "control characters are not allowed")
+	}
+	return nil
+}
+
+// checkOneOf admits the empty value too: it means the default.
+func checkOneOf(field, value string, known []string) error {
+	if value == "" || slices.Contains(known, value) {
+		return nil
+	}
+	return badField(field, value, "%q is not one of %s", value, strings.Join(known, ", "))
+}
+
+// checkRequest checks everything of an import that can be judged without
+// touching the source.
+func (a *api) checkRequest(req contract.ImportRequest) error {
+	if err := a.checkSource(req.Source); err != nil {
+		return err
+	}
+	if err := a.checkTarget(req.Target); err != nil {
+		return err
+	}
+	for _, c := range []struct{ field, id string }{{"task_id", req.TaskID}, {"image_id", req.ImageID}} {
+		if _, err := uuid.Parse(c.id); c.id != "" && (err != nil || len(c.id) != 36 || strings.ToLower(c.id) != c.id) {
+			return badField(c.field, c.id, "expected a UUID in lower case")
+		}
+	}
+	// The key becomes part of a workflow's id, in which '/' separates.
+	if k := req.IdempotencyKey; len(k) > maxKey || strings.ContainsFunc(k, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
+		return badField("idempotency_key", k, "expected at most %d visible ASCII characters without '/'", maxKey)
+	}
+	if err := checkText("user_id", req.UserID, maxName); err != nil {
+		return err
+	}
+	return checkImage(metadata.Image{
+		Name: req.Image.Name, Visibility: req.Image.Visibility, ContainerFormat: req.Image.ContainerFormat,
+		MinDisk: req.Image.MinDisk, MinRAM: req.Image.MinRAM, Tags: req.Image.Tags, Properties: req.Image.Properties,
+	})
+}
+
+func (a *api) checkSource(s contract.SourceSpec) error {
+	if s.URL == "" {
+		return badField("source.url", "", "an import needs a source")
+	}
+	if len(s.URL) > maxSource || !utf8.ValidString(s.URL) || strings.IndexFunc(s.URL, unicode.IsControl) >= 0 {
+		return fieldError(errcode.SourceURLInvalid, "source.url", "", "expected at most %d bytes without control characters", maxSource)
+	}
+	if err := a.checkSourceURL(s.URL); err != nil {
+		return err
+	}
+	if err := checkOneOf("source.format", s.Format, a.Defaults.SourceFormats); err != nil {
+		return err
+	}
+	if err := checkText("source.credential", s.Credential, maxName); err != nil {
+		return err
+	}
+	return checkChecksum(s.Checksum)
+}
+
+func (a *api) checkSourceURL(raw string) error {
+	if !strings.Contains(raw, "://") {
+		if !slices.Contains(a.Defaults.Schemes, "file") {
+			return fieldError(errcode.SourceScheme, "source.url", raw, "expected a URL with scheme %s", strings.Join(a.Defaults.Schemes, ", "))
+		}
+		if !strings.HasPrefix(raw, "/") {
+			return fieldError(errcode.SourceURLInvalid, "source.url", raw, "a path on the server is absolute")
+		}
+		return nil
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return fieldError(errcode.SourceURLInvalid, "source.url", "", "this is no URL")
+	}
+	scheme := strings.ToLower(u.Scheme)
+	switch {
+	case !slices.Contains(a.Defaults.Schemes, scheme):
+		return fieldError(errcode.SourceScheme, "source.url", u.Scheme, "scheme %q is not one of %s", u.Scheme, strings.Join(a.Defaults.Schemes, ", "))
+	case u.User != nil:
+		// The value is not shown: it holds a password.
+		return fieldError(errcode.SourceURLInvalid, "source.url", "", "a URL must not hold a user name or password; name a credential instead")
+	case scheme != "file" && u.Hostname() == "":
+		return fieldError(errcode.SourceURLInvalid, "source.url", raw, "the URL has no host")
+	case scheme == "file" && (u.Host != "" || !strings.HasPrefix(u.Path, "/")):
+		return fieldError(errcode.SourceURLInvalid, "source.url", raw, "a file URL is file:///ABSOLUTE/PATH")
+	}
+	return nil
+}
+
+func checkChecksum(sum string) error {
+	if sum == "" {
+		return nil
+	}
+	algo, digits, ok := strings.Cut(sum, ":")
+	want := map[string]int{"sha256": 32, "sha512": 64}[algo]
+	raw, err := hex.DecodeString(digits)
+	if !ok || want == 0 || err != nil || len(raw) != want {
+		return fieldError(errcode.ChecksumInvalid, "source.checksum", sum, "expected sha256: and 64, or sha512: and 128 hexadecimal digits")
+	}
+	return nil
+}
+
+func (a *api) checkTarget(t contract.TargetSpec) error {
+	format := t.Format
+	if format == "" {
+		format = a.Defaults.OutputFormat
+	}
+	takes, ok := a.Defaults.Targets[format]
+	if !ok {
+		return fieldError(errcode.TargetFormat, "target.format", t.Format, "%q is not one of %s", format, strings.Join(a.targetFormats(), ", "))
+	}
+	if t.Compression != "" && t.Compression != "none" && !slices.Contains(takes, t.Compression) {
+		return fieldError(errcode.TargetOption, "target.compression", t.Compression, "%s takes %s", format, strings.Join(takes, ", "))
+	}
+	if len(t.Options) > 16 {
+		return badField("target.options", "", "at most 16 options are taken")
+	}
+	for k, v := range t.Options {
+		if checkText("", k, 64) != nil || checkText("", v, maxName) != nil || k == "" {
+			return badField("target.options", k, "an option is a short text")
+		}
+	}
+	return a.checkStore("target.store", t.Store)
+}
+
+func (a *api) checkStore(field, name string) error {
+	if name == "" || slices.Contains(a.Stores, name) {
+		return nil
+	}
+	return fieldError(errcode.StoreUnknown, field, name, "there is no store of that name")
+}
+
+func (a *api) targetFormats() []string {
+	var out []string
+	for f := range a.Defaults.Targets {
+		out = append(out, f)
+	}
+	sort.Strings(out)
+	return out
+}

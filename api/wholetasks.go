@@ -1,0 +1,154 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"ingest/api/wire"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+func wholeOf(t metadata.Task) wire.Task {
+	out := wire.Task{
+		ID: t.ID, Type: t.Type, Status: string(t.Status), Stage: t.Stage, Owner: t.Owner, UserID: t.UserID,
+		RequestID: t.RequestID, ImageID: t.ImageID, WorkflowID: t.WorkflowID, IdempotencyKey: t.IdempotencyKey,
+		Message: t.Message, Restarts: t.Restarts, CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(),
+		ExpiresAt: t.ExpiresAt, Request: t.Request,
+	}
+	if len(t.Result) > 0 {
+		var res contract.ImportResult
+		if json.Unmarshal(t.Result, &res) == nil {
+			out.Result = &res
+		}
+	}
+	if e := t.Error; e != nil {
+		out.Error = &wire.ErrorDetail{Code: e.Code, Message: e.Message, Stage: e.Stage, Evidence: e.Evidence, Remedy: e.Remedy}
+		if out.Error.Remedy == "" {
+			out.Error.Remedy = errcode.Lookup(e.Code).Remedy
+		}
+	}
+	return out
+}
+
+func eventsOf(events []metadata.Event) []wire.Event {
+	out := make([]wire.Event, 0, len(events))
+	for _, e := range events {
+		out = append(out, wire.Event{
+			Seq: e.Seq, At: e.At.UTC(), Kind: e.Kind, Status: e.Status, Stage: e.Stage, Attempt: e.Attempt,
+			Bytes: e.Bytes, Seconds: e.Duration.Seconds(), Code: e.Code, Message: e.Message, Detail: e.Detail,
+		})
+	}
+	return out
+}
+
+func (a *api) listWholeTasks(w http.ResponseWriter, r *http.Request) error {
+	tasks, more, err := a.taskPage(r)
+	if err != nil {
+		return err
+	}
+	out := wire.TaskList{Tasks: make([]wire.Task, 0, len(tasks))}
+	for _, t := range tasks {
+		out.Tasks = append(out.Tasks, wholeOf(t))
+	}
+	if more {
+		out.Next = nextURL(r, tasks[len(tasks)-1].ID)
+	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+func (a *api) showWholeTask(w http.ResponseWriter, r *http.Request) error {
+	t, err := a.ownTask(r)
+	if err != nil {
+		return err
+	}
+	events, err := a.Catalogue.Events(r.Context(), t.ID)
+	if err != nil {
+		return err
+	}
+	out := wholeOf(t)
+	out.Events = eventsOf(events)
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+func (a *api) taskEvents(w http.ResponseWriter, r *http.Request) error {
+	t, err := a.ownTask(r)
+	if err != nil {
+		return err
+	}
+	events, err := a.Catalogue.Events(r.Context(), t.ID)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, wire.Events{Events: eventsOf(events)})
+	return nil
+}
+
+// taskProgress answers from the running workflow, and from the catalogue if the
+// task has ended or the workflow service does not answer.
+func (a *api) taskProgress(w http.ResponseWriter, r *http.Request) error {
+	t, err := a.ownTask(r)
+	if err != nil {
+		return err
+	}
+	p := recorded(t)
+	if !t.Status.Finished() {
+		live, err := a.Imports.Progress(r.Context(), t)
+		if err == nil {
+			p = live
+			// The status is the catalogue's to tell.
+			p.TaskID, p.Status = t.ID, string(t.Status)
+		} else {
+			a.Log.Debug().Err(err).Str("task", t.ID).Msg("no live progress")
+		}
+	}
+	writeJSON(w, http.StatusOK, p)
+	return nil
+}
+
+// recorded is the progress as the catalogue knows it.
+func recorded(t metadata.Task) contract.Progress {
+	p := contract.Progress{
+		TaskID: t.ID, Stage: contract.Stage(t.Stage), Status: string(t.Status),
+		Total: -1, ETA: -1, ObservedAt: t.UpdatedAt.UTC(), Message: t.Message,
+	}
+	var res contract.ImportResult
+	if t.Status == metadata.TaskSuccess && json.Unmarshal(t.Result, &res) == nil {
+		for _, img := range res.Images {
+			p.Bytes += img.Size
+		}
+		p.Stage, p.Total, p.ETA = contract.StageDone, p.Bytes, 0
+	}
+	return p
+}
+
+// cancelTask asks a task to stop. Its workflow cleans up and then fails it with
+// TASK_CANCELLED; one that has none that runs is
+// failed here.
+func (a *api) cancelTask(w http.ResponseWriter, r *http.Request) error {
+	t, err := a.ownTask(r)
+	if err != nil {
+		return err
+	}
+	if t.Status.Finished() {
+		return errcode.New(errcode.Conflict, "task %s has ended with %s", t.ID, string(t.Status))
+	}
+	err = a.Imports.Cancel(r.Context(), t.WorkflowID)
+	if errcode.Of(err) == errcode.NotFound {
+		err = a.Catalogue.Fail(r.Context(), t.ID, metadata.TaskError{
+			Code: errcode.TaskCancelled, Message: "cancelled while no workflow ran for it",
+			Stage: t.Stage, Remedy: errcode.Lookup(errcode.TaskCancelled).Remedy,
+		})
+	}
+	if err != nil {
+		return err
+	}
+	if t, err = a.Catalogue.Task(r.Context(), t.ID); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusAccepted, wholeOf(t))
+	return nil
+}
