@@ -96,14 +96,21 @@ func writeFile(t testing.TB, b []byte) string {
 // difference, and our own reader sees the same.
 func checkWritten(t *testing.T, image []byte, disk *imgtest.Disk) {
 	t.Helper()
+	imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", "qcow2", imgtest.WriteRaw(t, disk), checkSound(t, image, disk))
+}
+
+// checkSound is checkWritten without the comparison by qemu-img. It returns the
+// path of the image.
+func checkSound(t *testing.T, image []byte, disk *imgtest.Disk) string {
+	t.Helper()
 	path := writeFile(t, image)
 	imgtest.QemuImg(t, "check", "-q", "-f", "qcow2", path)
-	imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", "qcow2", imgtest.WriteRaw(t, disk), path)
 	d := formattest.OpenBytes(Format{}, bytes.NewReader(image), int64(len(image)))(t)
-	imgtest.Equal(t, d, disk, disk.Size())
+	imgtest.EqualDisk(t, d, disk)
 	if _, err := d.(formats.Validator).Validate(t.Context()); err != nil {
 		t.Errorf("validate: %v", err)
 	}
+	return path
 }
 
 var compressions = []string{CompressionNone, CompressionZlib, CompressionZstd}
@@ -165,10 +172,10 @@ func TestResumedOutputIsTheSame(t *testing.T) {
 	for _, bits := range []int{9, 12, 16, 21} {
 		for _, comp := range compressions {
 			t.Run(fmt.Sprintf("%d bits/%s", bits, comp), func(t *testing.T) {
-				disk := imgtest.Random(uint64(bits), 4<<30, 10<<20)
+				disk := imgtest.Random(uint64(bits), 1<<30, 8<<20)
 				if bits >= 16 {
 					// Several ranges of L2 tables, in the middle of which resumes fall.
-					disk = imgtest.Random(uint64(bits), 70<<30+512, 16<<20)
+					disk = imgtest.Random(uint64(bits), 6<<30+512, 12<<20)
 				}
 				e := Encoder{ClusterBits: bits, Compression: comp}
 				rng := rand.New(rand.NewPCG(1, uint64(bits)))

@@ -1,0 +1,201 @@
+package qcow2
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"ingest/formats"
+	"ingest/internal/imgtest"
+)
+
+func plan(t testing.TB, bits int, src formats.Disk) *Plan {
+	t.Helper()
+	p, err := Planner{ClusterBits: bits}.Plan(t.Context(), src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.(*Plan)
+}
+
+// stream reads a plan from begin to end.
+func stream(t testing.TB, p *Plan) []byte {
+	t.Helper()
+	b := make([]byte, p.Size())
+	if n, err := p.ReadAt(b, 0); int64(n) != p.Size() || err != nil {
+		t.Fatalf("read plan: %d of %d, %v", n, p.Size(), err)
+	}
+	return b
+}
+
+func TestPlanIsAnImage(t *testing.T) {
+	for _, c := range imgtest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			checkWritten(t, stream(t, plan(t, 0, c.Disk)), c.Disk)
+		})
+	}
+	disk := imgtest.Random(61, 9<<20+3*512, 5<<20)
+	for bits := minClusterBits; bits <= maxClusterBits; bits++ {
+		t.Run(fmt.Sprintf("%d bits", bits), func(t *testing.T) {
+			checkWritten(t, stream(t, plan(t, bits, disk)), disk)
+		})
+	}
+}
+
+func TestPlanReadsTheSameInAnyOrder(t *testing.T) {
+	for _, bits := range []int{9, 16} {
+		p := plan(t, bits, imgtest.Random(62, 3<<30, 8<<20))
+		want := stream(t, p)
+		var wg sync.WaitGroup
+		for g := range uint64(6) {
+			wg.Go(func() {
+				rng := rand.New(rand.NewPCG(g, 4))
+				for range 200 {
+					off := rng.Int64N(p.Size() + 100)
+					b := make([]byte, rng.IntN(200_000))
+					n, err := p.ReadAt(b, off)
+					end := min(off+int64(len(b)), p.Size())
+					if int64(n) != max(0, end-off) || (err != nil) != (n < len(b)) || err != nil && err != io.EOF {
+						t.Errorf("read %d bytes at %d of %d: %d, %v", len(b), off, p.Size(), n, err)
+						return
+					}
+					if n > 0 && !bytes.Equal(b[:n], want[off:end]) {
+						t.Errorf("read %d bytes at %d: other bytes than the stream", n, off)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+func TestPlanLocatesGuestBytes(t *testing.T) {
+	disk := imgtest.Random(63, 200<<20+512, 6<<20)
+	p := plan(t, 12, disk)
+	out := stream(t, p)
+	var located int64
+	for off := int64(0); off < p.Summary().VirtualSize; {
+		host, n := p.Locate(off)
+		if n <= 0 {
+			t.Fatalf("locate %d: %d bytes", off, n)
+		}
+		if host < 0 {
+			if start, _, _ := disk.NextData(off); start < off+n && start < disk.Size() {
+				t.Fatalf("data at %d is not stored", start)
+			}
+			off += n
+			continue
+		}
+		want := make([]byte, n)
+		if _, err := disk.ReadAt(want, off); err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(out[host:host+n], want) {
+			t.Fatalf("%d guest bytes at %d are not at %d", n, off, host)
+		}
+		located += n
+		off += n
+	}
+	meta := p.Metadata()
+	if len(meta) != 1 || meta[0].Off != 0 || meta[0].End+located > p.Size() || meta[0].End+located < p.Size()-4096 {
+		t.Errorf("metadata %v and %d located bytes are not the file of %d bytes", meta, located, p.Size())
+	}
+	for off, want := range map[int64][2]int64{0: {0, p.Size()}, p.Size() - 1: {p.Size() - 1, p.Size()}, p.Size() + 9: {p.Size(), p.Size()}} {
+		if start, end, err := p.NextData(off); err != nil || start != want[0] || end != want[1] {
+			t.Errorf("next data at %d: %d, %d, %v; want %v", off, start, end, err, want)
+		}
+	}
+	if host, n := p.Locate(p.Summary().VirtualSize); host != -1 || n != 0 {
+		t.Errorf("locate behind the end: %d, %d", host, n)
+	}
+}
+
+// TestPlanOfAHugeDiskIsSmall plans 32 TiB with little data.
+func TestPlanOfAHugeDiskIsSmall(t *testing.T) {
+	disk := imgtest.New(32<<40, 4, imgtest.Run{Off: 0, Len: 1 << 20, Kind: imgtest.Noise},
+		imgtest.Run{Off: 16 << 40, Len: 1, Kind: imgtest.Noise}, imgtest.Run{Off: 32<<40 - 512, Len: 512, Kind: imgtest.Text})
+	var p *Plan
+	r := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			p = plan(b, 0, disk)
+		}
+	})
+	if got := r.AllocedBytesPerOp(); got > 4<<20 {
+		t.Errorf("planning allocates %d bytes", got)
+	}
+	// The L1 table has 65536 entries: 512 KiB.
+	if p.Size() > 3<<20 {
+		t.Errorf("the file has %d bytes", p.Size())
+	}
+	checkSound(t, stream(t, p), disk)
+}
+
+func TestPlanReportsTheSourcesError(t *testing.T) {
+	broken := errors.New("cable cut")
+	p := plan(t, 0, failing{imgtest.Random(1, 8<<20, 4<<20), broken})
+	if n, err := p.ReadAt(make([]byte, p.Size()), 0); !errors.Is(err, broken) || int64(n) != p.data {
+		t.Errorf("read: %d, %v; want the metadata and the source's error", n, err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(broken)
+	if _, err := (Planner{}).Plan(ctx, imgtest.Random(1, 8<<20, 4<<20)); !errors.Is(err, broken) {
+		t.Errorf("plan: %v, want the cause", err)
+	}
+}
+
+// failing is a disk whose bytes cannot be read.
+type failing struct {
+	formats.Disk
+	err error
+}
+
+func (d failing) ReadAt([]byte, int64) (int, error) { return 0, d.err }
+
+func TestRankMap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, n := range []int64{1, 63, 64, 65, chunkBits, chunkBits + 1, 5*chunkBits + 17} {
+		m, want := newRankMap(n), make([]bool, n)
+		for range 12 {
+			a := rng.Int64N(n)
+			b := a + 1 + rng.Int64N(min(n-a, 1+n>>rng.IntN(12)))
+			m.setRange(a, b)
+			for i := a; i < b; i++ {
+				want[i] = true
+			}
+		}
+		m.seal()
+		var rank int64
+		nextIn, nextOut := n, n
+		for i := n - 1; i >= 0; i-- {
+			if want[i] {
+				nextIn = i
+			} else {
+				nextOut = i
+			}
+			if i%7 == 0 && (m.next(i, true) != nextIn || m.next(i, false) != nextOut) {
+				t.Fatalf("n %d: next of %d: %d, %d; want %d, %d", n, i, m.next(i, true), m.next(i, false), nextIn, nextOut)
+			}
+		}
+		for i := range n {
+			if m.has(i) != want[i] || m.rank(i) != rank {
+				t.Fatalf("n %d: number %d: %v, rank %d; want %v, %d", n, i, m.has(i), m.rank(i), want[i], rank)
+			}
+			if want[i] {
+				if got := m.pick(rank); got != i {
+					t.Fatalf("n %d: pick %d is %d, want %d", n, rank, got, i)
+				}
+				rank++
+			}
+		}
+		if m.len() != rank || m.rank(n) != rank {
+			t.Errorf("n %d: len %d, want %d", n, m.len(), rank)
+		}
+	}
+}
