@@ -91,6 +91,8 @@ const (
 	TaskLost         Code = "TASK_LOST"
 	WorkerStopping   Code = "WORKER_STOPPING"
 	DestinationExist Code = "DESTINATION_EXISTS"
+
+	ServerUnreachable Code = "SERVER_UNREACHABLE"
 )
 
 var table = []Descriptor{
@@ -179,4 +181,5 @@ var table = []Descriptor{
 	{TaskLost, "The task's workflow was lost again and again.", 500, false, "Look at the server's log by the task's id, then submit it again."},
 	{WorkerStopping, "The worker is shutting down.", 503, true, "Nothing needs doing: it goes on at the next start."},
 	{DestinationExist, "The destination exists already.", 409, false, "Choose another name, or use --force to replace it."},
+	{ServerUnreachable, "The command line could not reach an ingest server.", 503, true, "Start a server with `ingest serve`, or name one that runs with --server http://HOST:PORT or INGEST_URL."},
 }
