@@ -2,6 +2,7 @@ package contract
 
 import (
 	"encoding/json"
+	"strconv"
 
 	"ingest/internal/errcode"
 )
@@ -57,6 +58,17 @@ type Fetched struct {
 	// Queue is the task queue on which the following activities must run,
 	// because staged files and local stores belong to a host; "" for any.
 	Queue string `json:"queue,omitempty"`
+}
+
+// Pin tells two versions of a source apart, "" if that cannot be told.
+func (f Fetched) Pin() string {
+	switch {
+	case f.Validator != "":
+		return strconv.FormatInt(f.Size, 10) + "/" + f.Validator
+	case f.SourceDigest != "":
+		return f.SourceDigest
+	}
+	return ""
 }
 
 // DetectParams asks what a source is.

@@ -11,10 +11,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// MaxRounds is how often an import begins from its source, each time with an
-// upload of its own: two lost hosts are bad luck, three are a pattern.
-const MaxRounds = 3
-
 // Names that Temporal knows. They are stable for ever.
 const (
 	ImportWorkflow = "ImportImage"
@@ -180,9 +176,11 @@ func DerivedImageID(taskID string, n int) string {
 }
 
 // DerivedUploadID returns the id of the upload that a task writes in the given
-// round: a source that had to be fetched again gets a fresh one.
-func DerivedUploadID(taskID string, round int) string {
-	return uuid.NewSHA1(namespaceTask, []byte("upload/"+taskID+"/"+strconv.Itoa(round))).String()
+// round from a pinned source. Whoever comes back to the task finds it again; a
+// source that changed meanwhile, or had to be fetched again, gets a fresh one,
+// so that two versions are never spliced.
+func DerivedUploadID(taskID string, round int, pin string) string {
+	return uuid.NewSHA1(namespaceTask, []byte("upload/"+taskID+"/"+strconv.Itoa(round)+"/"+pin)).String()
 }
 
 // ObjectKey returns the key of one upload of an image, as stores.NewKey does.

