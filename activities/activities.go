@@ -1,0 +1,95 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.temporal.io/sdk/activity"
+
+	"ingest/metadata"
+	"ingest/pipeline"
+)
+
+// DefaultStall is how long an attempt may stand still before it is given up:
+// longer than a store takes to make a few hundred megabytes durable.
+const DefaultStall = 2 * time.Minute
+
+// DefaultOwner owns what is imported without an owner.
+const DefaultOwner = "default"
+
+// Deps is what the activities are made of.
+type Deps struct {
+	Steps     pipeline.Steps
+	Catalogue *metadata.Catalogue
+	// Signaller tells workflows how far they are; nil tells nobody. A Temporal
+	// client is one.
+	Signaller Signaller
+	Log       zerolog.Logger
+	// HostQueue is the task queue of this host, as in pipeline.Pipeline.
+	HostQueue string
+	// Owner owns what is imported without an owner; "" means DefaultOwner.
+	Owner string
+	// Stall is how long an attempt may stand still; 0 means DefaultStall.
+	Stall time.Duration
+
+	// tick is the time between two beats; 0 means a second.
+	tick time.Duration
+	// ticked, if set, is called before each beat.
+	ticked func()
+}
+
+// A Signaller sends a signal to a workflow.
+type Signaller interface {
+	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
+}
+
+// A Registry takes activities; every worker and test environment is one.
+type Registry interface {
+	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
+}
+
+// Register makes all activities known under the names of package contract.
+// Every worker gets them all: which of them it runs is decided by the task
+// queue that it serves.
+func Register(r Registry, d Deps) {
+	for _, a := range []struct {
+		name    string
+		execute any
+	}{
+		{RegisterActivityName, NewRegisterActivity(d).Execute},
+		{ReportActivityName, NewReportActivity(d).Execute},
+		{FetchActivityName, NewFetchActivity(d).Execute},
+		{DetectActivityName, NewDetectActivity(d).Execute},
+		{ValidateActivityName, NewValidateActivity(d).Execute},
+		{ConvertActivityName, NewConvertActivity(d).Execute},
+		{ChecksumActivityName, NewChecksumActivity(d).Execute},
+		{StoreActivityName, NewStoreActivity(d).Execute},
+		{ActivateActivityName, NewActivateActivity(d).Execute},
+		{CleanupActivityName, NewCleanupActivity(d).Execute},
+		{FailActivityName, NewFailActivity(d).Execute},
+	} {
+		r.RegisterActivityWithOptions(a.execute, activity.RegisterOptions{Name: a.name})
+	}
+}
+
+func (d Deps) stall() time.Duration {
+	if d.Stall > 0 {
+		return d.Stall
+	}
+	return DefaultStall
+}
+
+func (d Deps) beatEvery() time.Duration {
+	if d.tick > 0 {
+		return d.tick
+	}
+	return time.Second
+}
+
+func (d Deps) owner() string {
+	if d.Owner != "" {
+		return d.Owner
+	}
+	return DefaultOwner
+}

@@ -1,0 +1,131 @@
+package activitytest
+
+import (
+	"context"
+	"sync"
+
+	"ingest/detect"
+	"ingest/formats"
+	"ingest/internal/contract"
+	"ingest/pipeline"
+)
+
+// Steps is a pipeline that moves no bytes. A nil function gives a plausible
+// result at once; every call is noted before it is made.
+type Steps struct {
+	OnFetch    func(context.Context, contract.FetchParams, pipeline.Observe) (contract.Fetched, error)
+	OnDetect   func(context.Context, contract.DetectParams) (contract.Detected, detect.Report, error)
+	OnValidate func(context.Context, contract.ValidateParams) (contract.Validated, []formats.Finding, error)
+	OnConvert  func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error)
+	OnChecksum func(context.Context, contract.ChecksumParams, []byte, pipeline.Observe) (contract.Checksummed, error)
+	OnCommit   func(context.Context, contract.StoreParams) (contract.Stored, error)
+	OnCleanup  func(context.Context, contract.CleanupParams) error
+
+	mu    sync.Mutex
+	calls []Call
+}
+
+var _ pipeline.Steps = (*Steps)(nil)
+
+// A Call is one call of a step.
+type Call struct {
+	Stage  contract.Stage
+	Params any
+}
+
+// Calls lists the calls so far, in the order in which they were made.
+func (s *Steps) Calls() []Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Call(nil), s.calls...)
+}
+
+// Cleanups lists the parameters of all calls of Cleanup.
+func (s *Steps) Cleanups() []contract.CleanupParams {
+	var out []contract.CleanupParams
+	for _, c := range s.Calls() {
+		if p, ok := c.Params.(contract.CleanupParams); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func (s *Steps) note(stage contract.Stage, params any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, Call{stage, params})
+}
+
+// SourceSize is the size of the source that is plausible, bytes.
+const SourceSize = 64 << 20
+
+// Fetch implements pipeline.Steps.
+func (s *Steps) Fetch(ctx context.Context, p contract.FetchParams, o pipeline.Observe) (contract.Fetched, error) {
+	s.note(contract.StageFetch, p)
+	if s.OnFetch != nil {
+		return s.OnFetch(ctx, p, o)
+	}
+	o(SourceSize, SourceSize, nil)
+	return contract.Fetched{URL: p.Source.URL, Driver: "http", Size: SourceSize, Validator: `"e1"`, Strong: true, Staged: true}, nil
+}
+
+// Detect implements pipeline.Steps.
+func (s *Steps) Detect(ctx context.Context, p contract.DetectParams) (contract.Detected, detect.Report, error) {
+	s.note(contract.StageDetect, p)
+	if s.OnDetect != nil {
+		return s.OnDetect(ctx, p)
+	}
+	out := contract.Detected{Format: "vmdk", Subformat: "streamOptimized", VirtualSize: 10 << 30, AllocatedSize: -1}
+	return out, detect.Report{DiskFormat: formats.VMDK, VirtualSize: out.VirtualSize, Safe: true}, nil
+}
+
+// Validate implements pipeline.Steps.
+func (s *Steps) Validate(ctx context.Context, p contract.ValidateParams) (contract.Validated, []formats.Finding, error) {
+	s.note(contract.StageValidate, p)
+	if s.OnValidate != nil {
+		return s.OnValidate(ctx, p)
+	}
+	t := p.Target
+	t.Format, t.Compression, t.Store = "qcow2", "none", "local"
+	return contract.Validated{Target: t}, nil, nil
+}
+
+// Convert implements pipeline.Steps.
+func (s *Steps) Convert(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
+	s.note(contract.StageConvert, p)
+	if s.OnConvert != nil {
+		return s.OnConvert(ctx, p, o)
+	}
+	o(p.Detected.VirtualSize, p.Detected.VirtualSize, nil)
+	return contract.Converted{Store: "local", UploadID: p.Key[37:], Size: 3 << 30, VirtualSize: p.Detected.VirtualSize,
+		SourceSize: p.Detected.VirtualSize, ContentDigest: "ingest1:aa"}, nil
+}
+
+// Checksum implements pipeline.Steps.
+func (s *Steps) Checksum(ctx context.Context, p contract.ChecksumParams, resume []byte, o pipeline.Observe) (contract.Checksummed, error) {
+	s.note(contract.StageChecksum, p)
+	if s.OnChecksum != nil {
+		return s.OnChecksum(ctx, p, resume, o)
+	}
+	o(p.Converted.Size, p.Converted.Size, nil)
+	return contract.Checksummed{HashAlgo: "sha256", HashValue: "bb"}, nil
+}
+
+// Commit implements pipeline.Steps.
+func (s *Steps) Commit(ctx context.Context, p contract.StoreParams) (contract.Stored, error) {
+	s.note(contract.StageStore, p)
+	if s.OnCommit != nil {
+		return s.OnCommit(ctx, p)
+	}
+	return contract.Stored{Store: p.Converted.Store, Key: p.Key, Location: "store://" + p.Converted.Store + "/" + p.Key}, nil
+}
+
+// Cleanup implements pipeline.Steps.
+func (s *Steps) Cleanup(ctx context.Context, p contract.CleanupParams) error {
+	s.note(contract.StageCleanup, p)
+	if s.OnCleanup != nil {
+		return s.OnCleanup(ctx, p)
+	}
+	return nil
+}

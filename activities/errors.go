@@ -1,0 +1,97 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+)
+
+// How an attempt is interrupted.
+var (
+	// errStalled: nothing has moved for too long.
+	errStalled = errors.New("nothing moves")
+	// errStopping: the worker shuts down.
+	errStopping = errors.New("worker stops")
+)
+
+// afterStop is when an attempt that a shutdown cut off may go on: at once, and
+// not after the back-off of one that has failed.
+const afterStop = time.Second
+
+// value is the travelling form of any error that ends an attempt.
+func value(err error) contract.ErrorValue {
+	if temporal.IsCanceledError(err) {
+		return contract.ValueOf(errcode.New(errcode.TaskCancelled, "the task was cancelled"))
+	}
+	return contract.ValueOf(err)
+}
+
+// temporal turns an error into Temporal's. It is the only place where that is
+// done: the type is the code, whether to try again is what the code's
+// descriptor says, the details are a contract.ErrorValue. The text of an error
+// without a code does not leave the host.
+func (d Deps) temporal(err error) error {
+	v := value(err)
+	v.Queue = d.HostQueue
+	switch {
+	case temporal.IsCanceledError(err):
+		return temporal.NewCanceledError(v)
+	case errors.Is(err, activity.ErrActivityPaused), errors.Is(err, activity.ErrActivityReset):
+		return err
+	}
+	desc := errcode.Lookup(v.Code)
+	o := temporal.ApplicationErrorOptions{NonRetryable: !desc.Retryable, Details: []any{v}}
+	if v.Code == errcode.WorkerStopping {
+		o.NextRetryDelay = afterStop
+	}
+	if desc.HTTPStatus < 500 {
+		// A hostile image is daily work and no alarm.
+		o.Category = temporal.ApplicationErrorCategoryBenign
+	}
+	return temporal.NewApplicationErrorWithOptions(v.Message, string(v.Code), o)
+}
+
+// interrupted says why ctx has ended: what the server, the worker or the beat
+// wanted. It returns nil for one that has not.
+func interrupted(ctx context.Context, stage contract.Stage) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, errStalled):
+		if stage == contract.StageFetch {
+			return errcode.Wrap(cause, errcode.SourceTooSlow, "stage %s: the source has sent nothing for too long", string(stage))
+		}
+		return errcode.Wrap(cause, errcode.StoreUnavailable, "stage %s: nothing has moved for too long", string(stage))
+	case errors.Is(cause, activity.ErrActivityPaused), errors.Is(cause, activity.ErrActivityReset):
+		return cause
+	case errors.Is(cause, context.DeadlineExceeded):
+		// The server has given the attempt up already: nobody reads this.
+		return errcode.Wrap(cause, errcode.Internal, "stage %s ran into its deadline", string(stage))
+	case temporal.IsCanceledError(cause), errors.Is(cause, context.Canceled):
+		return temporal.NewCanceledError()
+	}
+	// errStopping, or the worker's own cause once its patience has ended.
+	return errcode.Wrap(cause, errcode.WorkerStopping, "stage %s: the worker is shutting down", string(stage))
+}
+
+// trace writes an error with the causes that its own text leaves out, for the
+// operator's log.
+func trace(err error) string {
+	var parts []string
+	for ; err != nil; err = errors.Unwrap(err) {
+		text := err.Error()
+		if n := len(parts); n == 0 || !strings.Contains(parts[n-1], text) {
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, ": ")
+}

@@ -1,0 +1,209 @@
+package activities
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ingest/detect"
+	"ingest/formats"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// twice runs an activity two times in a row and wants the same result.
+func twice[T any](t *testing.T, b *bench, name string, params any) T {
+	t.Helper()
+	var out [2]T
+	for i := range out {
+		v, err := b.run(name, params)
+		if err != nil {
+			t.Fatalf("%s, run %d: %v", name, i+1, err)
+		}
+		if v.HasValue() {
+			if err := v.Get(&out[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if diff := cmp.Diff(out[0], out[1]); diff != "" {
+		t.Errorf("%s differs when run again (-first +second):\n%s", name, diff)
+	}
+	return out[0]
+}
+
+func events(t *testing.T, b *bench) int {
+	t.Helper()
+	ev, err := b.deps.Catalogue.Events(context.Background(), taskID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(ev)
+}
+
+func task(t *testing.T, b *bench, id string) metadata.Task {
+	t.Helper()
+	got, err := b.deps.Catalogue.Task(context.Background(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestRegisterTwice(t *testing.T) {
+	b := newBench(t)
+	p := contract.RegisterParams{Request: contract.ImportRequest{TaskID: taskID, ImageID: imageID}, WorkflowID: "w"}
+	got := twice[contract.RegisterResult](t, b, contract.RegisterActivity, p)
+	if got.Finished || got.Request.Owner != "p1" || got.Request.TaskType != "api_image_import" {
+		t.Errorf("registered %+v", got)
+	}
+	if s := task(t, b, taskID).Status; s != metadata.TaskProcessing {
+		t.Errorf("task is %s, want processing", s)
+	}
+}
+
+func TestRegisterMakesTheRowsOfAWorkflowStartedByHand(t *testing.T) {
+	b := newBench(t)
+	id := contract.DerivedTaskID("by hand")
+	p := contract.RegisterParams{WorkflowID: "by hand", Request: contract.ImportRequest{TaskID: id, ImageID: contract.DerivedImageID(id, 0),
+		Source: contract.SourceSpec{URL: "https://example.org/"}, Image: contract.ImageSpec{Name: "n", MinDisk: 3, Tags: []string{"a"}}}}
+	got := twice[contract.RegisterResult](t, b, contract.RegisterActivity, p)
+	want := p.Request
+	want.Owner, want.TaskType = DefaultOwner, defaultTaskType
+	if diff := cmp.Diff(want, got.Request); diff != "" {
+		t.Errorf("request (-want +got):\n%s", diff)
+	}
+	img, err := b.deps.Catalogue.Image(context.Background(), want.ImageID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img.Name != "n" || img.MinDisk != 3 || len(img.Tags) != 1 || img.Owner != DefaultOwner || img.Status != metadata.ImageImporting {
+		t.Errorf("image %+v", img)
+	}
+}
+
+// The same idempotency key of the same owner is one import, whatever the
+// workflow is called.
+func TestRegisterRefusesASecondWorkflow(t *testing.T) {
+	b := newBench(t)
+	first := contract.ImportRequest{TaskID: contract.DerivedTaskID("1"), Owner: "p1", IdempotencyKey: "k", Source: contract.SourceSpec{URL: "u"}}
+	first.ImageID = contract.DerivedImageID(first.TaskID, 0)
+	second := first
+	second.TaskID, second.ImageID = contract.DerivedTaskID("2"), contract.DerivedImageID("2", 0)
+	if _, err := b.run(contract.RegisterActivity, contract.RegisterParams{Request: first, WorkflowID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := b.run(contract.RegisterActivity, contract.RegisterParams{Request: second, WorkflowID: "2"})
+	if app := appError(t, err); app.Type() != string(errcode.Conflict) || !app.NonRetryable() {
+		t.Errorf("ended with %v, want CONFLICT", app)
+	}
+}
+
+func TestReportsAreKeptOnceAndAlsoOfRefusals(t *testing.T) {
+	b := newBench(t)
+	refusal := errcode.New(errcode.QCOW2BackingFile, "names a backing file")
+	b.steps.OnDetect = func(context.Context, contract.DetectParams) (contract.Detected, detect.Report, error) {
+		return contract.Detected{}, detect.Report{DiskFormat: "qcow2", Findings: []formats.Finding{formats.FindingOf(refusal)}}, refusal
+	}
+	before := events(t, b)
+	for range 2 {
+		if _, err := b.run(contract.DetectActivity, contract.DetectParams{TaskID: taskID}); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	ev, err := b.deps.Catalogue.Events(context.Background(), taskID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports := 0
+	for _, e := range ev[before:] {
+		if e.Kind == metadata.EventReport && e.Stage == "detect" && len(e.Detail) > 0 {
+			reports++
+		}
+	}
+	if reports != 1 {
+		t.Errorf("%d reports, want one", reports)
+	}
+}
+
+func activateParams() contract.ActivateParams {
+	return contract.ActivateParams{
+		Request:     contract.ImportRequest{TaskID: taskID, ImageID: imageID},
+		Target:      contract.TargetSpec{Format: "qcow2"},
+		Converted:   contract.Converted{Size: 5, VirtualSize: 9, ContentDigest: "d"},
+		Checksummed: contract.Checksummed{HashAlgo: "sha256", HashValue: "h", Checksum: "m"},
+		Stored:      contract.Stored{Store: "local", Key: imageID + "/u", Location: "store://local/" + imageID + "/u"},
+	}
+}
+
+func TestActivateTwice(t *testing.T) {
+	b := newBench(t)
+	if err := b.deps.Catalogue.Start(context.Background(), taskID); err != nil {
+		t.Fatal(err)
+	}
+	got := twice[contract.ImportResult](t, b, contract.ActivateActivity, activateParams())
+	want := contract.ImportResult{TaskID: taskID, Images: []contract.ImageResult{{ImageID: imageID, DiskFormat: "qcow2", Size: 5,
+		VirtualSize: 9, ContentDigest: "d", HashAlgo: "sha256", HashValue: "h", Checksum: "m", Location: "store://local/" + imageID + "/u"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+	reg := twice[contract.RegisterResult](t, b, contract.RegisterActivity,
+		contract.RegisterParams{Request: contract.ImportRequest{TaskID: taskID}, WorkflowID: "w"})
+	if diff := cmp.Diff(&want, reg.Result); diff != "" || !reg.Finished {
+		t.Errorf("register finds (-want +got):\n%s", diff)
+	}
+}
+
+func TestFailTwice(t *testing.T) {
+	b := newBench(t)
+	p := contract.FailParams{TaskID: taskID, WorkflowID: "w", Stage: contract.StageConvert,
+		Error: contract.ErrorValue{Code: errcode.TaskCancelled, Message: "cancelled", Remedy: "r"}}
+	twice[struct{}](t, b, contract.FailActivity, p)
+	got := task(t, b, taskID)
+	want := &metadata.TaskError{Code: errcode.TaskCancelled, Message: "cancelled", Stage: "convert", Remedy: "r"}
+	if diff := cmp.Diff(want, got.Error); diff != "" || got.Status != metadata.TaskFailure {
+		t.Errorf("task is %s with error (-want +got):\n%s", got.Status, diff)
+	}
+}
+
+func TestFailMindsItsOwnBusiness(t *testing.T) {
+	b := newBench(t)
+	twice[struct{}](t, b, contract.FailActivity, contract.FailParams{TaskID: "unknown", WorkflowID: "w"})
+	twice[struct{}](t, b, contract.FailActivity, contract.FailParams{TaskID: taskID, WorkflowID: "another"})
+	if got := task(t, b, taskID); got.Status != metadata.TaskPending {
+		t.Errorf("task is %s, want pending", got.Status)
+	}
+}
+
+func TestReportTwice(t *testing.T) {
+	b := newBench(t)
+	before := events(t, b)
+	twice[struct{}](t, b, contract.ReportActivity, contract.ReportParams{TaskID: taskID, Stage: contract.StageConvert})
+	if n := events(t, b) - before; n != 1 {
+		t.Errorf("%d events, want one", n)
+	}
+	if got := task(t, b, taskID); got.Stage != "convert" {
+		t.Errorf("stage is %s, want convert", got.Stage)
+	}
+}
+
+// The catalogue is the authority: an object that an image is made of stays,
+// whatever the workflow believes.
+func TestCleanupKeepsWhatTheCatalogueNames(t *testing.T) {
+	b := newBench(t)
+	if err := b.deps.Catalogue.Start(context.Background(), taskID); err != nil {
+		t.Fatal(err)
+	}
+	twice[contract.ImportResult](t, b, contract.ActivateActivity, activateParams())
+	named := contract.CleanupParams{TaskID: taskID, ImageID: imageID, Key: imageID + "/u"}
+	other := contract.CleanupParams{TaskID: taskID, ImageID: imageID, Key: imageID + "/v"}
+	twice[struct{}](t, b, contract.CleanupActivity, named)
+	twice[struct{}](t, b, contract.CleanupActivity, other)
+	kept := named
+	kept.Success = true
+	if diff := cmp.Diff([]contract.CleanupParams{kept, kept, other, other}, b.steps.Cleanups()); diff != "" {
+		t.Errorf("cleanups (-want +got):\n%s", diff)
+	}
+}

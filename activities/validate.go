@@ -1,0 +1,39 @@
+package activities
+
+import (
+	"context"
+	"errors"
+
+	"ingest/formats"
+	"ingest/internal/contract"
+)
+
+// ValidateActivityName is the activity's name.
+const ValidateActivityName = contract.ValidateActivity
+
+// A ValidateActivity checks a source's whole structure, and fixes the target.
+type ValidateActivity struct{ d Deps }
+
+// NewValidateActivity returns the activity.
+func NewValidateActivity(d Deps) *ValidateActivity { return &ValidateActivity{d} }
+
+// validation is the stage's report in the catalogue.
+type validation struct {
+	Target   contract.TargetSpec `json:"target"`
+	Findings []formats.Finding   `json:"findings"`
+}
+
+// Execute validates. The findings are kept also of an image that is refused.
+func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParams) (contract.Validated, error) {
+	w := work{stage: contract.StageValidate, taskID: p.TaskID, imageID: p.ImageID, parses: true}
+	return attempt(ctx, a.d, w, func(ctx context.Context, _ *beat) (contract.Validated, error) {
+		out, findings, err := a.d.Steps.Validate(ctx, p)
+		if ctx.Err() != nil {
+			return out, errors.Join(err, ctx.Err())
+		}
+		if kept := a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), validation{out.Target, findings}); err == nil {
+			err = kept
+		}
+		return out, err
+	})
+}
