@@ -1,0 +1,221 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"ingest/internal/contract"
+)
+
+// ImportImage brings one source into the catalogue and returns the images made
+// of it. It may be started by anyone, under any workflow id, with or without
+// ids in the request; a task that has ended already is answered with its end.
+func ImportImage(ctx workflow.Context, req contract.ImportRequest) (contract.ImportResult, error) {
+	st := newState(ctx, req)
+	if err := st.serve(ctx); err != nil {
+		return contract.ImportResult{}, err
+	}
+	if err := st.req.Check(); err != nil {
+		return contract.ImportResult{}, undo(ctx, st, err)
+	}
+	reg, err := register(ctx, st)
+	if err != nil {
+		return contract.ImportResult{}, undo(ctx, st, err)
+	}
+	if reg.Finished {
+		return finished(ctx, st, reg)
+	}
+	result, err := produce(ctx, st)
+	if err != nil {
+		return contract.ImportResult{}, undo(ctx, st, err)
+	}
+	tidy(ctx, st)
+	return result, nil
+}
+
+// register makes the catalogue's rows, or finds them. It runs to its end
+// whatever happens: rows that nobody knows of could not be ended.
+func register(ctx workflow.Context, st *state) (contract.RegisterResult, error) {
+	var reg contract.RegisterResult
+	params := contract.RegisterParams{Request: st.req, WorkflowID: st.workflowID}
+	keep, _ := workflow.NewDisconnectedContext(ctx)
+	if err := record(keep, contract.RegisterActivity, params, &reg); err != nil {
+		return reg, err
+	}
+	st.req = reg.Request
+	st.registered = true
+	st.progress.TaskID = st.req.TaskID
+	return reg, ctx.Err()
+}
+
+// finished answers with the end that the task has found before.
+func finished(ctx workflow.Context, st *state, reg contract.RegisterResult) (contract.ImportResult, error) {
+	if reg.Error != nil {
+		st.finish(ctx, statusFailure, contract.StageDone)
+		return contract.ImportResult{}, failure(*reg.Error)
+	}
+	st.finish(ctx, statusSuccess, contract.StageDone)
+	if reg.Result == nil {
+		return contract.ImportResult{TaskID: st.req.TaskID}, nil
+	}
+	return *reg.Result, nil
+}
+
+// produce runs everything from fetch to activate.
+func produce(ctx workflow.Context, st *state) (contract.ImportResult, error) {
+	st.progress.Status = statusProcessing
+	st.enter(ctx, contract.StageFetch)
+	st.publish(ctx)
+	if err := store(ctx, st); err != nil {
+		return contract.ImportResult{}, err
+	}
+	return activate(ctx, st)
+}
+
+// store brings the bytes into the store: fetch, and then what builds on it,
+// until no host is lost in between.
+func store(ctx workflow.Context, st *state) error {
+	var lost error
+	for {
+		if err := fetch(ctx, st, lost); err != nil {
+			return err
+		}
+		lost = build(ctx, st)
+		if !fetchAgain(lost) {
+			return lost
+		}
+		workflow.GetLogger(ctx).Warn("what was fetched is out of reach, fetching again", "round", st.round, "error", lost)
+	}
+}
+
+// fetch pins the source. lost is why it is fetched again, nil the first time.
+func fetch(ctx workflow.Context, st *state, lost error) error {
+	var got contract.Fetched
+	params := contract.FetchParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Source: st.req.Source}
+	if err := run(withTransfer(ctx), st, contract.StageFetch, contract.FetchActivity, params, &got); err != nil {
+		st.placeOf(err)
+		return err
+	}
+	if st.round == 0 {
+		st.nextRound(got)
+		return nil
+	}
+	if hostSilent(lost) && *st.fetched == got {
+		return nil
+	}
+	if st.round == maxRounds {
+		st.places = append(st.places, place{queue: got.Queue})
+		return lost
+	}
+	st.nextRound(got)
+	return nil
+}
+
+// build runs those stages of a round that have not been run yet.
+func build(ctx workflow.Context, st *state) error {
+	queue := st.fetched.Queue
+	if st.detected == nil {
+		var got contract.Detected
+		params := contract.DetectParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched, Format: st.req.Source.Format}
+		if err := run(withLook(ctx, queue), st, contract.StageDetect, contract.DetectActivity, params, &got); err != nil {
+			return err
+		}
+		st.detected = &got
+	}
+	if st.validated == nil {
+		var got contract.Validated
+		params := contract.ValidateParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched, Detected: *st.detected, Target: st.req.Target}
+		if err := run(withPass(ctx, queue), st, contract.StageValidate, contract.ValidateActivity, params, &got); err != nil {
+			return err
+		}
+		st.validated = &got
+	}
+	if st.converted == nil {
+		if err := convert(ctx, st); err != nil {
+			return err
+		}
+	}
+	if st.checksummed == nil {
+		if err := checksum(ctx, st); err != nil {
+			return err
+		}
+	}
+	if st.stored == nil {
+		var got contract.Stored
+		params := contract.StoreParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Key: st.key(), Converted: *st.converted, Checksummed: *st.checksummed}
+		if err := run(withCommit(ctx, queue), st, contract.StageStore, contract.StoreActivity, params, &got); err != nil {
+			return err
+		}
+		st.stored = &got
+	}
+	return nil
+}
+
+// convert writes the target's bytes. From here on there is an upload to abort.
+func convert(ctx workflow.Context, st *state) error {
+	st.here().store, st.here().key = st.validated.Target.Store, st.key()
+	var got contract.Converted
+	params := contract.ConvertParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched,
+		Detected: *st.detected, Target: st.validated.Target, Key: st.key()}
+	st.enter(ctx, contract.StageConvert)
+	if st.round == 1 {
+		st.publish(ctx)
+	}
+	if err := run(withPass(ctx, st.fetched.Queue), st, contract.StageConvert, contract.ConvertActivity, params, &got); err != nil {
+		return err
+	}
+	st.here().store = got.Store
+	st.converted = &got
+	return nil
+}
+
+// checksum reads the upload back. Bytes that differ are read once more: a
+// second look tells a bad read from bad bytes.
+func checksum(ctx workflow.Context, st *state) error {
+	var got contract.Checksummed
+	params := contract.ChecksumParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Target: st.validated.Target, Converted: *st.converted}
+	work := withPass(ctx, st.fetched.Queue)
+	err := run(work, st, contract.StageChecksum, contract.ChecksumActivity, params, &got)
+	if verifyMismatch(err) {
+		err = run(work, st, contract.StageChecksum, contract.ChecksumActivity, params, &got)
+	}
+	if err != nil {
+		return err
+	}
+	st.checksummed = &got
+	return nil
+}
+
+// activate makes the image active. Once it is asked for, it is not cancelled:
+// undoing could remove the bytes of an image that is active.
+func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
+	if err := ctx.Err(); err != nil {
+		return contract.ImportResult{}, err
+	}
+	var result contract.ImportResult
+	params := contract.ActivateParams{Request: st.req, Detected: *st.detected, Target: st.validated.Target,
+		Converted: *st.converted, Checksummed: *st.checksummed, Stored: *st.stored}
+	keep, _ := workflow.NewDisconnectedContext(ctx)
+	err := run(withTruth(keep), st, contract.StageActivate, contract.ActivateActivity, params, &result)
+	return result, err
+}
+
+// run runs a stage: it says so in the catalogue, in passing, and waits for the
+// stage's activity.
+func run(ctx workflow.Context, st *state, s contract.Stage, activity string, params, result any) error {
+	st.enter(ctx, s)
+	report := contract.ReportParams{TaskID: st.req.TaskID, Stage: s}
+	if err := workflow.ExecuteLocalActivity(withRow(ctx), contract.ReportActivity, report).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Warn("stage not reported", "stage", string(s), "error", err)
+	}
+	return workflow.ExecuteActivity(ctx, activity, params).Get(ctx, result)
+}
+
+// record writes to the catalogue what it must know: in passing if the database
+// answers at once, else for as long as it takes.
+func record(ctx workflow.Context, activity string, params, result any) error {
+	err := workflow.ExecuteLocalActivity(withRow(ctx), activity, params).Get(ctx, result)
+	if err == nil || permanent(err) {
+		return err
+	}
+	return workflow.ExecuteActivity(withTruth(ctx), activity, params).Get(ctx, result)
+}

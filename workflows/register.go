@@ -1,0 +1,17 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"ingest/internal/contract"
+)
+
+// A Registry takes workflows; every worker and test environment is one.
+type Registry interface {
+	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
+}
+
+// Register makes the workflows known under the names of package contract.
+func Register(r Registry) {
+	r.RegisterWorkflowWithOptions(ImportImage, workflow.RegisterOptions{Name: contract.ImportWorkflow})
+}

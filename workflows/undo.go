@@ -1,0 +1,73 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ingest/internal/contract"
+)
+
+// undo removes what a failed or cancelled import left, records why it ended and
+// returns the error with which the workflow ends. It is out of reach of the
+// workflow's cancellation.
+func undo(ctx workflow.Context, st *state, cause error) error {
+	why := explain(cause, st.progress.Stage)
+	cancelled := ctx.Err() != nil || temporal.IsCanceledError(cause)
+	if cancelled {
+		why = cancelledValue()
+	}
+	why.Queue = "" // says where to clean up, and nothing to people
+	at := st.progress.Stage
+	keep, _ := workflow.NewDisconnectedContext(ctx)
+	if st.registered {
+		st.enter(keep, contract.StageCleanup)
+		cleanup(keep, st, false)
+	}
+	st.finish(keep, statusFailure, at)
+	st.progress.Message = why.Message
+	params := contract.FailParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, WorkflowID: st.workflowID, Stage: at, Error: why}
+	if err := record(keep, contract.FailActivity, params, nil); err != nil {
+		workflow.GetLogger(ctx).Error("failure not recorded", "code", string(why.Code), "error", err)
+	}
+	st.publish(keep)
+	if cancelled {
+		return temporal.NewCanceledError(why)
+	}
+	return failure(why)
+}
+
+// tidy removes what a successful import no longer needs. The import has
+// succeeded, whatever comes of it.
+func tidy(ctx workflow.Context, st *state) {
+	keep, _ := workflow.NewDisconnectedContext(ctx)
+	st.finish(keep, statusSuccess, contract.StageDone)
+	st.publish(keep)
+	cleanup(keep, st, true)
+}
+
+// cleanup visits every place. Only the last one can be part of a success: the
+// others were given up.
+func cleanup(ctx workflow.Context, st *state, success bool) {
+	if len(st.places) == 0 {
+		st.places = append(st.places, place{})
+	}
+	for i, at := range st.places {
+		params := contract.CleanupParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Store: at.store, Key: at.key,
+			Success: success && i == len(st.places)-1}
+		if err := clean(ctx, at.queue, params); err != nil {
+			workflow.GetLogger(ctx).Warn("something may be left for the reaper", "queue", at.queue, "key", at.key, "error", err)
+		}
+	}
+}
+
+// clean cleans one place up. If its host stays silent, another one may still
+// reach the store.
+func clean(ctx workflow.Context, queue string, params contract.CleanupParams) error {
+	if queue != "" {
+		err := workflow.ExecuteActivity(withTidying(ctx, queue), contract.CleanupActivity, params).Get(ctx, nil)
+		if !hostSilent(err) || params.Success {
+			return err
+		}
+	}
+	return workflow.ExecuteActivity(withTidying(ctx, contract.TransferQueue), contract.CleanupActivity, params).Get(ctx, nil)
+}
