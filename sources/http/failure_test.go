@@ -86,18 +86,23 @@ func TestStreamSurvivesManyBreaks(t *testing.T) {
 func TestLiars(t *testing.T) {
 	content := sourcetest.Content(10_000, 11)
 	answers := map[string]func(rw http.ResponseWriter){
-		"another ETag":     func(rw http.ResponseWriter) { partial(rw, `"v2"`, "bytes 100-9999/10000", content[100:]) },
-		"weak ETag":        func(rw http.ResponseWriter) { partial(rw, `W/"v1"`, "bytes 100-9999/10000", content[100:]) },
-		"no ETag":          func(rw http.ResponseWriter) { partial(rw, "", "bytes 100-9999/10000", content[100:]) },
-		"another total":    func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-9999/10001", content[100:]) },
-		"unknown total":    func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-9999/*", content[100:]) },
-		"another begin":    func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 99-9999/10000", content[99:]) },
-		"another end":      func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-9998/10000", content[100:9999]) },
-		"no range":         func(rw http.ResponseWriter) { partial(rw, `"v1"`, "", content[100:]) },
-		"malformed range":  func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-+9999/10000", content[100:]) },
-		"another unit":     func(rw http.ResponseWriter) { partial(rw, `"v1"`, "sectors 100-9999/10000", content[100:]) },
-		"another length":   func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-9999/10000", content[99:]) },
-		"the whole":        func(rw http.ResponseWriter) { rw.Header().Set("ETag", `"v1"`); rw.Write(content) },
+		"another ETag":    func(rw http.ResponseWriter) { partial(rw, `"v2"`, "bytes 100-9999/10000", content[100:]) },
+		"weak ETag":       func(rw http.ResponseWriter) { partial(rw, `W/"v1"`, "bytes 100-9999/10000", content[100:]) },
+		"no ETag":         func(rw http.ResponseWriter) { partial(rw, "", "bytes 100-9999/10000", content[100:]) },
+		"another total":   func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-9999/10001", content[100:]) },
+		"unknown total":   func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-9999/*", content[100:]) },
+		"another begin":   func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 99-9999/10000", content[99:]) },
+		"another end":     func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-9998/10000", content[100:9999]) },
+		"no range":        func(rw http.ResponseWriter) { partial(rw, `"v1"`, "", content[100:]) },
+		"malformed range": func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-+9999/10000", content[100:]) },
+		"another unit":    func(rw http.ResponseWriter) { partial(rw, `"v1"`, "sectors 100-9999/10000", content[100:]) },
+		"another length":  func(rw http.ResponseWriter) { partial(rw, `"v1"`, "bytes 100-9999/10000", content[99:]) },
+		"the whole":       func(rw http.ResponseWriter) { rw.Header().Set("ETag", `"v1"`); rw.Write(content) },
+		"the whole as if it were the range": func(rw http.ResponseWriter) {
+			rw.Header().Set("ETag", `"v1"`)
+			rw.Header().Set("Content-Range", "bytes 100-9999/10000")
+			rw.Write(content[:9900])
+		},
 		"failed condition": func(rw http.ResponseWriter) { rw.WriteHeader(412) },
 		"range not served": func(rw http.ResponseWriter) { rw.WriteHeader(416) },
 		"several ranges": func(rw http.ResponseWriter) {

@@ -270,6 +270,28 @@ func TestFullDevice(t *testing.T) {
 	}
 }
 
+// TestLateAbort has an overtaken handle begin to abort at the very moment at
+// which its successor has committed and cleared the upload away.
+func TestLateAbort(t *testing.T) {
+	s := open(t, t.TempDir())
+	old := beginSealed(t, s, []byte("abc")).(*upload)
+	young, err := s.Resume(t.Context(), old.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer young.Close()
+	if err := young.Commit(t.Context(), stores.Digest{Size: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.changeOr(func(*manifest) error { return nil }, old.remove); err != nil {
+		t.Error(err)
+	}
+	checkObject(t, s, []byte("abc"))
+	if _, err := s.Stat(t.Context(), testKey); err != nil {
+		t.Errorf("the successor's object has lost its record: %v", err)
+	}
+}
+
 // TestFailedSync shows that a handle whose sync failed never succeeds again,
 // and that the next handle does.
 func TestFailedSync(t *testing.T) {
@@ -293,7 +315,14 @@ func TestFailedSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	if err := errors.Join(v.Seal(t.Context(), 3), v.Abort(t.Context())); err != nil {
+	if err := v.Seal(t.Context(), 3); err != nil {
+		t.Errorf("Seal by the next handle: %v", err)
+	}
+	_ = v.(*upload).sync(func(*os.File) error { return unix.EIO })
+	if err := v.Commit(t.Context(), stores.Digest{Size: 3}); !errors.Is(err, unix.EIO) {
+		t.Errorf("Commit after a failed sync: %v", err)
+	}
+	if err := v.Abort(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
