@@ -144,12 +144,10 @@ func (u *upload) Seal(ctx context.Context, size int64) error {
 	case b.size == size:
 		return nil
 	}
-	for i, pg := range b.pages {
-		if keep := size - i*pageSize; keep <= 0 {
+	for i := range b.pages {
+		if i*pageSize >= size {
 			delete(b.pages, i)
 			b.s.used -= pageSize
-		} else if keep < pageSize {
-			clear(pg[keep:])
 		}
 	}
 	b.size = size
