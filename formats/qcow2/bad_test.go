@@ -76,6 +76,8 @@ func TestBadImagesAreRefused(t *testing.T) {
 	small.VirtualSize = 1<<20 - 1
 	tight := formats.DefaultLimits()
 	tight.TableBytes = 7
+	fine := formats.DefaultLimits()
+	fine.BlockBytes = 1<<16 - 1
 	formattest.Refused(t, Format{}, goodImage(t), []formattest.Bad{
 		{Name: "empty", Make: func([]byte) []byte { return nil }, Want: errcode.Truncated},
 		{Name: "header cut", Make: func(b []byte) []byte { return b[:90] }, Want: errcode.Truncated},
@@ -113,6 +115,7 @@ func TestBadImagesAreRefused(t *testing.T) {
 		{Name: "L1 too large", Make: put32(36, 0xFFFFFFFF), Want: errcode.TableBounds},
 		{Name: "L1 at one above the bound", Make: put32(36, maxL1Bytes/8+1), Want: errcode.TableBounds},
 		{Name: "L1 above limit", Make: func(b []byte) []byte { return b }, Want: errcode.ParserLimit, Limits: &tight},
+		{Name: "clusters above limit", Make: func(b []byte) []byte { return b }, Want: errcode.ParserLimit, Limits: &fine},
 		{Name: "L1 misaligned", Make: put64(40, 0x30200), Want: errcode.TableBounds},
 		{Name: "L1 on the header", Make: put64(40, 0), Want: errcode.TableBounds},
 		{Name: "L1 beyond the file", Make: put64(40, 1<<40), Want: errcode.Truncated},

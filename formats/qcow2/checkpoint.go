@@ -14,7 +14,7 @@ import (
 // entries, the open L2 table and the blocks; and at the end a CRC-32 of it all.
 const (
 	stateVersion = 1
-	stateWords   = 6
+	stateWords   = 8
 	stateSum     = 4
 )
 
@@ -24,7 +24,7 @@ func (b *builder) checkpoint(codec string, off int64) formats.Checkpoint {
 	done := b.l1[:min(int64(len(b.l1)), off/b.span+1)]
 	size := 8*(stateWords+len(done)+len(b.refs.table)) + len(b.l2)*(1+len(b.refs.blocks)) + stateSum
 	p := make([]byte, 0, size)
-	for _, w := range []int64{stateVersion, b.size, b.at, int64(len(done)), b.refs.written(), int64(len(b.refs.blocks))} {
+	for _, w := range []int64{stateVersion, b.size, off, b.pos, b.at, int64(len(done)), b.refs.written(), int64(len(b.refs.blocks))} {
 		p = binary.BigEndian.AppendUint64(p, uint64(w))
 	}
 	for _, e := range done {
@@ -58,9 +58,9 @@ func (b *builder) restore(from formats.Checkpoint, sourceSize int64) bool {
 		p = p[8:]
 		return w
 	}
-	version, size, at := next(), next(), next()
-	entries, table, blocks := next(), next(), next()
-	if version != stateVersion || size != b.size || at < -1 || at >= entries ||
+	version, size, off, pos := next(), next(), next(), next()
+	at, entries, table, blocks := next(), next(), next(), next()
+	if version != stateVersion || size != b.size || off != from.Off || pos != from.HostOff || at < -1 || at >= entries ||
 		entries != min(b.l1Entries, from.Off/b.span+1) || table < 0 || blocks < 0 ||
 		table > int64(n) || blocks > int64(n) ||
 		int64(len(p)) != 8*(entries+table)+b.cluster*(1+blocks) {

@@ -33,9 +33,8 @@ type Disk struct {
 	l1    []uint64 // checked entries, as many as the virtual size needs
 	cache *tableCache
 
-	open     sync.Once // guards clusters
+	mu       sync.Mutex // guards clusters
 	clusters clusterReader
-	openErr  error
 }
 
 var (
@@ -176,18 +175,32 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 
 // readClusters reads guest bytes of stored clusters.
 func (d *Disk) readClusters(p []byte, off int64) error {
-	d.open.Do(func() {
-		d.clusters, d.openErr = library.Open(d.r, d.m.fileSize, library.Image{
-			ClusterBits: d.h.clusterBits,
-			Size:        d.size,
-			L1Entries:   uint32(len(d.l1)),
-			L1Offset:    int64(d.h.l1Off),
-			Zstd:        d.h.compression == compressZstd,
-			ExtendedL2:  d.h.extendedL2(),
-		})
-	})
-	if d.openErr != nil {
-		return d.openErr
+	c, err := d.reader()
+	if err != nil {
+		return err
 	}
-	return d.clusters.ReadClusters(p, off)
+	return c.ReadClusters(p, off)
+}
+
+// reader returns the way to the stored bytes. It is opened when it is first
+// needed, and again if the source failed then.
+func (d *Disk) reader() (clusterReader, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.clusters != nil {
+		return d.clusters, nil
+	}
+	c, err := library.Open(d.r, d.m.fileSize, library.Image{
+		ClusterBits: d.h.clusterBits,
+		Size:        d.size,
+		L1Entries:   uint32(len(d.l1)),
+		L1Offset:    int64(d.h.l1Off),
+		Zstd:        d.h.compression == compressZstd,
+		ExtendedL2:  d.h.extendedL2(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.clusters = c
+	return c, nil
 }

@@ -46,11 +46,14 @@ type Encoder struct {
 var _ formats.Encoder = Encoder{}
 
 // Head returns the cluster of the header, which is written last.
-func (e Encoder) Head() int64 {
-	if e.ClusterBits == 0 {
-		return 1 << DefaultClusterBits
+func (e Encoder) Head() int64 { return 1 << e.bits() }
+
+// bits returns the cluster bits; Encode refuses any that are out of bounds.
+func (e Encoder) bits() int {
+	if e.ClusterBits < minClusterBits || e.ClusterBits > maxClusterBits {
+		return DefaultClusterBits
 	}
-	return 1 << e.ClusterBits
+	return e.ClusterBits
 }
 
 // Codec names the options and the version of the layout.
@@ -59,11 +62,7 @@ func (e Encoder) Codec() string {
 	if c == "" {
 		c = CompressionNone
 	}
-	bits := e.ClusterBits
-	if bits == 0 {
-		bits = DefaultClusterBits
-	}
-	return fmt.Sprintf("qcow2 v%d cluster_bits=%d compression=%s", codecVersion, bits, c)
+	return fmt.Sprintf("qcow2 v%d cluster_bits=%d compression=%s", codecVersion, e.bits(), c)
 }
 
 // Encode writes src to dst. It goes on at the checkpoint if that was made by

@@ -219,14 +219,15 @@ func TestForeignCheckpointStartsAgain(t *testing.T) {
 		return cp
 	}
 	for name, cp := range map[string]formats.Checkpoint{
-		"another codec":     change(func(c *formats.Checkpoint) { c.Codec = Encoder{}.Codec() }),
-		"no state":          change(func(c *formats.Checkpoint) { c.State = nil }),
-		"a flipped bit":     change(func(c *formats.Checkpoint) { c.State[len(c.State)/2] ^= 4 }),
-		"cut":               change(func(c *formats.Checkpoint) { c.State = c.State[:len(c.State)-1] }),
-		"offset too large":  change(func(c *formats.Checkpoint) { c.Off = disk.Size() + transfer.UnitBytes }),
-		"offset unaligned":  change(func(c *formats.Checkpoint) { c.Off++ }),
-		"host offset wrong": change(func(c *formats.Checkpoint) { c.HostOff += 1 << 40 }),
-		"another disk's":    encode(t, e, imgtest.Random(58, 31<<20, 12<<20), func() bool { return true }).taken[1],
+		"another codec":        change(func(c *formats.Checkpoint) { c.Codec = Encoder{}.Codec() }),
+		"no state":             change(func(c *formats.Checkpoint) { c.State = nil }),
+		"a flipped bit":        change(func(c *formats.Checkpoint) { c.State[len(c.State)/2] ^= 4 }),
+		"cut":                  change(func(c *formats.Checkpoint) { c.State = c.State[:len(c.State)-1] }),
+		"offset too large":     change(func(c *formats.Checkpoint) { c.Off = disk.Size() + transfer.UnitBytes }),
+		"offset unaligned":     change(func(c *formats.Checkpoint) { c.Off++ }),
+		"host offset wrong":    change(func(c *formats.Checkpoint) { c.HostOff += 1 << 16 }),
+		"another guest offset": change(func(c *formats.Checkpoint) { c.Off += transfer.UnitBytes }),
+		"another disk's":       encode(t, e, imgtest.Random(58, 31<<20, 12<<20), func() bool { return true }).taken[1],
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSink(t, e)
@@ -256,6 +257,54 @@ func TestCodecVersionIsRaisedWithTheBytes(t *testing.T) {
 		if got != want[e.Codec()] {
 			t.Errorf("%s: digest %s, want %s", e.Codec(), got, want[e.Codec()])
 		}
+	}
+}
+
+// bytesDisk is a disk of given bytes, all data.
+type bytesDisk struct{ *bytes.Reader }
+
+func (d bytesDisk) Close() error       { return nil }
+func (d bytesDisk) Info() formats.Info { return formats.Info{Format: formats.Raw} }
+func (d bytesDisk) ExtentAt(int64) (formats.Extent, error) {
+	return formats.Extent{Len: d.Size(), HostOff: -1}, nil
+}
+
+// TestQemuReadsLongMatches compresses noise that repeats at distances around
+// the window of QEMU's decoder, and bytes that compress beyond all measure.
+func TestQemuReadsLongMatches(t *testing.T) {
+	var data []byte
+	rng := rand.New(rand.NewPCG(6, 6))
+	for _, period := range []int{1, 2, 258, 4095, 4096, 4097, 5000, 32768, 32769} {
+		block := make([]byte, period)
+		for i := range block {
+			block[i] = byte(1 + rng.IntN(255))
+		}
+		data = append(data, bytes.Repeat(block, 1<<20/period+1)[:1<<20]...)
+	}
+	raw := filepath.Join(t.TempDir(), "data.raw")
+	if err := os.WriteFile(raw, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, comp := range compressions {
+		for _, bits := range []int{12, 16, 21} {
+			image := encode(t, Encoder{ClusterBits: bits, Compression: comp}, bytesDisk{bytes.NewReader(data)}, nil).buf
+			path := writeFile(t, image)
+			imgtest.QemuImg(t, "check", "-q", "-f", "qcow2", path)
+			imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", "qcow2", raw, path)
+		}
+	}
+}
+
+// TestOwnImagesDoNotLookLikeBombs encodes one byte over and over.
+func TestOwnImagesDoNotLookLikeBombs(t *testing.T) {
+	data := bytes.Repeat([]byte{0xFF}, 256<<20)
+	for _, bits := range []int{16, 21} {
+		image := encode(t, Encoder{ClusterBits: bits, Compression: CompressionZstd}, bytesDisk{bytes.NewReader(data)}, nil).buf
+		d := formattest.OpenBytes(Format{}, bytes.NewReader(image), int64(len(image)))(t)
+		if _, err := d.(formats.Validator).Validate(t.Context()); err != nil {
+			t.Errorf("%d bits: validate: %v", bits, err)
+		}
+		imgtest.Equal(t, d, bytes.NewReader(data), int64(len(data)))
 	}
 }
 

@@ -102,6 +102,10 @@ func readHeader(r io.ReaderAt, size int64, lim formats.Limits) (*header, error) 
 	if err := h.checkFeatures(); err != nil {
 		return nil, err
 	}
+	if h.clusterSize() > lim.BlockBytes {
+		return nil, errcode.New(errcode.ParserLimit, "clusters of %d bytes", h.clusterSize()).
+			With(limited(evidence("header", "cluster_bits", 20, h.clusterBits), lim.BlockBytes))
+	}
 	return h, h.checkSize(lim)
 }
 

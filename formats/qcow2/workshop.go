@@ -15,6 +15,12 @@ import (
 // streams with windowBits -12.
 const deflateWindow = 4 << 10
 
+// densest bounds how many guest bytes one stored byte stands for: a cluster that
+// compresses further is filled up with zeros, which decoders leave alone. An
+// image written here so never looks like one that is made to expand
+// (formats.Limits.ExpansionRatio), whatever the guest's bytes are.
+const densest = 1024
+
 // minZstdWindow is the smallest window that the encoder takes, bytes.
 const minZstdWindow = 1 << 10
 
@@ -59,6 +65,10 @@ func (w *workshop) unit(_ context.Context, worker int, u *transfer.Unit) error {
 			}
 			if length = int64(len(buf) - before); length == 0 {
 				length = w.cluster
+			}
+			if fill := w.cluster/densest - length; fill > 0 {
+				buf = append(buf, make([]byte, fill)...)
+				length += fill
 			}
 		}
 		binary.BigEndian.PutUint32(buf[i*lengthBytes:], uint32(length))

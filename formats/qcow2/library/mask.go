@@ -2,6 +2,7 @@ package library
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -110,8 +111,13 @@ func (m *mask) readFile(p []byte, off int64) error {
 	if len(stored) == 0 {
 		return nil
 	}
-	if err := binio.ReadFull(m.r, stored, off); err != nil {
-		return fmt.Errorf("read %d bytes at host offset %d: %w", len(stored), off, err)
+	err = binio.ReadFull(m.r, stored, off)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.ErrUnexpectedEOF) && errcode.Of(err) == errcode.Internal:
+		return errcode.Wrap(err, errcode.Truncated, "the file ends before the %d bytes that it was announced with", m.size).
+			With(errcode.Evidence{Format: "qcow2", Structure: "file", Offset: errcode.At(off)})
 	}
-	return nil
+	return fmt.Errorf("read %d bytes at host offset %d: %w", len(stored), off, err)
 }
