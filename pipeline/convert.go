@@ -92,7 +92,7 @@ func (p *Pipeline) Write(ctx context.Context, disk formats.Disk, t contract.Targ
 	if o == nil {
 		o = ignore
 	}
-	w := &writer{ctx: ctx, up: up, o: o, size: disk.Size(), last: time.Now()}
+	w := &writer{p: p, ctx: ctx, up: up, o: o, size: disk.Size(), last: time.Now()}
 	w.n, _ = p.resumeNote(up, t, disk)
 	if w.n.Done != nil {
 		return *w.n.Done, nil
@@ -165,6 +165,7 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 
 // A writer is the sink between an encoder or a plan and an upload.
 type writer struct {
+	p      *Pipeline
 	ctx    context.Context
 	up     stores.Upload
 	n      note
@@ -181,7 +182,7 @@ func (w *writer) WriteAt(p []byte, off int64) (int, error) { return w.up.WriteAt
 
 // Checkpoint keeps an encoder's state with the upload, if one is due.
 func (w *writer) Checkpoint(ctx context.Context, state func() formats.Checkpoint) error {
-	if time.Since(w.last) < checkpointEvery {
+	if !w.p.checkpointDue(w.last) {
 		return nil
 	}
 	w.n.Checkpoint = state()

@@ -9,6 +9,7 @@ package pipeline
 import (
 	"context"
 	"sync"
+	"time"
 
 	"ingest/detect"
 	"ingest/formats"
@@ -47,6 +48,8 @@ type Pipeline struct {
 	Memory  int64 // bytes in flight of one copy; 0 means the default
 	// MaxSourceBytes is the largest source that is taken; 0 means no limit.
 	MaxSourceBytes int64
+	// CheckpointEvery is how much work a crash may cost; 0 means 2 seconds.
+	CheckpointEvery time.Duration
 
 	once     sync.Once
 	detector *detect.Detector
@@ -66,6 +69,16 @@ func (p *Pipeline) detect() *detect.Detector {
 
 func (p *Pipeline) engine() transfer.Engine {
 	return transfer.Engine{Workers: p.Workers, Memory: p.Memory}
+}
+
+// checkpointDue reports whether enough work has been done since the last
+// checkpoint: each one makes the disk good for what was written, which costs.
+func (p *Pipeline) checkpointDue(last time.Time) bool {
+	every := p.CheckpointEvery
+	if every == 0 {
+		every = 2 * time.Second
+	}
+	return time.Since(last) >= every
 }
 
 // store returns the named store, or the default one.

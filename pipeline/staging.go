@@ -172,7 +172,7 @@ func (s *stager) ranges(ctx context.Context, p *Pipeline, src sources.Source) er
 		if s.c.Off%transfer.UnitBytes != 0 {
 			return nil // the end: the caller writes the last checkpoint
 		}
-		return s.maybeCheckpoint()
+		return s.maybeCheckpoint(p)
 	})
 	if err != nil {
 		return err
@@ -232,12 +232,8 @@ func (s *stager) take(data []byte, off, n int64) error {
 	return nil
 }
 
-// checkpointEvery is how much work a crash may cost, and how often the disk is
-// told to make good what was written.
-const checkpointEvery = 2 * time.Second
-
-func (s *stager) maybeCheckpoint() error {
-	if time.Since(s.last) < checkpointEvery {
+func (s *stager) maybeCheckpoint(p *Pipeline) error {
+	if !p.checkpointDue(s.last) {
 		return nil
 	}
 	return s.checkpoint()
