@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"sort"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ingest/api/wire"
+	"ingest/internal/cli"
+	"ingest/internal/progress"
+)
+
+func newImageCommand(g *globals) *cobra.Command {
+	return group("image", "List, show, save and delete images",
+		`  ingest image list
+  ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
+		newImageListCommand(g), newImageShowCommand(g), newImageSaveCommand(g), newImageDeleteCommand(g))
+}
+
+func newImageListCommand(g *globals) *cobra.Command {
+	var name, status, tag string
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List images, newest first",
+		Example: `  ingest image list
+  ingest image list --status active --tag base --json`,
+		Args: cli.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := g.client()
+			if err != nil {
+				return err
+			}
+			q := url.Values{}
+			addFilter(q, "name", name)
+			addFilter(q, "status", status)
+			addFilter(q, "tag", tag)
+			images, err := c.Images(cmd.Context(), q, limit)
+			if err != nil {
+				return err
+			}
+			if g.json {
+				return cli.PrintJSON(cmd.OutOrStdout(), map[string]any{"images": orEmpty(images)})
+			}
+			rows := make([][]string, 0, len(images))
+			for _, m := range images {
+				rows = append(rows, []string{m.ID, m.Name, m.Status, m.DiskFormat, sizeCell(m.Size), sizeCell(m.VirtualSize), cli.Time(m.CreatedAt)})
+			}
+			return cli.Table(cmd.OutOrStdout(), []string{"IMAGE", "NAME", "STATUS", "FORMAT", ">SIZE", ">VIRTUAL", "CREATED"}, rows)
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "only images of this name")
+	cmd.Flags().StringVar(&status, "status", "", "only images in this status, such as queued, importing, active")
+	cmd.Flags().StringVar(&tag, "tag", "", "only images with this tag")
+	cmd.Flags().IntVar(&limit, "limit", 50, "list at most so many, 0 for all")
+	return cmd
+}
+
+func newImageShowCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show IMAGE",
+		Short:   "Show an image",
+		Example: `  ingest image show 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11`,
+		Args:    cli.Args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := g.client()
+			if err != nil {
+				return err
+			}
+			img, err := c.Image(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return printImage(cmd, g, img)
+		},
+	}
+}
+
+func newImageDeleteCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete IMAGE...",
+		Short: "Delete images",
+		Long: `Delete images with their bytes. An import that works on one is cancelled. A
+protected image is refused.`,
+		Example: `  ingest image delete 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11`,
+		Args:    cli.Args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := g.client()
+			if err != nil {
+				return err
+			}
+			for _, id := range args {
+				if err := c.DeleteImage(cmd.Context(), id); err != nil {
+					return err
+				}
+				g.notice(cmd, "image %s is deleted", id)
+			}
+			return nil
+		},
+	}
+}
+
+// printImage prints an image with everything that is known of it.
+func printImage(cmd *cobra.Command, g *globals, m wire.Image) error {
+	out := cmd.OutOrStdout()
+	if g.json {
+		return cli.PrintJSON(out, m)
+	}
+	hash := ""
+	if m.HashValue != "" {
+		hash = m.HashAlgo + ":" + m.HashValue
+	}
+	pairs := []string{
+		"id", m.ID, "name", m.Name, "status", m.Status, "format", m.DiskFormat, "container", m.ContainerFormat,
+		"size", sizeField(m.Size), "virtual size", sizeField(m.VirtualSize), "stored digest", hash,
+		"content digest", m.ContentDigest, "md5", m.Checksum, "store", m.Stores, "owner", m.Owner,
+		"visibility", m.Visibility, "tags", strings.Join(m.Tags, " "), "created", cli.Time(m.CreatedAt), "updated", cli.Time(m.UpdatedAt),
+	}
+	if m.Protected {
+		pairs = append(pairs, "protected", "true")
+	}
+	names := make([]string, 0, len(m.Properties))
+	for k := range m.Properties {
+		names = append(names, k)
+	}
+	sort.Strings(names)
+	for _, k := range names {
+		pairs = append(pairs, "property", k+"="+m.Properties[k])
+	}
+	return cli.Fields(out, pairs...)
+}
+
+func sizeCell(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return progress.Bytes(*n)
+}
+
+// sizeField shows a size in bytes too, for those who compare.
+func sizeField(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s (%d bytes)", progress.Bytes(*n), *n)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"ingest/api/wire"
+	"ingest/internal/cli"
+	"ingest/internal/client"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+)
+
+// importFlags are the flags of `ingest import`.
+type importFlags struct {
+	name, from, to, compression, checksum string
+	visibility, key, store, credential    string
+	properties, tags                      []string
+	noWait, protected                     bool
+}
+
+func newImportCommand(g *globals) *cobra.Command {
+	var f importFlags
+	cmd := &cobra.Command{
+		Use:   "import SOURCE",
+		Short: "Import a disk image and follow it until it is active",
+		Long: `Import a disk image and follow it until it is active.
+
+SOURCE is an http or https URL, or a path. A path is read by the server, on its
+machine and below its file roots (ingest serve --file-roots DIR).
+
+Ctrl-C stops watching, not the import. The same --idempotency-key is one import,
+however often the command is repeated.`,
+		Example: `  # what comes out is of the server's output format
+  ingest import https://example.org/debian.vmdk --name debian
+
+  # a file of the server, to a compressed qcow2, checked against a digest
+  ingest import ./disk.vhd --name web --to qcow2 --compression zstd --checksum sha256:9f86d081...
+
+  # submit only, with properties, in a script
+  ingest import https://example.org/a.qcow2 --property os_distro=debian --tag base --no-wait --json`,
+		Args: cli.Args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error { return runImport(cmd, g, &f, args[0]) },
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.name, "name", "", "name of the image (default: the source's file name)")
+	fl.StringVar(&f.from, "from", "", "format of the source; an import of anything else is refused (default: detect)")
+	fl.StringVar(&f.to, "to", "", "format to store (default: raw stays raw, all else becomes the server's output format)")
+	fl.StringVar(&f.compression, "compression", "", "none, zlib or zstd, as the format allows (default: the server's)")
+	fl.StringVar(&f.checksum, "checksum", "", "digest of the source's bytes, sha256:HEX or sha512:HEX")
+	fl.StringArrayVar(&f.properties, "property", nil, "property of the image, KEY=VALUE; may be repeated")
+	fl.StringArrayVar(&f.tags, "tag", nil, "tag of the image; may be repeated")
+	fl.StringVar(&f.visibility, "visibility", "", "private, shared, community or public (default shared)")
+	fl.BoolVar(&f.protected, "protected", false, "refuse to delete the image")
+	fl.StringVar(&f.store, "store", "", "store to put the image into (default: the server's)")
+	fl.StringVar(&f.credential, "credential", "", "name of a credential of the server for the source")
+	fl.StringVar(&f.key, "idempotency-key", "", "key that makes repeated submissions one import")
+	fl.BoolVar(&f.noWait, "no-wait", false, "submit and do not follow")
+	return cmd
+}
+
+func runImport(cmd *cobra.Command, g *globals, f *importFlags, source string) error {
+	req, err := f.request(cmd, source)
+	if err != nil {
+		return err
+	}
+	c, err := g.client()
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible(cmd)
+	defer stop()
+	sub, err := c.Import(ctx, req)
+	if err != nil {
+		return err
+	}
+	if sub.Existed {
+		g.notice(cmd, "task %s had been accepted before", sub.TaskID)
+	}
+	if sub.Notice != "" {
+		g.notice(cmd, "task %s: %s", sub.TaskID, sub.Notice)
+	}
+	if f.noWait {
+		return printSubmitted(cmd, g, sub)
+	}
+	g.notice(cmd, "task %s, image %s", sub.TaskID, sub.ImageID)
+	task, err := follow(ctx, cmd, g, c, sub.TaskID)
+	if err != nil {
+		return err
+	}
+	return printOutcome(cmd, g, c, task)
+}
+
+// request makes an import request of the command line.
+func (f *importFlags) request(cmd *cobra.Command, source string) (contract.ImportRequest, error) {
+	var req contract.ImportRequest
+	if source == "" {
+		return req, cli.Usage(cmd, "SOURCE is empty")
+	}
+	url := source
+	if !strings.Contains(source, "://") {
+		abs, err := filepath.Abs(source)
+		if err != nil {
+			return req, errcode.Wrap(err, errcode.SourceURLInvalid, "find the absolute path of %s", source)
+		}
+		url = abs
+	}
+	props := map[string]string{}
+	for _, p := range f.properties {
+		k, v, ok := strings.Cut(p, "=")
+		if !ok || k == "" {
+			return req, cli.Usage(cmd, "--property %q is not of the form KEY=VALUE", p)
+		}
+		props[k] = v
+	}
+	name := f.name
+	if name == "" {
+		name = nameOf(url)
+	}
+	req = contract.ImportRequest{
+		IdempotencyKey: f.key,
+		Source:         contract.SourceSpec{URL: url, Format: f.from, Checksum: f.checksum, Credential: f.credential},
+		Target:         contract.TargetSpec{Format: f.to, Compression: f.compression, Store: f.store},
+		Image: contract.ImageSpec{
+			Name: name, Visibility: f.visibility, Tags: f.tags, Properties: props, Protected: f.protected,
+		},
+	}
+	if f.key == "" {
+		// An id of our own makes a submission whose answer got lost the same
+		// one when it is sent again.
+		req.TaskID = uuid.NewString()
+	}
+	return req, nil
+}
+
+// nameOf is the file name of a source without query.
+func nameOf(url string) string {
+	if strings.Contains(url, "://") {
+		url, _, _ = strings.Cut(url, "#")
+		url, _, _ = strings.Cut(url, "?")
+		_, url, _ = strings.Cut(url, "://")
+		if !strings.Contains(url, "/") {
+			return ""
+		}
+	}
+	return url[strings.LastIndexByte(url, '/')+1:]
+}
+
+func printSubmitted(cmd *cobra.Command, g *globals, sub wire.Submitted) error {
+	if g.json {
+		return cli.PrintJSON(cmd.OutOrStdout(), sub)
+	}
+	return cli.Fields(cmd.OutOrStdout(), "task", sub.TaskID, "image", sub.ImageID, "status", sub.Status)
+}
+
+// printOutcome prints the image of a task that has succeeded, or why the task
+// has failed.
+func printOutcome(cmd *cobra.Command, g *globals, c *client.Client, task wire.Task) error {
+	if task.Status != "success" {
+		d := wire.ErrorDetail{Code: errcode.Internal, Message: task.Message, Stage: task.Stage}
+		if task.Error != nil {
+			d = *task.Error
+		}
+		cli.PrintDetail(cmd.ErrOrStderr(), d, g.json)
+		return cli.ErrReported
+	}
+	img, err := c.Image(cmd.Context(), task.ImageID)
+	if err != nil {
+		return err
+	}
+	return printImage(cmd, g, img)
+}
