@@ -21,12 +21,21 @@ func clientCommands(g *globals) []*cobra.Command {
 
 // localCommands returns the subcommands that work on files of this machine:
 // inspect, convert, digest, compare.
-func localCommands(*globals) []*cobra.Command {
-	return []*cobra.Command{}
+func localCommands(g *globals) []*cobra.Command {
+	return []*cobra.Command{
+		newInspectCommand(g),
+		newConvertCommand(g),
+		newDigestCommand(g),
+		newCompareCommand(g),
+	}
 }
 
 // serverCommands returns the subcommands that are a server, set one up or tell
 // of the program itself: serve, temporal, version.
-func serverCommands(*globals) []*cobra.Command {
-	return []*cobra.Command{}
+func serverCommands(g *globals) []*cobra.Command {
+	return []*cobra.Command{
+		newServeCommand(g),
+		newTemporalCommand(g),
+		newVersionCommand(g),
+	}
 }

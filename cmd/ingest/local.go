@@ -1,0 +1,80 @@
+package main
+
+import (
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ingest/formats"
+	"ingest/internal/cli"
+	"ingest/internal/progress"
+	"ingest/pipeline"
+	"ingest/sources"
+	"ingest/sources/file"
+	httpsource "ingest/sources/http"
+)
+
+// A local is what the commands have in common that read images without a
+// server: whoever runs them may read any file that the user may.
+type local struct {
+	from      string
+	allowNets []string
+	workers   int
+}
+
+// flags declares the common flags.
+func (l *local) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&l.from, "from", "", "declare the source's format; it must be what is detected")
+	f.StringSliceVar(&l.allowNets, "allow-net", nil, "private or loopback networks that http sources may reach, CIDR[,CIDR]")
+	f.IntVar(&l.workers, "workers", 0, "cores to use (0: all)")
+}
+
+// pipeline returns a data path without staging and without a store.
+func (l *local) pipeline(cmd *cobra.Command) (*pipeline.Pipeline, error) {
+	var nets []netip.Prefix
+	for _, s := range l.allowNets {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, cli.Usage(cmd, "--allow-net: %q is not a network in CIDR form, such as 10.0.0.0/8", s)
+		}
+		nets = append(nets, p.Masked())
+	}
+	return &pipeline.Pipeline{
+		Readers:      readers(),
+		Sources:      sources.Set{file.New([]string{"/"}), httpsource.New(httpsource.Options{AllowNets: nets})},
+		OutputFormat: string(formats.QCOW2),
+		HashAlgo:     "sha256",
+		Verify:       "full",
+		Limits:       formats.DefaultLimits(),
+		Workers:      l.workers,
+	}, nil
+}
+
+// sourceURL makes a path absolute and follows its links: the user's own shell
+// could do the same. URLs stay as they are.
+func sourceURL(arg string) (string, error) {
+	if strings.Contains(arg, "://") {
+		return arg, nil
+	}
+	abs, err := filepath.Abs(arg)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real, nil
+	}
+	return abs, nil
+}
+
+// display returns the progress of a local command, on standard error.
+func (g *globals) display(cmd *cobra.Command) *progress.Display {
+	return progress.New(cmd.ErrOrStderr(), g.quiet || g.json)
+}
+
+// observe feeds a display.
+func observe(d *progress.Display) pipeline.Observe {
+	return func(done, total int64, _ []byte) { d.Update(done, total) }
+}

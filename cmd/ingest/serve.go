@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"ingest/internal/config"
+	"ingest/internal/fsutil"
+	"ingest/internal/logging"
+)
+
+// newServeCommand returns `ingest serve`: API, worker, workflow service,
+// catalogue and store in one process.
+func newServeCommand(*globals) *cobra.Command {
+	var c config.Server
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server: API, worker, embedded Temporal, catalogue and store in one process",
+		Long: `Run the server: API, worker, workflow service, catalogue and store in one process.
+
+Everything is kept below --data-dir. The process can be killed at any moment; the
+next start goes on where it was. SIGTERM lets running steps reach a resume point.
+
+Each option can be given as an environment variable: INGEST_DATA_DIR for --data-dir.`,
+		Example: `  # everything embedded, files below /srv/images may be imported
+  ingest serve --file-roots /srv/images
+
+  # reach a mirror in a private network
+  ingest serve --allow-net 10.20.0.0/16
+
+  # on a Temporal service of one's own (once: ingest temporal setup)
+  ingest serve --temporal 127.0.0.1:7233`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := config.Env(cmd.Flags()); err != nil {
+				return err
+			}
+			if err := c.Check(); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), &c, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	c.Flags(cmd.Flags())
+	return cmd
+}
+
+// serve runs until a signal or a failure, and then lets go of everything in the
+// opposite order of its start.
+func serve(ctx context.Context, c *config.Server, out, logTo io.Writer) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log, err := newLogger(c, logTo)
+	if err != nil {
+		return err
+	}
+	unlock, err := lockData(c)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s, err := newServices(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	ln, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", c.Listen, err)
+	}
+	srv := &http.Server{Handler: s.handler(ln.Addr()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	s.background(ctx)
+	greet(out, ln.Addr().String(), c, s)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info().Dur("drain", c.Drain).Msg("stopping")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
+	defer cancel()
+	if err := srv.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		log.Warn().Err(err).Msg("stop the API")
+	}
+	return nil
+}
+
+func newLogger(c *config.Server, w io.Writer) (zerolog.Logger, error) {
+	level, err := logging.ParseLevel(c.LogLevel)
+	if err != nil {
+		return zerolog.Nop(), err
+	}
+	return logging.New(w, c.LogFormat, level), nil
+}
+
+// lockData makes sure that no other process uses the data folder.
+func lockData(c *config.Server) (func(), error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(c.Path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another ingest uses %s: stop it, or choose another --data-dir", c.DataDir)
+	}
+	return func() { f.Close() }, nil
+}
+
+// greet says where everything is and what to try next.
+func greet(out io.Writer, addr string, c *config.Server, s *services) {
+	fmt.Fprintf(out, "ingest %s is ready\n", version)
+	fmt.Fprintf(out, "  API          http://%s\n", addr)
+	fmt.Fprintf(out, "  data         %s\n", c.DataDir)
+	fmt.Fprintf(out, "  Temporal     %s, namespace %s\n", s.temporalAddr, s.namespace)
+	if s.uiAddr != "" {
+		fmt.Fprintf(out, "  Temporal UI  http://%s\n", s.uiAddr)
+	}
+	if len(c.FileRoots) == 0 {
+		fmt.Fprintln(out, "  file roots   none: only http and https sources (see --file-roots)")
+	}
+	for _, root := range c.FileRoots {
+		fmt.Fprintf(out, "  file root    %s\n", root)
+	}
+	fmt.Fprint(out, "\nTry:\n")
+	url := ""
+	if addr != "127.0.0.1:9292" {
+		url = " --server http://" + addr
+	}
+	fmt.Fprintf(out, "  ingest import%s https://cloud.debian.org/images/cloud/bookworm/latest/debian-12-genericcloud-amd64.qcow2 --name debian-12\n", url)
+	fmt.Fprintf(out, "  ingest task list%s\n", url)
+}
+
+// hostID returns the persisted name of this host, by which staged files are
+// found again after a restart.
+func hostID(c *config.Server) (string, error) {
+	path := c.Path("host-id")
+	if b, err := os.ReadFile(path); err == nil && len(b) >= 32 {
+		return string(b[:32]), nil
+	}
+	id := newHostID()
+	return id, fsutil.WriteDurable(c.DataDir, "host-id", []byte(id+"\n"))
+}

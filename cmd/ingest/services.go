@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rs/zerolog"
+	"go.temporal.io/sdk/client"
+
+	"ingest/activities"
+	"ingest/api"
+	"ingest/formats"
+	"ingest/formats/qcow2"
+	"ingest/formats/raw"
+	"ingest/formats/vhd"
+	"ingest/formats/vmdk"
+	"ingest/internal/config"
+	"ingest/internal/contract"
+	"ingest/internal/embedded"
+	"ingest/internal/importer"
+	"ingest/internal/reconcile"
+	"ingest/internal/temporalclient"
+	"ingest/metadata"
+	"ingest/metadata/sqlite"
+	"ingest/pipeline"
+	"ingest/sources"
+	"ingest/sources/file"
+	httpsource "ingest/sources/http"
+	"ingest/stores"
+	"ingest/stores/fs"
+)
+
+// defaultStore is the name of the one store of `ingest serve`.
+const defaultStore = "local"
+
+// readers lists the disk formats that this program reads.
+func readers() []formats.Format {
+	return []formats.Format{raw.Format{}, qcow2.Format{}, vmdk.Format{}, vhd.Format{}}
+}
+
+// services is everything behind the API.
+type services struct {
+	c         *config.Server
+	log       zerolog.Logger
+	catalogue *metadata.Catalogue
+	pipeline  *pipeline.Pipeline
+	importer  *importer.Importer
+	client    client.Client
+	sweeper   *reconcile.Sweeper
+
+	temporalAddr, namespace, uiAddr string
+
+	closers []func() // run from the last to the first
+}
+
+// newServices starts everything behind the API.
+func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *services, err error) {
+	s = &services{c: c, log: log, namespace: c.Namespace}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	repo, err := sqlite.Open(c.Path("catalogue.db"))
+	if err != nil {
+		return s, err
+	}
+	s.onClose(func() { repo.Close() })
+	s.catalogue = metadata.New(repo)
+	if err := s.openPipeline(); err != nil {
+		return s, err
+	}
+	if err := s.connect(ctx); err != nil {
+		return s, err
+	}
+	s.importer = importer.New(s.client, nil)
+	return s, s.startWorkers()
+}
+
+func (s *services) onClose(fn func()) { s.closers = append(s.closers, fn) }
+
+func (s *services) close() {
+	for len(s.closers) > 0 {
+		last := len(s.closers) - 1
+		s.closers[last]()
+		s.closers = s.closers[:last]
+	}
+}
+
+// openPipeline opens the store and the data path.
+func (s *services) openPipeline() error {
+	store, err := fs.Open(s.c.Path("store"), defaultStore)
+	if err != nil {
+		return err
+	}
+	staging := s.c.Path("staging")
+	if err := os.MkdirAll(staging, 0o700); err != nil {
+		return err
+	}
+	id, err := hostID(s.c)
+	if err != nil {
+		return err
+	}
+	s.pipeline = &pipeline.Pipeline{
+		Readers: readers(),
+		Sources: sources.Set{
+			file.New(s.c.FileRoots),
+			httpsource.New(httpsource.Options{AllowNets: s.c.AllowNets, MaxBytes: s.c.MaxSourceBytes}),
+		},
+		Stores:            map[string]stores.Store{defaultStore: store},
+		DefaultStore:      defaultStore,
+		StagingDir:        staging,
+		HostQueue:         contract.HostQueue(id),
+		OutputFormat:      s.c.OutputFormat,
+		OutputCompression: s.c.OutputCompression,
+		HashAlgo:          s.c.HashAlgo,
+		MD5:               s.c.MD5,
+		Verify:            s.c.Verify,
+		Limits:            formats.DefaultLimits(),
+		Workers:           s.c.Workers,
+		MaxSourceBytes:    s.c.MaxSourceBytes,
+	}
+	s.sweeper = &reconcile.Sweeper{Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: staging, Log: s.log}
+	return nil
+}
+
+// connect starts the embedded Temporal, or finds the one that was named.
+func (s *services) connect(ctx context.Context) error {
+	o := temporalclient.Options{HostPort: s.c.Temporal, Namespace: s.c.Namespace, Env: true, Logger: s.log, Wait: 30 * time.Second}
+	if s.c.Temporal == "" {
+		srv, err := embedded.Start(ctx, embedded.Options{
+			Dir: s.c.Path("temporal"), Namespace: s.c.Namespace, UI: s.c.UI, Logger: s.log,
+			OnRecreated: func(r embedded.Recreated) {
+				s.log.Warn().Str("reason", r.Reason).Str("moved_to", r.MovedTo).Msg("the workflow file was made again; unfinished tasks are started again from the catalogue")
+			},
+		})
+		if err != nil {
+			return err
+		}
+		s.onClose(func() { srv.Stop() })
+		o.HostPort, o.Env = srv.HostPort(), false
+		s.uiAddr = srv.UIAddr()
+	}
+	var err error
+	if s.client, err = temporalclient.Dial(ctx, o); err != nil {
+		return err
+	}
+	s.temporalAddr = o.HostPort
+	s.onClose(s.client.Close)
+	return nil
+}
+
+// deps is what the activities are made of.
+func (s *services) deps() activities.Deps {
+	return activities.Deps{
+		Steps: stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
+		Log: s.log, HostQueue: s.pipeline.HostQueue,
+	}
+}
+
+// handler is the API.
+func (s *services) handler(addr net.Addr) http.Handler {
+	host, _, _ := net.SplitHostPort(addr.String())
+	var hosts []string
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+		hosts = []string{"localhost", "127.0.0.1", "::1", host}
+	}
+	return api.New(api.Deps{
+		Catalogue: s.catalogue,
+		Imports:   s.importer,
+		Blobs:     api.Stores(s.pipeline.Stores),
+		Defaults: api.Defaults{
+			OutputFormat: s.c.OutputFormat, OutputCompression: s.c.OutputCompression,
+			Schemes: s.pipeline.Sources.Schemes(),
+		},
+		Stores: []string{defaultStore}, DefaultStore: defaultStore,
+		Version: version, Log: s.log, Hosts: hosts,
+	})
+}
+
+// background starts what looks after things from time to time.
+func (s *services) background(ctx context.Context) {
+	r := &reconcile.Reconciler{Catalogue: s.catalogue, Workflows: reconcile.Temporal{Client: s.client}, Cleaner: s.sweeper, Log: s.log}
+	go r.Run(ctx, 5*time.Second)
+	go func() {
+		tick := time.NewTicker(10 * time.Minute)
+		defer tick.Stop()
+		for {
+			if _, err := s.sweeper.Once(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn().Err(err).Msg("sweep")
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+}
+
+// newHostID returns a name that no other host has.
+func newHostID() string {
+	id := uuid.New()
+	return strings.ToLower(hex.EncodeToString(id[:]))
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"ingest/activities"
+	"ingest/internal/contract"
+	"ingest/workflows"
+)
+
+// heartbeatThrottle bounds how late a worker learns of a cancel and how much
+// progress a crash hides: the SDK would wait for up to 0.8 of the heartbeat
+// timeout.
+const heartbeatThrottle = time.Second
+
+// startWorkers starts one worker for each task queue, each with slots of its
+// own, so that a long conversion never keeps a status from being written.
+func (s *services) startWorkers() error {
+	deps := s.deps()
+	for _, q := range []struct {
+		queue string
+		slots int
+	}{
+		{contract.ImportQueue, 20},
+		{contract.TransferQueue, max(4, 2*s.c.Imports)},
+		{s.pipeline.HostQueue, s.c.Imports},
+	} {
+		w := newWorker(s.client, q.queue, q.slots, s.c.Drain)
+		activities.Register(w, deps)
+		if q.queue == contract.ImportQueue {
+			workflows.Register(w)
+		}
+		if err := w.Start(); err != nil {
+			return err
+		}
+		s.onClose(w.Stop)
+	}
+	return nil
+}
+
+func newWorker(c client.Client, queue string, slots int, drain time.Duration) worker.Worker {
+	return worker.New(c, queue, worker.Options{
+		MaxConcurrentActivityExecutionSize:      slots,
+		MaxConcurrentLocalActivityExecutionSize: 20,
+		MaxConcurrentWorkflowTaskExecutionSize:  20,
+		MaxConcurrentWorkflowTaskPollers:        2,
+		MaxConcurrentActivityTaskPollers:        2,
+		DisableWorkflowWorker:                   queue != contract.ImportQueue,
+		MaxHeartbeatThrottleInterval:            heartbeatThrottle,
+		DefaultHeartbeatThrottleInterval:        heartbeatThrottle,
+		// Zero would cut off the last heartbeat of a graceful stop, and with
+		// it the resume point.
+		WorkerStopTimeout: drain,
+	})
+}
