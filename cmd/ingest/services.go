@@ -136,6 +136,7 @@ func (s *services) connect(ctx context.Context) error {
 	if s.c.Temporal == "" {
 		srv, err := embedded.Start(ctx, embedded.Options{
 			Dir: s.c.Path("temporal"), Namespace: s.c.Namespace, UI: s.c.UI, Logger: s.log,
+			Port: s.c.TemporalPort, UIPort: s.c.UIPort,
 			OnRecreated: func(r embedded.Recreated) {
 				s.log.Warn().Str("reason", r.Reason).Str("moved_to", r.MovedTo).Msg("the workflow file was made again; unfinished tasks are started again from the catalogue")
 			},

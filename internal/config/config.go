@@ -28,6 +28,9 @@ type Server struct {
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
 	UI        bool // serve Temporal's web UI too, when embedded
+	// TemporalPort and UIPort are the embedded server's ports; 0 takes free ones.
+	TemporalPort int
+	UIPort       int
 
 	OutputFormat      string // target of what is not raw, when the request names none
 	OutputCompression string
@@ -55,7 +58,9 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
-	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on a free loopback port")
+	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on loopback")
+	f.IntVar(&c.TemporalPort, "temporal-port", 0, "port of the embedded Temporal on 127.0.0.1, for the temporal command (0: a free one)")
+	f.IntVar(&c.UIPort, "ui-port", 0, "port of its web UI on 127.0.0.1 (0: a free one)")
 	f.StringVar(&c.OutputFormat, "output-format", "qcow2", "format of what is stored when a request names none and the source is not raw: qcow2, raw")
 	f.StringVar(&c.OutputCompression, "output-compression", "none", "its compression: none, zlib, zstd")
 	f.StringVar(&c.HashAlgo, "hash-algo", "sha256", "algorithm of os_hash_value: sha256, sha512")
