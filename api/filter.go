@@ -12,6 +12,12 @@ import (
 
 var imageSortKeys = []string{"name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"}
 
+// filterWords are the values of the filters that have few.
+var filterWords = map[string][]string{
+	"visibility":    {"private", "shared", "community", "public", "all"},
+	"member_status": {"pending", "accepted", "rejected", "all"},
+}
+
 // imageFilter turns a query into what the catalogue selects by itself and what
 // is looked at row by row.
 func imageFilter(q url.Values, project string) (metadata.ImageFilter, func(metadata.Image) bool, error) {
@@ -19,19 +25,15 @@ func imageFilter(q url.Values, project string) (metadata.ImageFilter, func(metad
 	tests := []func(metadata.Image) bool{}
 	add := func(t func(metadata.Image) bool) { tests = append(tests, t) }
 	visibility, hidden := q.Get("visibility"), false
+	if visibility != "all" {
+		f.Visibility = visibility
+	}
 	for name, values := range q {
 		value := values[0]
 		switch name {
 		case "limit", "marker", "sort", "sort_key", "sort_dir":
-		case "visibility":
-			if value != "all" {
-				if err := checkOneOf(name, value, append(visibilities, "all")); err != nil {
-					return f, nil, err
-				}
-				f.Visibility = value
-			}
-		case "member_status":
-			if err := checkOneOf(name, value, []string{"pending", "accepted", "rejected", "all"}); err != nil {
+		case "visibility", "member_status":
+			if err := checkOneOf(name, value, filterWords[name]); err != nil {
 				return f, nil, err
 			}
 		case "owner":

@@ -53,9 +53,15 @@ func newDisplay(w io.Writer, v view, now func() time.Time) *Display {
 	return &Display{out: v, now: now, w: w}
 }
 
+// isTerminal reports whether bars can be drawn on w. A serial line that does not
+// know its size gets lines: bars would not show at all.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return false
+	}
+	width, height, err := term.GetSize(int(f.Fd()))
+	return err == nil && width >= 40 && height >= 2
 }
 
 // Stage ends the stage before and begins the named one. Naming the running
