@@ -1,0 +1,262 @@
+package replaytest
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/temporalproto"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"ingest/activities"
+	"ingest/activities/activitytest"
+	"ingest/internal/contract"
+	"ingest/internal/embedded"
+	"ingest/internal/errcode"
+	"ingest/pipeline"
+	"ingest/workflows"
+)
+
+var update = flag.Bool("update-replay", false, "write ../testdata/replay anew")
+
+// identity stands in the histories instead of the name of a machine.
+const identity = "recorder"
+
+func quiet() log.Logger {
+	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+}
+
+func dial(t *testing.T) client.Client {
+	t.Helper()
+	server, err := embedded.Start(context.Background(), embedded.Options{Dir: t.TempDir(), Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := client.Dial(client.Options{HostPort: server.HostPort(), Identity: identity, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// serve runs one worker for each queue, on one set of steps.
+func serve(t *testing.T, c client.Client, steps pipeline.Steps, queues ...string) {
+	t.Helper()
+	d := activities.Deps{Steps: steps, Catalogue: activitytest.NewCatalogue(t), Signaller: c, Log: zerolog.Nop()}
+	for _, q := range queues {
+		w := worker.New(c, q, worker.Options{
+			Identity:                     identity,
+			WorkerStopTimeout:            10 * time.Second,
+			MaxHeartbeatThrottleInterval: 2 * time.Second,
+			DeadlockDetectionTimeout:     time.Minute,
+			Interceptors:                 []interceptor.WorkerInterceptor{&impatient{}},
+		})
+		workflows.Register(w)
+		activities.Register(w, d)
+		if err := w.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(w.Stop)
+	}
+}
+
+// impatient waits two seconds for a host, where the policy waits minutes. A
+// replay does not compare timeouts.
+type impatient struct {
+	interceptor.WorkerInterceptorBase
+}
+
+func (*impatient) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	in := &inbound{}
+	in.Next = next
+	return in
+}
+
+type inbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+}
+
+func (i *inbound) Init(out interceptor.WorkflowOutboundInterceptor) error {
+	o := &outbound{}
+	o.Next = out
+	return i.Next.Init(o)
+}
+
+type outbound struct {
+	interceptor.WorkflowOutboundInterceptorBase
+}
+
+func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	if workflow.GetActivityOptions(ctx).ScheduleToStartTimeout > 0 {
+		ctx = workflow.WithScheduleToStartTimeout(ctx, 2*time.Second)
+	}
+	return o.Next.ExecuteActivity(ctx, name, args...)
+}
+
+// slowly observes bytes for some seconds, so that progress is signalled.
+func slowly(ctx context.Context, seconds int, o pipeline.Observe) error {
+	for i := range seconds * 4 {
+		o(int64(i+1)<<20, 1<<30, nil)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// A recording is one import worth keeping.
+type recording struct {
+	name  string
+	steps func(*activitytest.Steps)
+	// cancel cancels the import once progress has been signalled.
+	cancel bool
+	// ended says whether the workflow's error is the expected one.
+	ended func(error) bool
+}
+
+func recordings() []recording {
+	plain := &activitytest.Steps{}
+	succeeded := func(err error) bool { return err == nil }
+	return []recording{
+		{name: "success", ended: succeeded, steps: func(s *activitytest.Steps) {
+			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
+				if err := slowly(ctx, 4, o); err != nil {
+					return contract.Converted{}, err
+				}
+				return plain.Convert(ctx, p, o)
+			}
+		}},
+		{name: "failure", ended: func(err error) bool { return failedWith(err, errcode.ChecksumMismatch) }, steps: func(s *activitytest.Steps) {
+			s.OnFetch = func(context.Context, contract.FetchParams, pipeline.Observe) (contract.Fetched, error) {
+				return contract.Fetched{}, errcode.New(errcode.ChecksumMismatch, "the source's digest differs")
+			}
+		}},
+		{name: "cancel", cancel: true, ended: temporal.IsCanceledError, steps: func(s *activitytest.Steps) {
+			s.OnConvert = func(ctx context.Context, _ contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
+				return contract.Converted{}, slowly(ctx, 60, o)
+			}
+		}},
+		{name: "host-lost", ended: succeeded, steps: func(s *activitytest.Steps) {
+			queues := []string{contract.HostQueue("lost"), contract.HostQueue("alive")}
+			s.OnFetch = func(ctx context.Context, p contract.FetchParams, o pipeline.Observe) (contract.Fetched, error) {
+				f, err := plain.Fetch(ctx, p, o)
+				f.Queue = queues[0]
+				queues = queues[1:]
+				return f, err
+			}
+		}},
+		{name: "mismatch-once", ended: succeeded, steps: func(s *activitytest.Steps) {
+			first := true
+			s.OnChecksum = func(ctx context.Context, p contract.ChecksumParams, resume []byte, o pipeline.Observe) (contract.Checksummed, error) {
+				if first {
+					first = false
+					return contract.Checksummed{}, errcode.New(errcode.VerifyMismatch, "digest differs")
+				}
+				return plain.Checksum(ctx, p, resume, o)
+			}
+		}},
+	}
+}
+
+func failedWith(err error, code errcode.Code) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.Type() == string(code)
+}
+
+func TestRecordedImportsReplay(t *testing.T) {
+	dir := t.TempDir()
+	if *update {
+		dir = filepath.Join("..", "testdata", "replay")
+	}
+	c := dial(t)
+	for _, r := range recordings() {
+		t.Run(r.name, func(t *testing.T) {
+			h := record(t, c, r)
+			raw, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(dir, r.name+".json")
+			if err := os.WriteFile(file, append(raw, '\n'), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			p := worker.NewWorkflowReplayer()
+			workflows.Register(p)
+			if err := p.ReplayWorkflowHistoryFromJSONFile(quiet(), file); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// record runs one import and returns its history.
+func record(t *testing.T, c client.Client, r recording) *historypb.History {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	steps := &activitytest.Steps{}
+	r.steps(steps)
+	serve(t, c, steps, contract.ImportQueue, contract.TransferQueue, contract.HostQueue("alive"))
+	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "import/recorded/" + r.name, TaskQueue: contract.ImportQueue},
+		contract.ImportWorkflow, contract.ImportRequest{Owner: "recorded", Source: contract.SourceSpec{URL: "https://images.example.org/" + r.name + ".vmdk"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.cancel {
+		awaitProgress(ctx, t, c, run.GetID())
+		if err := c.CancelWorkflow(ctx, run.GetID(), run.GetRunID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out contract.ImportResult
+	if err := run.Get(ctx, &out); !r.ended(err) {
+		t.Fatalf("the import ended with %v", err)
+	}
+	if n := len(steps.Cleanups()); n == 0 {
+		t.Error("nothing was cleaned up")
+	}
+	h := &historypb.History{}
+	for it := c.GetWorkflowHistory(ctx, run.GetID(), run.GetRunID(), false, 0); it.HasNext(); {
+		e, err := it.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Events = append(h.Events, e)
+	}
+	return h
+}
+
+// awaitProgress waits until the import answers with figures from a signal.
+func awaitProgress(ctx context.Context, t *testing.T, c client.Client, id string) {
+	t.Helper()
+	for ctx.Err() == nil {
+		var p contract.Progress
+		v, err := c.QueryWorkflow(ctx, id, "", contract.ProgressQuery)
+		if err == nil && v.Get(&p) == nil && p.Stage == contract.StageConvert && p.Bytes > 0 {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	t.Fatal("no progress")
+}
