@@ -56,10 +56,6 @@ func StandardDefaults() Defaults {
 		Targets: map[string][]string{
 			"raw":   {"none"},
 			"qcow2": {"none", "zlib", "zstd"},
-			"vmdk":  {"none", "zlib"},
-			"vhd":   {"none"},
-			"vhdx":  {"none"},
-			"vdi":   {"none"},
 		},
 	}
 }

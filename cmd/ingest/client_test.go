@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
@@ -116,6 +117,11 @@ func succeed(m *machine, r contract.ImportRequest) {
 // fail ends an import as one of a file that the server may not read.
 func fail(m *machine, r contract.ImportRequest) {
 	err := m.cat.Start(context.Background(), r.TaskID)
+	for _, e := range []metadata.Event{{Stage: "fetch"}, {Stage: "fetch", Duration: 1500 * time.Millisecond, Bytes: 2048, Attempt: 2}} {
+		if err == nil {
+			err = m.cat.SetStage(context.Background(), r.TaskID, e)
+		}
+	}
 	if err == nil {
 		d := errcode.Lookup(errcode.SourceOutsideRoots)
 		err = m.cat.Fail(context.Background(), r.TaskID, metadata.TaskError{Code: d.Code, Message: "the path does not lie below a file root",
@@ -293,7 +299,7 @@ func TestTasks(t *testing.T) {
 	m.ingest("task", "list", "--status", "failure").want(t, 0, `TASK .*\n`+id+`  failure  fetch .*IMG_SOURCE_OUTSIDE_ROOTS\n`, "")
 	m.ingest("task", "list", "--status", "success", "--json").want(t, 0, `\{\n  "tasks": \[\]\n\}\n`, "")
 	m.ingest("task", "list", "--status", "odd").want(t, 1, "", `error: BAD_REQUEST .*`)
-	m.ingest("task", "show", id).want(t, 0, `id +`+id+`\nstatus +failure\n.*AT +KIND.*status +pending.*error +fetch.*\n\nerror: IMG_SOURCE_OUTSIDE_ROOTS .*evidence: .*what to do: .*`, "")
+	m.ingest("task", "show", id).want(t, 0, `id +`+id+`\nstatus +failure\n.*AT +KIND.*status +pending\n.*stage +fetch +begins\n.*stage +fetch +2.00 KiB +1.5s +attempt 2  ends\n.*error +fetch.*\n\nerror: IMG_SOURCE_OUTSIDE_ROOTS .*evidence: .*what to do: .*`, "")
 	o := m.ingest("task", "show", id, "--json").want(t, 0, `.*`, "")
 	var task wire.Task
 	if err := json.Unmarshal([]byte(o.out), &task); err != nil || len(task.Events) == 0 || task.Error == nil {

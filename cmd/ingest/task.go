@@ -117,6 +117,11 @@ func eventRow(e wire.Event) []string {
 	if e.Seconds > 0 {
 		took = progress.Duration(time.Duration(e.Seconds * float64(time.Second)))
 	}
+	if e.Kind == "stage" && msg == "" {
+		if msg = "begins"; e.Seconds > 0 {
+			msg = "ends"
+		}
+	}
 	if e.Attempt > 1 {
 		msg = fmt.Sprintf("attempt %d  %s", e.Attempt, msg)
 	}
