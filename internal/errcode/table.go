@@ -57,6 +57,9 @@ const (
 	VHDHeader            Code = "IMG_VHD_HEADER"
 	VHDDifferencing      Code = "IMG_VHD_DIFFERENCING"
 	VHDSavedState        Code = "IMG_VHD_SAVED_STATE"
+	VDIHeader            Code = "IMG_VDI_HEADER"
+	VDIDifferencing      Code = "IMG_VDI_DIFFERENCING"
+	ParallelsHeader      Code = "IMG_PARALLELS_HEADER"
 	LUKSUndeclared       Code = "IMG_LUKS_UNDECLARED"
 	Contents             Code = "IMG_CONTENTS"
 	ParserLimit          Code = "IMG_PARSER_LIMIT"
@@ -150,6 +153,9 @@ var table = []Descriptor{
 	{VHDHeader, "The VHD's footer or header is malformed.", 422, false, "Export the image again."},
 	{VHDDifferencing, "The VHD is a differencing disk and holds only what changed against its parent.", 422, false, "Merge it into its parent (Hyper-V: Merge-VHD; XenServer: coalesce) and import the result."},
 	{VHDSavedState, "The VHD belongs to a machine in saved state.", 422, false, "Shut the machine down and export again."},
+	{VDIHeader, "The VDI's header contradicts itself or its file.", 422, false, "Check the disk with `VBoxManage showmediuminfo` and export or clone it again (`VBoxManage clonemedium`)."},
+	{VDIDifferencing, "The VDI is a differencing disk and holds only what changed against its parent.", 422, false, "Clone the machine or the medium (`VBoxManage clonemedium`), which merges the snapshots, and import the result."},
+	{ParallelsHeader, "The Parallels image's header contradicts itself or its file.", 422, false, "Check the image where it was made (`prl_disk_tool`, `ploop check`) and export it again."},
 	{LUKSUndeclared, "The disk is encrypted with LUKS as a whole, so that nothing inside can be checked.", 422, false, "Decrypt the disk before importing it."},
 	{Contents, "What the first bytes of a raw disk show: a partition table, a file system, or nothing that is known.", 422, false, "Nothing needs doing if it is what you expect."},
 	{ParserLimit, "Reading the image would need more than ingest allows for it.", 422, false, "Convert the image with a trusted tool to a plain layout (64 KiB clusters) and import that."},
