@@ -126,6 +126,8 @@ func TestProjects(t *testing.T) {
 	b.do("DELETE", "/v2/images/"+s.ImageID, "", "X-Project-Id", "blue").want(t, 404, errcode.NotFound)
 	b.do("POST", "/v1/tasks/"+s.TaskID+"/cancel", "", "X-Project-Id", "blue").want(t, 404, errcode.NotFound)
 	b.do("GET", "/versions", "", "X-Project-Id", "a/b").want(t, 400, errcode.BadRequest)
+	b.do("GET", "/versions", "", "X-Project-Id", strings.Repeat("p", 64)).want(t, 200, "")
+	b.do("GET", "/versions", "", "X-Project-Id", strings.Repeat("p", 65)).want(t, 400, errcode.BadRequest)
 
 	public := b.submit(`{"source":{"url":"http://h/i"},"image":{"visibility":"public"}}`, "X-Project-Id", "red")
 	b.do("GET", "/v2/images/"+public.ImageID, "", "X-Project-Id", "blue").want(t, 200, "")

@@ -197,6 +197,11 @@ func TestBarsStopped(t *testing.T) {
 	d.Stage("fetch")
 	d.Update(1<<20, 4<<20)
 	d.Close() // must not wait for a bar that never fills
+	d.Stage("late")
+	d.Update(1, 2)
+	if strings.Contains(out.String(), "late") {
+		t.Error("a closed display shows another stage")
+	}
 	if got := out.String(); !strings.Contains(got, "stopped after") {
 		t.Errorf("the bar does not say that it stopped:\n%s", got)
 	}
