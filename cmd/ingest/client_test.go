@@ -305,7 +305,7 @@ func TestTasks(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.out), &task); err != nil || len(task.Events) == 0 || task.Error == nil {
 		t.Errorf("%v in %s", err, o.out)
 	}
-	m.ingest("task", "watch", id).want(t, 1, "", `error: IMG_SOURCE_OUTSIDE_ROOTS .*`)
+	m.ingest("task", "watch", id).want(t, 1, "", `register +done in .*fetch +2.00 KiB  done in 1.5s.*error: IMG_SOURCE_OUTSIDE_ROOTS .*`)
 	m.ingest("task", "cancel", id).want(t, 1, "", `error: CONFLICT .*`)
 	m.ingest("task", "show", "nothing").want(t, 1, "", `error: NOT_FOUND .*`)
 	m.ingest("task", "watch", "nothing").want(t, 1, "", `error: NOT_FOUND .*`)

@@ -32,24 +32,20 @@ const (
 // for.
 func Follow(ctx context.Context, c Watcher, taskID string, d *progress.Display) (wire.Task, error) {
 	var silentSince time.Time
+	f := follower{c: c, id: taskID, d: d}
 	pace := pollFast
 	for n := 0; ; n++ {
 		if n == fastPolls {
 			pace = pollSlow
 		}
-		p, err := c.Progress(ctx, taskID)
-		if err == nil && ended(p.Status) {
-			var t wire.Task
-			if t, err = c.Task(ctx, taskID); err == nil {
-				return t, nil
-			}
-		}
+		t, done, err := f.look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return wire.Task{}, ctx.Err()
+		case done:
+			return t, nil
 		case err == nil:
 			silentSince = time.Time{}
-			d.Show(p)
 		case !errcode.Lookup(errcode.Of(err)).Retryable || errcode.Of(err) == errcode.Internal:
 			return wire.Task{}, err
 		case silentSince.IsZero():
@@ -63,6 +59,70 @@ func Follow(ctx context.Context, c Watcher, taskID string, d *progress.Display) 
 		case <-time.After(pace):
 		}
 	}
+}
+
+// A follower shows one task.
+type follower struct {
+	c     Watcher
+	id    string
+	d     *progress.Display
+	stage contract.Stage // as seen last
+	seq   int64          // of the last event shown
+}
+
+// look asks once. Stages are often over before anybody has asked: whenever the
+// stage has changed, those that ended are shown from the task's history, with
+// the figures that were taken where the work was done.
+func (f *follower) look(ctx context.Context) (t wire.Task, done bool, err error) {
+	p, err := f.c.Progress(ctx, f.id)
+	if err != nil {
+		return t, false, err
+	}
+	done = ended(p.Status)
+	if done || p.Stage != f.stage {
+		if t, err = f.c.Task(ctx, f.id); err != nil {
+			return t, false, err
+		}
+		f.history(t.Events)
+		f.stage = p.Stage
+	}
+	if !done {
+		f.d.Show(p)
+	}
+	return t, done, nil
+}
+
+// history shows the stages that have ended since the last look.
+func (f *follower) history(events []wire.Event) {
+	begun := map[string]time.Time{}
+	for _, e := range events {
+		switch {
+		case e.Kind == "status" && e.Status == "pending":
+			begun[string(contract.StageRegister)] = e.At
+		case e.Kind == "stage" && e.Attempt == 0:
+			begun[e.Stage] = e.At
+		}
+		if e.Seq <= f.seq {
+			continue
+		}
+		f.seq = e.Seq
+		switch {
+		case e.Kind == "status" && e.Status == "processing":
+			f.ended(string(contract.StageRegister), 0, e.At.Sub(begun[string(contract.StageRegister)]))
+		case e.Kind == "status" && e.Status == "success":
+			f.ended(string(contract.StageActivate), 0, e.At.Sub(begun[string(contract.StageActivate)]))
+		case e.Kind == "stage" && e.Attempt > 0 && e.Code == "":
+			f.ended(e.Stage, e.Bytes, time.Duration(e.Seconds*float64(time.Second)))
+		}
+	}
+}
+
+func (f *follower) ended(stage string, bytes int64, took time.Duration) {
+	// A task without a history of its own, as after a restore, has no begin.
+	if took < 0 || took > 365*24*time.Hour {
+		took = 0
+	}
+	f.d.Ended(stage, bytes, took)
 }
 
 func ended(status string) bool { return status == "success" || status == "failure" }

@@ -20,6 +20,7 @@ type Display struct {
 	now    func() time.Time
 	w      io.Writer // nil if quiet
 	stage  string
+	over   string // the stage that Ended has ended last
 	began  time.Time
 	fig    Figures
 	meter  meter
@@ -92,6 +93,9 @@ func (d *Display) Update(done, total int64) {
 func (d *Display) Show(p contract.Progress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if string(p.Stage) == d.over && d.over != "" {
+		return // figures from before its end, seen late
+	}
 	if p.Stage != "" {
 		d.begin(string(p.Stage))
 	}
@@ -100,6 +104,19 @@ func (d *Display) Show(p contract.Progress) {
 	}
 	d.fig = Figures{Done: p.Bytes, Total: p.Total, Rate: p.Rate, ETA: p.ETA, Attempt: p.Attempt, Message: p.Message}
 	d.out.update(d.fig, d.now())
+}
+
+// Ended says that a stage has ended, with the figures of whoever did it. A stage
+// that was over before anybody saw it run is shown as well.
+func (d *Display) Ended(name string, bytes int64, took time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begin(name)
+	if d.closed {
+		return
+	}
+	d.out.end(Figures{Done: bytes, Total: bytes, ETA: -1}, took, true)
+	d.stage, d.over = "", name
 }
 
 // Done ends the last stage as finished and writes the message, if there is one.

@@ -227,3 +227,17 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestEndedStagesAreShownOnceWithTheirOwnFigures(t *testing.T) {
+	var out bytes.Buffer
+	d := New(&out, false)
+	d.Ended("fetch", 0, 1500*time.Millisecond)
+	d.Show(contract.Progress{Stage: contract.StageConvert, Bytes: 1, Total: 2 << 20})
+	d.Ended("convert", 2<<20, 2*time.Second)
+	d.Show(contract.Progress{Stage: contract.StageConvert, Bytes: 1, Total: 2 << 20})
+	d.Done("")
+	want := "fetch     done in 1.5s\nconvert   2.00 MiB  done in 2.0s  1.00 MiB/s\n"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
