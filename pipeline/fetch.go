@@ -16,6 +16,11 @@ import (
 // Fetch pins the source. A source that can be read at random, and whose digest
 // nobody asks for, is read where it lies; any other one is staged first.
 func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
+	out, err := p.fetch(ctx, f, o)
+	return out, sourceError(err, f.Source.URL)
+}
+
+func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
 	want, err := parseChecksum(f.Source.Checksum)
 	if err != nil {
 		return contract.Fetched{}, err

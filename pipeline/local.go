@@ -30,7 +30,7 @@ func (d *OpenDisk) Unchanged(ctx context.Context) error { return d.src.check(ctx
 func (p *Pipeline) OpenURL(ctx context.Context, url, declared string) (*OpenDisk, detect.Report, error) {
 	src, err := p.Sources.Open(ctx, sources.Ref{URL: url}, nil)
 	if err != nil {
-		return nil, detect.Report{}, err
+		return nil, detect.Report{}, sourceError(err, url)
 	}
 	pin := src.Pin()
 	if err := src.Close(); err != nil {

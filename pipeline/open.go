@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
+	"strings"
 
 	"ingest/detect"
 	"ingest/formats"
@@ -14,6 +16,26 @@ import (
 	"ingest/internal/fsutil"
 	"ingest/sources"
 )
+
+// sourceError adds to a source's error which source it is of, for errors that
+// do not say more: the path of a file, the scheme and host of a URL, whose rest
+// may be secret.
+func sourceError(err error, ref string) error {
+	e, ok := errcode.As(err)
+	if !ok || e.Evidence != nil || !strings.HasPrefix(string(e.Code), "IMG_SOURCE_") {
+		return err
+	}
+	ev := errcode.Evidence{Structure: "source", Field: "url"}
+	if !strings.Contains(ref, "://") {
+		ev.Value = ref
+	} else if u, err := url.Parse(ref); err == nil && u.User == nil {
+		ev.Value = (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
+		if u.Scheme == "file" {
+			ev.Value = u.Path
+		}
+	}
+	return e.With(ev)
+}
 
 // An opened is a fetched source, open for reading at random.
 type opened struct {
