@@ -1,0 +1,119 @@
+// Command memory measures how much resident memory `ingest serve` takes while
+// it imports a large disk: once from a file into qcow2, once over HTTP into raw.
+// It ends with 1 if an import takes more than a fixed amount above the idle
+// server, whatever the disk's size.
+//
+// It needs four times the allocated size as disk space, below -dir, and removes
+// all of it at the end.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// limit is what an import may take above the idle server, bytes.
+const limit = 200 << 20
+
+const (
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// A size is a number of bytes, written as 20GiB or 512MiB.
+type size int64
+
+// String writes the size in the largest unit that divides it.
+func (s *size) String() string {
+	if *s%gib == 0 {
+		return fmt.Sprintf("%dGiB", *s/gib)
+	}
+	return fmt.Sprintf("%dMiB", *s/mib)
+}
+
+// Set reads a size of whole MiB.
+func (s *size) Set(v string) error {
+	unit := int64(mib)
+	n, ok := strings.CutSuffix(v, "MiB")
+	if !ok {
+		unit = gib
+		n, ok = strings.CutSuffix(v, "GiB")
+	}
+	k, err := strconv.ParseInt(n, 10, 32)
+	if !ok || err != nil || k <= 0 {
+		return errors.New("is not of the form 20GiB or 512MiB")
+	}
+	*s = size(k * unit)
+	return nil
+}
+
+func main() {
+	virtual, allocated := size(20*gib), size(4*gib)
+	bin := flag.String("ingest", "bin/ingest", "the ingest binary")
+	dir := flag.String("dir", os.TempDir(), "folder with room for four times the allocated size")
+	flag.Var(&virtual, "virtual", "virtual size of the disk")
+	flag.Var(&allocated, "allocated", "how much of it holds data")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *bin, *dir, int64(virtual), int64(allocated)); err != nil {
+		fmt.Fprintln(os.Stderr, "memory: "+err.Error())
+		stop()
+		os.Exit(1)
+	}
+}
+
+// run makes the images, imports both and prints the table.
+func run(ctx context.Context, bin, dir string, virtual, allocated int64) (err error) {
+	if allocated > virtual {
+		return errors.New("-allocated is more than -virtual")
+	}
+	if bin, err = filepath.Abs(bin); err != nil {
+		return err
+	}
+	if dir, err = os.MkdirTemp(dir, "ingest-memory-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return err
+	}
+	raw, qcow2, err := makeImages(ctx, dir, virtual, allocated)
+	if err != nil {
+		return err
+	}
+	files, err := serveFolder(filepath.Dir(qcow2))
+	if err != nil {
+		return err
+	}
+	s, err := startServer(ctx, bin, dir)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	idle, err := s.idle(ctx)
+	if err != nil {
+		return err
+	}
+	var rows []measured
+	for _, job := range []struct{ what, url, to string }{
+		{"raw file to qcow2", raw, "qcow2"},
+		{"qcow2 over HTTP to raw", files + "/" + filepath.Base(qcow2), "raw"},
+	} {
+		row, err := s.measure(ctx, job.what, job.url, job.to)
+		if err != nil {
+			return fmt.Errorf("%s: %w\n%s", job.what, err, s.tail())
+		}
+		row.idle = idle
+		rows = append(rows, row)
+	}
+	return report(os.Stdout, virtual, allocated, rows)
+}
