@@ -391,3 +391,12 @@ func TestNameOf(t *testing.T) {
 		}
 	}
 }
+
+func TestImagesAreFoundByName(t *testing.T) {
+	m := newMachine(t, succeed)
+	m.ingest("import", "http://h/i", "--name", "one", "-q").want(t, 0, `.*`, `.*`)
+	m.ingest("image", "show", "one").want(t, 0, `id +`+uuidPattern+`\nname +one\n.*`, "")
+	m.ingest("image", "show", "two").want(t, 1, "", `error: NOT_FOUND .*two.*`)
+	m.ingest("import", "http://h/i", "--name", "one", "-q").want(t, 0, `.*`, `.*`)
+	m.ingest("image", "show", "one").want(t, 1, "", `error: BAD_REQUEST 2 images are named "one".*`+uuidPattern+`, `+uuidPattern+`.*`)
+}

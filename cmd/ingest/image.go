@@ -61,16 +61,17 @@ func newImageListCommand(g *globals) *cobra.Command {
 
 func newImageShowCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:     "show IMAGE",
-		Short:   "Show an image",
-		Example: `  ingest image show 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11`,
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Use:   "show IMAGE",
+		Short: "Show an image, by its id or its name",
+		Example: `  ingest image show debian-12
+  ingest image show 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11`,
+		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {
 				return err
 			}
-			img, err := c.Image(cmd.Context(), args[0])
+			img, err := findImage(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
@@ -85,18 +86,23 @@ func newImageDeleteCommand(g *globals) *cobra.Command {
 		Short: "Delete images",
 		Long: `Delete images with their bytes. An import that works on one is cancelled. A
 protected image is refused.`,
-		Example: `  ingest image delete 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11`,
-		Args:    cli.Args(cobra.MinimumNArgs(1)),
+		Example: `  ingest image delete debian-11
+  ingest image delete 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11`,
+		Args: cli.Args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {
 				return err
 			}
-			for _, id := range args {
-				if err := c.DeleteImage(cmd.Context(), id); err != nil {
+			for _, arg := range args {
+				img, err := findImage(cmd.Context(), c, arg)
+				if err != nil {
 					return err
 				}
-				g.notice(cmd, "image %s is deleted", id)
+				if err := c.DeleteImage(cmd.Context(), img.ID); err != nil {
+					return err
+				}
+				g.notice(cmd, "image %s is deleted", img.ID)
 			}
 			return nil
 		},

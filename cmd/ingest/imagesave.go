@@ -33,8 +33,9 @@ func newImageSaveCommand(g *globals) *cobra.Command {
 
 The file appears under its name when all bytes are there and have the image's
 digest, and not before.`,
-		Example: `  ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
-		Args:    cli.Args(cobra.ExactArgs(2)),
+		Example: `  ingest image save debian-12 debian-12.qcow2
+  ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
+		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {
@@ -42,7 +43,7 @@ digest, and not before.`,
 			}
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			img, err := c.Image(ctx, args[0])
+			img, err := findImage(ctx, c, args[0])
 			if err != nil {
 				return err
 			}
