@@ -91,7 +91,7 @@ func (p *pass) dispatch(ctx context.Context, from, to int64) {
 	defer close(p.todo)
 	off := from
 	for off < to {
-		run, err := nextRun(p.src, off, to)
+		run, err := p.next(off, to)
 		if err != nil {
 			p.emit(ctx, Unit{Off: off}, err)
 			return
@@ -109,6 +109,20 @@ func (p *pass) dispatch(ctx context.Context, from, to int64) {
 			}
 			off += n
 		}
+	}
+}
+
+// next is nextRun, in which a panic of the disk ends the copy, not the process.
+func (p *pass) next(off, to int64) (run stretch, err error) {
+	defer rescue(&err, off)
+	return nextRun(p.src, off, to)
+}
+
+// rescue turns a panic into an error.
+func rescue(err *error, off int64) {
+	if r := recover(); r != nil {
+		*err = errcode.Wrap(fmt.Errorf("panic: %v\n%s", r, debug.Stack()), errcode.ParserCrash,
+			"reading at guest offset %d failed in an unforeseen way", off)
 	}
 }
 
@@ -164,12 +178,7 @@ func (p *pass) work(ctx context.Context, worker int) {
 // lets the caller's function at it. A panic of a reader ends the unit, not the
 // process.
 func (p *pass) one(ctx context.Context, worker int, j *job) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = errcode.Wrap(fmt.Errorf("panic: %v\n%s", r, debug.Stack()), errcode.ParserCrash,
-				"reading at guest offset %d failed in an unforeseen way", j.unit.Off)
-		}
-	}()
+	defer rescue(&err, j.unit.Off)
 	if j.buf == nil {
 		j.buf = make([]byte, UnitBytes)
 	}

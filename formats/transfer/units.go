@@ -5,9 +5,10 @@ import (
 	"ingest/internal/binio"
 )
 
-// zeroRun is the longest run of zeros that is delivered as one unit, so that a
-// checkpoint and a cancel are never far away.
-const zeroRun = 64 << 30
+// zeroRun is the longest run of zeros that is delivered as one unit, and the
+// most that is looked for data at once. Hashing it takes seconds, so that
+// progress, a checkpoint and a cancel are never far away.
+const zeroRun = 1 << 30
 
 // A stretch is what comes next at a unit border: whole units of zeros, and
 // behind them whole units that hold some data, up to dataEnd.
