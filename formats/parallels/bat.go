@@ -75,6 +75,22 @@ func (p *piece) entry(i int64) uint32 {
 	return binary.LittleEndian.Uint32(p.entries[(i-p.first)*entryBytes:])
 }
 
+// sameUntil returns the index of the first entry from i on, but before stop,
+// that is another one than entry, or stop. Long holes are why it looks at two
+// entries at a time.
+func (p *piece) sameUntil(i, stop int64, entry uint32) int64 {
+	q := p.entries[(i-p.first)*entryBytes : (stop-p.first)*entryBytes]
+	pair := uint64(entry)<<32 | uint64(entry)
+	for len(q) >= 2*entryBytes && binary.LittleEndian.Uint64(q) == pair {
+		q = q[2*entryBytes:]
+	}
+	i = stop - int64(len(q))/entryBytes
+	for i < stop && p.entry(i) == entry {
+		i++
+	}
+	return i
+}
+
 // each calls fn for every entry that is not 0, in guest order. It passes the
 // cache by.
 func (t *bat) each(ctx context.Context, fn func(i int64, entry uint32) error) error {
@@ -87,12 +103,8 @@ func (t *bat) each(ctx context.Context, fn func(i int64, entry uint32) error) er
 		if err := t.read(p.entries, first); err != nil {
 			return err
 		}
-		for i := first; i < p.end(); i++ {
-			e := p.entry(i)
-			if e == 0 {
-				continue
-			}
-			if err := fn(i, e); err != nil {
+		for i := p.sameUntil(first, p.end(), 0); i < p.end(); i = p.sameUntil(i+1, p.end(), 0) {
+			if err := fn(i, p.entry(i)); err != nil {
 				return err
 			}
 		}

@@ -77,9 +77,7 @@ func (d *disk) run(off, end int64) (formats.Extent, error) {
 	e := formats.Extent{Off: i * d.cluster, HostOff: -1}
 	if first == 0 {
 		e.State = formats.Hole
-		for last < stop && p.entry(last) == 0 {
-			last++
-		}
+		last = p.sameUntil(last, stop, first)
 	} else {
 		if err := d.checkCluster(i, first); err != nil {
 			return formats.Extent{}, err

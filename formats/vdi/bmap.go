@@ -82,6 +82,22 @@ func (p *piece) entry(i int64) uint32 {
 	return binary.LittleEndian.Uint32(p.entries[(i-p.first)*entryBytes:])
 }
 
+// sameUntil returns the index of the first entry from i on, but before stop,
+// that is another one than entry, or stop. Long holes are why it looks at two
+// entries at a time.
+func (p *piece) sameUntil(i, stop int64, entry uint32) int64 {
+	q := p.entries[(i-p.first)*entryBytes : (stop-p.first)*entryBytes]
+	pair := uint64(entry)<<32 | uint64(entry)
+	for len(q) >= 2*entryBytes && binary.LittleEndian.Uint64(q) == pair {
+		q = q[2*entryBytes:]
+	}
+	i = stop - int64(len(q))/entryBytes
+	for i < stop && p.entry(i) == entry {
+		i++
+	}
+	return i
+}
+
 // each calls fn for every entry that names a place, in guest order. It passes
 // the cache by.
 func (m *bmap) each(ctx context.Context, fn func(i int64, entry uint32) error) error {
@@ -94,14 +110,16 @@ func (m *bmap) each(ctx context.Context, fn func(i int64, entry uint32) error) e
 		if err := m.read(p.entries, first); err != nil {
 			return err
 		}
-		for i := first; i < p.end(); i++ {
+		for i := first; i < p.end(); {
 			e := p.entry(i)
 			if e >= entryZero {
+				i = p.sameUntil(i, p.end(), e)
 				continue
 			}
 			if err := fn(i, e); err != nil {
 				return err
 			}
+			i++
 		}
 	}
 	return nil

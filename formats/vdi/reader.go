@@ -76,9 +76,7 @@ func (d *disk) run(off, end int64) (formats.Extent, error) {
 		if e.State = formats.Zero; first == entryHole {
 			e.State = formats.Hole
 		}
-		for last < stop && p.entry(last) == first {
-			last++
-		}
+		last = p.sameUntil(last, stop, first)
 	default:
 		if err := d.checkBlock(i, first); err != nil {
 			return formats.Extent{}, err
