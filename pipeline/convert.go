@@ -182,7 +182,7 @@ func (w *writer) WriteAt(p []byte, off int64) (int, error) { return w.up.WriteAt
 
 // Checkpoint keeps an encoder's state with the upload, if one is due.
 func (w *writer) Checkpoint(ctx context.Context, state func() formats.Checkpoint) error {
-	if !w.p.checkpointDue(w.last) {
+	if !w.p.checkpointDue(w.last, 0) {
 		return nil
 	}
 	w.n.Checkpoint = state()

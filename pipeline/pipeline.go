@@ -51,6 +51,9 @@ type Pipeline struct {
 	// CheckpointEvery is how much work a crash may cost; 0 means 2 seconds.
 	CheckpointEvery time.Duration
 
+	// free, if set by a test, is fsutil.Free.
+	free func(dir string) (int64, error)
+
 	once     sync.Once
 	detector *detect.Detector
 }
@@ -71,14 +74,19 @@ func (p *Pipeline) engine() transfer.Engine {
 	return transfer.Engine{Workers: p.Workers, Memory: p.Memory}
 }
 
+// checkpointBytes is how much is written between two checkpoints at most,
+// however fast it goes: making it durable shows no progress, and takes a slow
+// disk seconds, not minutes.
+const checkpointBytes = 512 << 20
+
 // checkpointDue reports whether enough work has been done since the last
 // checkpoint: each one makes the disk good for what was written, which costs.
-func (p *Pipeline) checkpointDue(last time.Time) bool {
+func (p *Pipeline) checkpointDue(last time.Time, written int64) bool {
 	every := p.CheckpointEvery
 	if every == 0 {
 		every = 2 * time.Second
 	}
-	return time.Since(last) >= every
+	return written >= checkpointBytes || time.Since(last) >= every
 }
 
 // store returns the named store, or the default one.

@@ -29,14 +29,17 @@ import (
 //	<task id>/source       the source's bytes so far, holes where they are zero
 //	<task id>/source.json  the sidecar: pin, bytes that are durable, hash state
 //
-// The sidecar vouches for the bytes before its offset and nothing else.
+// The sidecar vouches for the bytes before its offset and nothing else. Attempts
+// at one task exclude each other by a lock on the source's file: one that goes
+// on cuts the file where the sidecar ends, which would cut what an older one has
+// written since, and sources without a version need not give the same bytes.
 type staging struct{ dir string }
 
 // A sidecar is what is known of a staged file.
 type sidecar struct {
 	Pin    sources.Pin `json:"pin"`
 	Algo   string      `json:"algo"`   // of the hash state
-	Off    int64       `json:"off"`    // bytes before it are durable
+	Off    int64       `json:"off"`    // bytes before it are durable; the file is at least as long
 	State  []byte      `json:"state"`  // of the hash, at Off
 	Done   bool        `json:"done"`   // the whole source is here
 	Digest string      `json:"digest"` // once done
@@ -90,41 +93,91 @@ func (s staging) save(c sidecar) error {
 // way, and returns its length and digest. It goes on where an earlier attempt
 // stopped if the source is still the pinned version.
 func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, want *checksum, o Observe) (int64, string, error) {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return 0, "", spaceError(err)
-	}
-	c := s.load()
-	algo := want.algoOr("sha256")
-	if c.Done && c.Algo == algo && c.Pin == src.Pin() {
-		return c.Off, c.Digest, nil
-	}
-	if err := p.checkSpace(src.Pin().Size); err != nil {
-		return 0, "", err
-	}
-	f, err := os.OpenFile(s.data(), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := s.own(ctx)
 	if err != nil {
 		return 0, "", spaceError(err)
 	}
 	defer f.Close()
-	h := want.new()
-	if c.Algo != algo || c.Pin != src.Pin() || !restore(h, c.State) {
-		c = sidecar{Pin: src.Pin(), Algo: algo}
-		h = want.new()
+	// Read again: an older attempt may have gone on until it let the lock go.
+	c, h, err := s.resume(f, src.Pin(), want)
+	if err != nil || c.Done {
+		return c.Off, c.Digest, spaceError(err)
 	}
-	if !src.Pin().Random {
-		c.Off = 0
-		h = want.new()
+	if err := p.checkSpace(src.Pin().Size - c.Off); err != nil {
+		return 0, "", err
 	}
-	if err := f.Truncate(c.Off); err != nil {
-		return 0, "", spaceError(err)
-	}
-	st := &stager{staging: s, f: f, c: c, h: h, max: p.MaxSourceBytes, last: time.Now(), o: o}
+	st := &stager{staging: s, f: f, c: c, h: h, max: p.MaxSourceBytes, last: time.Now(), lastOff: c.Off, o: o}
 	if err := st.run(ctx, p, src); err != nil {
 		return 0, "", spaceError(err)
 	}
 	st.c.Digest = want.text(h)
 	st.c.Done = true
 	return st.c.Off, st.c.Digest, st.checkpoint()
+}
+
+// lockEvery is the time between two looks whether a lock is free.
+const lockEvery = 50 * time.Millisecond
+
+// own opens the source's file, makes it if there is none, and locks it. It
+// waits for an attempt that has it.
+func (s staging) own(ctx context.Context) (*os.File, error) {
+	for {
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(s.data(), os.O_RDWR|os.O_CREATE, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed in between
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil && s.owned(f) == nil {
+			return f, nil
+		}
+		f.Close()
+		if err != nil && err != unix.EWOULDBLOCK && err != unix.EINTR {
+			return nil, err
+		}
+		select {
+		case <-time.After(lockEvery):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// owned returns errcode.UploadFenced if f is not the staged file any more.
+func (s staging) owned(f *os.File) error {
+	mine, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Stat(s.data())
+	if err != nil || !os.SameFile(mine, there) {
+		return errcode.New(errcode.UploadFenced, "another attempt has thrown the staged source away")
+	}
+	return nil
+}
+
+// resume returns what an earlier attempt staged of the pinned version in f, with
+// the hash's state, or a start. The file is cut where it goes on.
+func (s staging) resume(f *os.File, pin sources.Pin, want *checksum) (sidecar, hash.Hash, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return sidecar{}, nil, err
+	}
+	c, h := s.load(), want.new()
+	algo := want.algoOr("sha256")
+	fits := c.Algo == algo && c.Pin == pin && restore(h, c.State) && st.Size() >= c.Off
+	if fits && c.Done && st.Size() == c.Off {
+		return c, h, nil
+	}
+	if !fits || c.Done || !pin.Random {
+		c, h = sidecar{Pin: pin, Algo: algo}, want.new()
+	}
+	return c, h, f.Truncate(c.Off)
 }
 
 func (c *checksum) algoOr(def string) string {
@@ -141,8 +194,10 @@ type stager struct {
 	c    sidecar
 	h    hash.Hash
 	max  int64
-	last time.Time
-	o    Observe
+	last time.Time // of the last checkpoint
+	// lastOff is the offset of the last checkpoint.
+	lastOff int64
+	o       Observe
 }
 
 // fetchers is how many ranged requests are in flight at once while staging:
@@ -233,13 +288,17 @@ func (s *stager) take(data []byte, off, n int64) error {
 }
 
 func (s *stager) maybeCheckpoint(p *Pipeline) error {
-	if !p.checkpointDue(s.last) {
+	if !p.checkpointDue(s.last, s.c.Off-s.lastOff) {
 		return nil
 	}
 	return s.checkpoint()
 }
 
 func (s *stager) checkpoint() error {
+	// Zeros at the end are not written; the length tells that they are meant.
+	if err := s.f.Truncate(s.c.Off); err != nil {
+		return err
+	}
 	if err := fsutil.Datasync(s.f); err != nil {
 		return err
 	}
@@ -248,7 +307,10 @@ func (s *stager) checkpoint() error {
 		return err
 	}
 	s.c.State = state
-	s.last = time.Now()
+	if err := s.owned(s.f); err != nil {
+		return err
+	}
+	s.last, s.lastOff = time.Now(), s.c.Off
 	return s.save(s.c)
 }
 
@@ -271,13 +333,18 @@ func hashZeros(w io.Writer, n int64) {
 	}
 }
 
-// checkSpace refuses to stage what would not fit, before the first byte.
+// checkSpace refuses to stage size more bytes if they would not fit, before the
+// first of them.
 func (p *Pipeline) checkSpace(size int64) error {
 	if size <= 0 {
 		return nil
 	}
-	if free, err := fsutil.Free(p.StagingDir); err == nil && size > free {
-		return errcode.New(errcode.NoSpace, "staging has %d bytes left, the source has %d", free, size).
+	free := p.free
+	if free == nil {
+		free = fsutil.Free
+	}
+	if free, err := free(p.StagingDir); err == nil && size > free {
+		return errcode.New(errcode.NoSpace, "staging has %d bytes left, the source needs %d", free, size).
 			With(errcode.Evidence{Structure: "staging", Field: "free bytes", Value: strconv.FormatInt(free, 10), Limit: strconv.FormatInt(size, 10)})
 	}
 	return nil

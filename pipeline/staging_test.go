@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ingest/internal/errcode"
+	"ingest/sources"
+)
+
+// memory is a source of any size and version whose bytes are all alike.
+type memory struct {
+	pin  sources.Pin
+	fill byte
+}
+
+func newMemory(size int64) *memory {
+	return &memory{fill: 'a', pin: sources.Pin{Driver: "memory", URL: "memory", Size: size, Validator: "1", Strong: true, Random: true}}
+}
+
+func (m *memory) Pin() sources.Pin { return m.pin }
+func (m *memory) Close() error     { return nil }
+func (m *memory) Stream(context.Context, int64) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(bytes.Repeat([]byte{m.fill}, int(m.pin.Size)))), nil
+}
+func (m *memory) ReaderAt(context.Context) (io.ReaderAt, error) { return m, nil }
+func (m *memory) ReadAt(p []byte, off int64) (int, error) {
+	n := min(int64(len(p)), m.pin.Size-off)
+	copy(p, bytes.Repeat([]byte{m.fill}, int(n)))
+	return int(n), nil
+}
+
+// stageTest returns a pipeline that checkpoints at every unit, and a folder.
+func stageTest(t *testing.T) (*Pipeline, staging) {
+	p := &Pipeline{StagingDir: t.TempDir(), CheckpointEvery: 1}
+	return p, p.staging(uuid.NewString())
+}
+
+// cut stages until some bytes are there, and is cut off.
+func cut(t *testing.T, p *Pipeline, s staging, src sources.Source) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, _, err := p.stage(ctx, s, src, nil, func(done, _ int64, _ []byte) {
+		if done >= 16<<20 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || s.load().Off == 0 {
+		t.Fatalf("not cut off behind a checkpoint: %v", err)
+	}
+}
+
+func wantStaged(t *testing.T, s staging, src *memory) {
+	t.Helper()
+	got, err := os.ReadFile(s.data())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := bytes.Repeat([]byte{src.fill}, int(src.pin.Size)); !bytes.Equal(got, want) {
+		t.Errorf("the %d staged bytes are not the source's %d", len(got), len(want))
+	}
+}
+
+// The sidecar vouches for bytes that a removal cut off half-way has taken: what
+// is not there is fetched again, and never taken for zeros.
+func TestStagedBytesThatAreGoneAreFetchedAgain(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		cut  bool
+		size int64 // left of the file, -1 for nothing at all
+	}{{"half, none left", true, -1}, {"half, short", true, 1 << 20}, {"whole, none left", false, -1}, {"whole, short", false, 1 << 20}} {
+		t.Run(c.name, func(t *testing.T) {
+			p, s := stageTest(t)
+			src := newMemory(48<<20 + 1)
+			if c.cut {
+				cut(t, p, s, src)
+			} else if _, _, err := p.stage(t.Context(), s, src, nil, ignore); err != nil {
+				t.Fatal(err)
+			}
+			err := os.Truncate(s.data(), max(c.size, 0))
+			if c.size < 0 {
+				err = os.Remove(s.data())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := p.stage(t.Context(), s, src, nil, ignore); err != nil {
+				t.Fatal(err)
+			}
+			wantStaged(t, s, src)
+		})
+	}
+}
+
+// What goes on needs room for what is left only.
+func TestStagingNeedsRoomForTheRest(t *testing.T) {
+	p, s := stageTest(t)
+	src := newMemory(48 << 20)
+	cut(t, p, s, src)
+	rest := src.pin.Size - s.load().Off
+	p.free = func(string) (int64, error) { return rest - 1, nil }
+	if _, _, err := p.stage(t.Context(), s, src, nil, ignore); errcode.Of(err) != errcode.NoSpace {
+		t.Errorf("with too little room: %v", err)
+	}
+	p.free = func(string) (int64, error) { return rest, nil }
+	if _, _, err := p.stage(t.Context(), s, src, nil, ignore); err != nil {
+		t.Error(err)
+	}
+	wantStaged(t, s, src)
+}
+
+// An attempt never cuts or overwrites what another one is writing.
+func TestAttemptsAtStagingExcludeEachOther(t *testing.T) {
+	for _, random := range []bool{true, false} {
+		p, s := stageTest(t)
+		old, young := newMemory(32<<20), newMemory(32<<20)
+		old.pin.Random, young.pin.Random = random, random
+		young.fill = 'b'
+		tried := false
+		_, _, err := p.stage(t.Context(), s, old, nil, func(done, _ int64, _ []byte) {
+			if tried || done < 16<<20 {
+				return
+			}
+			tried = true
+			ctx, cancel := context.WithTimeout(t.Context(), 4*lockEvery)
+			defer cancel()
+			if _, _, err := p.stage(ctx, s, young, nil, ignore); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("random %v: a second attempt meanwhile: %v", random, err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantStaged(t, s, old)
+	}
+}
+
+// An attempt whose file was thrown away vouches for nothing any more.
+func TestRemovedStagingIsNotVouchedFor(t *testing.T) {
+	p, s := stageTest(t)
+	removed := false
+	_, _, err := p.stage(t.Context(), s, newMemory(32<<20), nil, func(int64, int64, []byte) {
+		if removed {
+			return
+		}
+		removed = true
+		if err := s.remove(); err != nil {
+			t.Error(err)
+		}
+		if err := os.Mkdir(s.dir, 0o700); err != nil {
+			t.Error(err)
+		}
+	})
+	if errcode.Of(err) != errcode.UploadFenced {
+		t.Errorf("got %v, want %s", err, errcode.UploadFenced)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, sidecarName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a sidecar for bytes that are gone: %v", err)
+	}
+}
+
+// However fast the bytes come, what is not durable yet stays little.
+func TestCheckpointsAreDueByBytesToo(t *testing.T) {
+	p := &Pipeline{CheckpointEvery: 1 << 62}
+	if now := time.Now(); p.checkpointDue(now, checkpointBytes-1) || !p.checkpointDue(now, checkpointBytes) {
+		t.Error("a checkpoint is not due by what was written")
+	}
+}
