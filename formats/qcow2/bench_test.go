@@ -3,7 +3,10 @@ package qcow2
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"ingest/formats"
@@ -33,12 +36,95 @@ func loaded(b *testing.B, bits int, compression string) formats.Disk {
 	return formattest.OpenBytes(Format{}, bytes.NewReader(image), int64(len(image)))(b)
 }
 
+// benchVariants are images as qemu-img writes them.
+var benchVariants = []struct {
+	name    string
+	options []string
+}{
+	{"plain 64 KiB", nil},
+	{"plain 2 MiB", []string{"cluster_size=2M"}},
+	{"plain 4 KiB", []string{"cluster_size=4k"}},
+	{"zlib 64 KiB", []string{"-c"}},
+	{"zlib 2 MiB", []string{"cluster_size=2M", "-c"}},
+	{"zstd 64 KiB", []string{"compression_type=zstd", "-c"}},
+	{"zstd 2 MiB", []string{"cluster_size=2M,compression_type=zstd", "-c"}},
+	{"extended plain 64 KiB", []string{"extended_l2=on"}},
+	{"extended sparse 64 KiB", []string{"extended_l2=on"}},
+	{"extended zlib 128 KiB", []string{"extended_l2=on,cluster_size=128k", "-c"}},
+}
+
+// words returns n bytes that deflate to about two fifths, as programs and
+// their data do.
+func words(n int) []byte {
+	rng := rand.New(rand.NewPCG(8, 8))
+	var vocabulary [4096][]byte
+	for i := range vocabulary {
+		vocabulary[i] = make([]byte, 2+rng.IntN(9))
+		for j := range vocabulary[i] {
+			vocabulary[i][j] = byte(1 + rng.IntN(255))
+		}
+	}
+	p := make([]byte, 0, n+16)
+	for len(p) < n {
+		// Squaring makes some words common.
+		f := rng.Float64()
+		p = append(p, vocabulary[int(f*f*4096)]...)
+	}
+	return p[:n]
+}
+
+// benchImage returns an image in memory, so that disks are not measured.
+func benchImage(b *testing.B, name string, options []string) []byte {
+	b.Helper()
+	raw := filepath.Join(b.TempDir(), "disk.raw")
+	data := words(benchBytes)
+	if strings.Contains(name, "sparse") {
+		// Each cluster is one half data and one half hole, in pieces of 4 KiB.
+		for at := 4 << 10; at < len(data); at += 8 << 10 {
+			clear(data[at : at+4<<10])
+		}
+	}
+	if err := os.WriteFile(raw, data, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	image, err := os.ReadFile(imgtest.Convert(b, raw, "raw", "qcow2", options...))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return image
+}
+
+// BenchmarkRead reads whole images in units of 1 MiB, and the compressed ones
+// in small pieces, by the own data path and through the module.
 func BenchmarkRead(b *testing.B) {
-	for _, bits := range []int{12, 16, 21} {
-		for _, comp := range compressions {
-			b.Run(fmt.Sprintf("%d bits/%s", bits, comp), func(b *testing.B) {
-				formattest.BenchmarkRead(b, loaded(b, bits, comp))
-			})
+	for _, v := range benchVariants {
+		b.Run(v.name, func(b *testing.B) {
+			image := benchImage(b, v.name, v.options)
+			for _, by := range []struct {
+				name   string
+				format formats.Format
+			}{{"own", Format{}}, {"library", Witness{}}} {
+				d := formattest.OpenBytes(by.format, bytes.NewReader(image), int64(len(image)))(b)
+				b.Run(by.name, func(b *testing.B) { formattest.BenchmarkRead(b, d) })
+				if len(v.options) > 0 && v.options[len(v.options)-1] == "-c" {
+					b.Run(by.name+" small", func(b *testing.B) { benchSmall(b, d) })
+				}
+			}
+		})
+	}
+}
+
+// benchSmall reads the begin of a disk, more than is cached, in pieces of 16 KiB.
+func benchSmall(b *testing.B, d formats.Disk) {
+	const length, piece = 8 << 20, 16 << 10
+	buf := make([]byte, piece)
+	b.SetBytes(length)
+	b.ReportAllocs()
+	for b.Loop() {
+		for off := int64(0); off < length; off += piece {
+			if _, err := d.ReadAt(buf, off); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 // bytes. The lock is held for a look-up only, never while a table is read; two
 // callers who miss the same table share one read.
 type tableCache struct {
+	read   func(index int64) ([]byte, error)
 	mu     sync.Mutex
 	room   int // tables
 	tables map[int64]*list.Element
@@ -17,25 +18,29 @@ type tableCache struct {
 
 type cachedTable struct {
 	index int64 // L1 index
-	load  sync.Once
-	raw   []byte
-	err   error
+	mu    sync.Mutex
+	raw   []byte // nil until it has been read
 }
 
 // newTableCache returns a cache of at least one table.
-func newTableCache(limit, tableBytes int64) *tableCache {
-	return &tableCache{room: int(max(1, limit/tableBytes)), tables: map[int64]*list.Element{}}
+func newTableCache(limit, tableBytes int64, read func(index int64) ([]byte, error)) *tableCache {
+	return &tableCache{read: read, room: int(max(1, limit/tableBytes)), tables: map[int64]*list.Element{}}
 }
 
 // get returns the table with the given L1 index, reading it if it is not there.
 // A table that could not be read is tried again by the next caller.
-func (c *tableCache) get(index int64, read func() ([]byte, error)) ([]byte, error) {
+func (c *tableCache) get(index int64) ([]byte, error) {
 	t := c.slot(index)
-	t.load.Do(func() { t.raw, t.err = read() })
-	if t.err != nil {
-		c.drop(t)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.raw == nil {
+		raw, err := c.read(index)
+		if err != nil {
+			return nil, err
+		}
+		t.raw = raw
 	}
-	return t.raw, t.err
+	return t.raw, nil
 }
 
 // slot finds or makes the table's slot and marks it as the most recent.
@@ -54,13 +59,4 @@ func (c *tableCache) slot(index int64) *cachedTable {
 	t := &cachedTable{index: index}
 	c.tables[index] = c.recent.PushFront(t)
 	return t
-}
-
-func (c *tableCache) drop(t *cachedTable) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e, ok := c.tables[t.index]; ok && e.Value == t {
-		delete(c.tables, t.index)
-		c.recent.Remove(e)
-	}
 }

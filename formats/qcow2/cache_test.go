@@ -14,11 +14,11 @@ import (
 
 func TestTableCacheKeepsItsBound(t *testing.T) {
 	for limit, room := range map[int64]int{0: 1, 1: 1, 400: 4, 499: 4} {
-		c := newTableCache(limit, 100)
 		reads := 0
+		c := newTableCache(limit, 100, func(int64) ([]byte, error) { reads++; return make([]byte, 100), nil })
 		for i := range int64(50) {
 			for range 2 {
-				if _, err := c.get(i%7, func() ([]byte, error) { reads++; return make([]byte, 100), nil }); err != nil {
+				if _, err := c.get(i % 7); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -33,12 +33,12 @@ func TestTableCacheKeepsItsBound(t *testing.T) {
 }
 
 func TestTableCacheReadsOnceForAll(t *testing.T) {
-	c := newTableCache(1000, 100)
 	var reads atomic.Int32
+	c := newTableCache(1000, 100, func(int64) ([]byte, error) { reads.Add(1); return []byte{9}, nil })
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if p, err := c.get(3, func() ([]byte, error) { reads.Add(1); return []byte{9}, nil }); err != nil || p[0] != 9 {
+			if p, err := c.get(3); err != nil || p[0] != 9 {
 				t.Errorf("get: %v, %v", p, err)
 			}
 		})
@@ -67,7 +67,8 @@ func (f flaky) ReadAt(p []byte, off int64) (int, error) {
 func TestSourceErrorsAreTheSourcesOwn(t *testing.T) {
 	disk := imgtest.New(1<<20, 3, imgtest.Run{Off: 0, Len: 1 << 20, Kind: imgtest.Text})
 	gone := error(errcode.New(errcode.SourceUnreachable, "no answer"))
-	for _, comp := range compressions {
+	for i, comp := range append(compressions, compressions...) {
+		format := []formats.Format{Format{}, Witness{}}[i/len(compressions)]
 		p := plan(t, 0, disk)
 		image := io.ReaderAt(p)
 		size := p.Size()
@@ -76,14 +77,14 @@ func TestSourceErrorsAreTheSourcesOwn(t *testing.T) {
 			image, size = memory(e.buf), int64(len(e.buf))
 		}
 		var down error
-		d, err := Format{}.Open(flaky{image, &down}, size, formats.Limits{VirtualSize: 1 << 30, TableBytes: 1 << 20, BlockBytes: 1 << 16})
+		d, err := format.Open(flaky{image, &down}, size, formats.Limits{VirtualSize: 1 << 30, TableBytes: 1 << 20, BlockBytes: 1 << 16})
 		if err != nil {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 1000)
 		for range 2 {
 			down = gone
-			d.(*Disk).cache = newTableCache(0, 1<<16)
+			d.(*Disk).cache = newTableCache(0, 1<<16, d.(*Disk).loadTable)
 			if _, err := d.ReadAt(buf, 70_000); !errors.Is(err, gone) {
 				t.Errorf("%s: read: %v, want the source's error", comp, err)
 			}

@@ -5,20 +5,20 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"sync"
+	"slices"
 
 	"ingest/formats"
-	"ingest/formats/qcow2/library"
 	"ingest/internal/binio"
 	"ingest/internal/errcode"
 )
 
-// A clusterReader fills p with the guest bytes at off. The disk asks it only
-// for bytes that lie in stored clusters, plain or compressed, whose table
-// entries have been checked. It is the seam at which the way to the stored
-// bytes can be changed without touching the tables.
+// A clusterReader is the way to the stored bytes: the seam at which it can be
+// changed without touching the tables.
 type clusterReader interface {
-	ReadClusters(p []byte, off int64) error
+	// ReadClusters fills p with the guest bytes from e.Off on, at most e.Len.
+	// The run e is data, and the table entries of its clusters have been
+	// checked. It may reach over several L2 tables.
+	ReadClusters(p []byte, e formats.Extent) error
 }
 
 // A Disk is the guest view of a qcow2 image.
@@ -30,10 +30,8 @@ type Disk struct {
 	size int64 // virtual size, bytes
 	info formats.Info
 
-	l1    []uint64 // checked entries, as many as the virtual size needs
-	cache *tableCache
-
-	mu       sync.Mutex // guards clusters
+	l1       []uint64 // checked entries, as many as the virtual size needs
+	cache    *tableCache
 	clusters clusterReader
 }
 
@@ -42,7 +40,7 @@ var (
 	_ formats.Validator = (*Disk)(nil)
 )
 
-// open parses and checks the header and the L1 table.
+// open parses and checks the header and the L1 table. The caller sets clusters.
 func open(r io.ReaderAt, size int64, lim formats.Limits) (*Disk, error) {
 	if size > math.MaxInt64-1<<maxClusterBits {
 		return nil, errcode.New(errcode.ParserLimit, "file of %d bytes", size).With(evidence("file", "size", 0, size))
@@ -77,7 +75,7 @@ func open(r io.ReaderAt, size int64, lim formats.Limits) (*Disk, error) {
 	if err := d.readL1(); err != nil {
 		return nil, err
 	}
-	d.cache = newTableCache(lim.CacheBytes, d.m.cluster)
+	d.cache = newTableCache(lim.CacheBytes-clusterShare(lim), d.m.cluster, d.loadTable)
 	d.info.Compression = d.compression()
 	return d, nil
 }
@@ -105,29 +103,38 @@ func (d *Disk) readL1() error {
 	return nil
 }
 
-// compression tells how clusters are compressed, if the first L2 table has any
-// that are. A table that cannot be read says so when it is used.
+// compression tells how clusters are compressed, as far as that is cheap to
+// know: zstd by the header, deflate if the first L2 table or the last has any
+// compressed cluster. A table that cannot be read says so when it is used.
 func (d *Disk) compression() string {
-	for i, e := range d.l1 {
-		if e&entryOffset == 0 {
-			continue
-		}
-		raw, err := d.table(int64(i))
-		if err != nil {
-			return ""
-		}
-		for at := int64(0); at < d.m.cluster; at += d.m.entryBytes() {
-			if raw[at]&(entryCompressed>>56) == 0 {
-				continue
-			}
-			if d.h.compression == compressZstd {
-				return "zstd"
-			}
-			return "deflate"
-		}
-		break
+	if d.h.compression == compressZstd {
+		return "zstd"
+	}
+	has := func(e uint64) bool { return e&entryOffset != 0 }
+	first := slices.IndexFunc(d.l1, has)
+	if first < 0 {
+		return ""
+	}
+	last := len(d.l1) - 1
+	for !has(d.l1[last]) {
+		last--
+	}
+	if d.packs(int64(first)) || last > first && d.packs(int64(last)) {
+		return "deflate"
 	}
 	return ""
+}
+
+// packs reports whether the L2 table with the given L1 index has a compressed
+// cluster.
+func (d *Disk) packs(index int64) bool {
+	raw, err := d.table(index)
+	for at := int64(0); err == nil && at < d.m.cluster; at += d.m.entryBytes() {
+		if raw[at]&(entryCompressed>>56) != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Size returns the virtual size in bytes.
@@ -155,14 +162,14 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 	want := int(min(int64(len(p)), d.size-off))
 	n := 0
 	for n < want {
-		e, err := d.run(off+int64(n), off+int64(want))
+		e, err := d.stretch(off+int64(n), off+int64(want))
 		if err != nil {
 			return n, err
 		}
 		q := p[n : n+int(min(e.Len, int64(want-n)))]
 		if e.State != formats.Data {
 			clear(q)
-		} else if err := d.readClusters(q, off+int64(n)); err != nil {
+		} else if err := d.clusters.ReadClusters(q, e); err != nil {
 			return n, err
 		}
 		n += len(q)
@@ -171,36 +178,4 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
-}
-
-// readClusters reads guest bytes of stored clusters.
-func (d *Disk) readClusters(p []byte, off int64) error {
-	c, err := d.reader()
-	if err != nil {
-		return err
-	}
-	return c.ReadClusters(p, off)
-}
-
-// reader returns the way to the stored bytes. It is opened when it is first
-// needed, and again if the source failed then.
-func (d *Disk) reader() (clusterReader, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.clusters != nil {
-		return d.clusters, nil
-	}
-	c, err := library.Open(d.r, d.m.fileSize, library.Image{
-		ClusterBits: d.h.clusterBits,
-		Size:        d.size,
-		L1Entries:   uint32(len(d.l1)),
-		L1Offset:    int64(d.h.l1Off),
-		Zstd:        d.h.compression == compressZstd,
-		ExtendedL2:  d.h.extendedL2(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	d.clusters = c
-	return c, nil
 }

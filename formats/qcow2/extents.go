@@ -40,6 +40,11 @@ func (d *Disk) run(off, end int64) (formats.Extent, error) {
 	}
 	e := formats.Extent{Off: off, Len: first.len, State: first.state, Compressed: first.compressed, HostOff: first.host}
 	for e.End() < stop {
+		if e.State == formats.Hole && e.End()%d.m.cluster == 0 {
+			if e.Len += d.empty(raw, e.End()); e.End() >= stop {
+				break
+			}
+		}
 		next, err := d.piece(raw, index, e.End())
 		// A bad entry ends the run; it is reported when it is asked for.
 		if err != nil || next.state != e.State || next.compressed != e.Compressed || !continues(e, next.host) {
@@ -49,6 +54,31 @@ func (d *Disk) run(off, end int64) (formats.Extent, error) {
 	}
 	e.Len = min(e.Len, d.size-off)
 	return e, nil
+}
+
+// empty returns the guest bytes from off on, the begin of a cluster, whose
+// entries are all zeros: most of a sparse image's are.
+func (d *Disk) empty(raw []byte, off int64) int64 {
+	at := off % d.m.span / d.m.cluster * d.m.entryBytes()
+	n := at
+	for n < int64(len(raw)) && binary.NativeEndian.Uint64(raw[n:]) == 0 {
+		n += 8
+	}
+	return (n - at) / d.m.entryBytes() * d.m.cluster
+}
+
+// stretch returns the run that begins at off like run does, and follows data
+// into the next L2 tables until end.
+func (d *Disk) stretch(off, end int64) (formats.Extent, error) {
+	e, err := d.run(off, end)
+	for err == nil && e.State == formats.Data && e.End() < end && e.End()%d.m.span == 0 {
+		next, err := d.run(e.End(), end)
+		if err != nil || next.State != e.State || next.Compressed != e.Compressed || !continues(e, next.HostOff) {
+			break
+		}
+		e.Len += next.Len
+	}
+	return e, err
 }
 
 // continues reports whether a piece at the host offset lies behind e.
@@ -70,12 +100,22 @@ func (d *Disk) hole(off, end int64) formats.Extent {
 
 // piece returns the piece that begins at off, which lies under the given table.
 func (d *Disk) piece(raw []byte, index, off int64) (piece, error) {
+	c, err := d.mapping(raw, index, off)
+	if err != nil {
+		return piece{}, err
+	}
+	return d.m.pieceAt(c, off%d.m.cluster), nil
+}
+
+// mapping returns what the entry of the guest cluster at off says, which lies
+// under the given table.
+func (d *Disk) mapping(raw []byte, index, off int64) (mapping, error) {
 	at := off % d.m.span / d.m.cluster * d.m.entryBytes()
 	c, f := d.m.decode(raw[at : at+d.m.entryBytes()])
 	if f != nil {
-		return piece{}, d.l2Fault(f, raw, index, at)
+		return mapping{}, d.l2Fault(f, raw, index, at)
 	}
-	return d.m.pieceAt(c, off%d.m.cluster), nil
+	return c, nil
 }
 
 // l2Fault makes an error of a bad entry, at bytes into an L2 table.
@@ -85,16 +125,21 @@ func (d *Disk) l2Fault(f *fault, raw []byte, index, at int64) error {
 }
 
 // table returns the L2 table with the given L1 index, which has one.
-func (d *Disk) table(index int64) ([]byte, error) {
-	return d.cache.get(index, func() ([]byte, error) {
-		raw := make([]byte, d.m.cluster)
-		return raw, d.readTable(raw, int64(d.l1[index]&entryOffset), fmt.Sprintf("L2 table %d", index))
-	})
+func (d *Disk) table(index int64) ([]byte, error) { return d.cache.get(index) }
+
+// loadTable reads an L2 table for the cache.
+func (d *Disk) loadTable(index int64) ([]byte, error) {
+	raw := make([]byte, d.m.cluster)
+	if err := d.readMeta(raw, int64(d.l1[index]&entryOffset), fmt.Sprintf("L2 table %d", index)); err != nil {
+		return nil, err
+	}
+	return raw, nil
 }
 
-// readTable fills p, at most a cluster, from a checked host offset, with zeros
-// for what the file's last cluster lacks.
-func (d *Disk) readTable(p []byte, off int64, name string) error {
+// readMeta fills p from a host offset inside the file, with zeros for what the
+// file's last cluster lacks. The caller has checked that p does not reach beyond
+// that cluster.
+func (d *Disk) readMeta(p []byte, off int64, name string) error {
 	stored := p[:min(int64(len(p)), d.m.fileSize-off)]
 	clear(p[len(stored):])
 	if err := binio.ReadFull(d.r, stored, off); err != nil {

@@ -34,5 +34,6 @@ func (Format) Open(r io.ReaderAt, size int64, lim formats.Limits) (formats.Disk,
 	if err != nil {
 		return nil, err
 	}
+	d.clusters = newDataReader(d)
 	return d, nil
 }

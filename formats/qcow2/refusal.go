@@ -126,7 +126,7 @@ func remarks(h *header) []formats.Finding {
 			evidence("header", "incompatible_features", 72, hex(h.incompatible))))
 	}
 	if h.snapshots > 0 {
-		out = append(out, formats.Note(errcode.QCOW2Snapshots, formats.SeverityWarning,
+		out = append(out, formats.Note(errcode.QCOW2Snapshots, formats.SeverityInfo,
 			fmt.Sprintf("the image holds %d internal snapshots, which are left behind", h.snapshots),
 			evidence("header", "nb_snapshots", 60, h.snapshots)))
 	}

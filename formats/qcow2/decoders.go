@@ -1,0 +1,93 @@
+package qcow2
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxZstdWindow is the largest window of a frame that is accepted: 8 MiB is
+// what every decoder should support (RFC 8878 section 3.1.1.1.2), and four times
+// the largest cluster.
+const maxZstdWindow = 8 << 20
+
+// zstdSlack is how much room the zstd decoder wants behind its output, bytes.
+// Without it, it takes twice the time.
+const zstdSlack = 16
+
+// decoders are made when they are first needed and then used again.
+type decoders struct {
+	src     bytes.Reader
+	deflate io.ReadCloser // also a flate.Resetter
+	zstd    *zstd.Decoder
+	roomy   []byte // a cluster and the decoder's slack
+}
+
+// decode inflates src into all of dst. What lies behind dst, up to its capacity,
+// may be written over: there the decoder works faster. What follows the compressed bytes in src
+// belongs to another cluster or to nobody.
+func (t *decoders) decode(dst, src []byte, compression uint8) error {
+	if compression == compressZstd {
+		return t.unzstd(dst, src)
+	}
+	return t.undeflate(dst, src)
+}
+
+// undeflate reads as much of a raw deflate stream as fills dst. Like QEMU it
+// does not ask for the stream's end.
+func (t *decoders) undeflate(dst, src []byte) error {
+	t.src.Reset(src)
+	if t.deflate == nil {
+		t.deflate = flate.NewReader(&t.src)
+	} else if err := t.deflate.(flate.Resetter).Reset(&t.src, nil); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(t.deflate, dst)
+	return err
+}
+
+// unzstd decodes frames until dst is full; QEMU writes one. Like QEMU it asks
+// that the frame which fills dst ends there.
+func (t *decoders) unzstd(dst, src []byte) error {
+	if t.zstd == nil {
+		var err error
+		// One block decoder: an inflater serves one goroutine at a time. Without
+		// streams the decoder starts no goroutine and needs no Close.
+		t.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(maxZstdWindow), zstd.WithDecoderMaxMemory(maxZstdWindow), zstd.WithDecodeAllCapLimit(true))
+		if err != nil {
+			return err
+		}
+	}
+	if cap(dst)-len(dst) < zstdSlack {
+		if cap(t.roomy) < len(dst)+zstdSlack {
+			t.roomy = make([]byte, len(dst)+zstdSlack)
+		}
+		err := t.frames(t.roomy[:len(dst)], src)
+		copy(dst, t.roomy)
+		return err
+	}
+	return t.frames(dst, src)
+}
+
+// frames decodes frames until dst is full. It may write behind dst, up to its
+// capacity.
+func (t *decoders) frames(dst, src []byte) error {
+	for len(dst) > 0 {
+		n, err := frameLen(src)
+		if err != nil {
+			return err
+		}
+		out, err := t.zstd.DecodeAll(src[:n], dst[:0])
+		if err != nil {
+			return err
+		}
+		if len(out) > len(dst) || len(out) > 0 && &out[0] != &dst[0] {
+			return zstd.ErrDecoderSizeExceeded
+		}
+		dst, src = dst[len(out):], src[n:]
+	}
+	return nil
+}
