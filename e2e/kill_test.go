@@ -166,3 +166,23 @@ func TestKill9AgainAndAgain(t *testing.T) {
 	from.rate.Store(0)
 	s.succeeded(id, contentOf(t, raw))
 }
+
+// What was answered is kept: a kill right behind the answers loses no import.
+func TestKill9BehindTheAnswer(t *testing.T) {
+	t.Parallel()
+	raw := disk(t, 13, 4*mib)
+	s := start(t, []string{"--file-roots", filepath.Dir(raw)})
+	var ids []string
+	for range 5 {
+		ids = append(ids, s.submit(of(raw, contract.TargetSpec{Format: "qcow2"})).TaskID)
+	}
+	s.kill9()
+	s.restart()
+	content := contentOf(t, raw)
+	for _, id := range ids {
+		s.goesOn(id)
+	}
+	for _, id := range ids {
+		s.succeeded(id, content)
+	}
+}
