@@ -30,6 +30,10 @@ type Deps struct {
 	HostQueue string
 	// Owner owns what is imported without an owner; "" means DefaultOwner.
 	Owner string
+	// Heavy has room for as many passes over a disk as may run at once; nil
+	// admits any number. Who waits for room keeps its slot of the worker, so a
+	// worker needs more slots than Heavy has room, or short work waits too.
+	Heavy chan struct{}
 	// Stall is how long an attempt may stand still; 0 means DefaultStall.
 	Stall time.Duration
 

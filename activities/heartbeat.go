@@ -18,6 +18,9 @@ const (
 	// longer an attempt runs.
 	firstSignal   = 1  // ticks
 	longestSignal = 60 // ticks
+	// idleTicks is how many ticks there are between two beats of an attempt
+	// that waits for room: many may wait, and each beat is a write.
+	idleTicks = 4
 	// signalTime is how long one signal may take.
 	signalTime = 5 * time.Second
 )
@@ -33,6 +36,7 @@ type beat struct {
 	ended  sync.WaitGroup
 
 	mu     sync.Mutex
+	waits  bool // for room among the heavy ones
 	figs   contract.Progress
 	resume []byte
 	meter  meter
@@ -91,7 +95,7 @@ func (b *beat) keep(ctx context.Context) {
 	ticker := time.NewTicker(b.d.beatEvery())
 	defer ticker.Stop()
 	stopping := activity.GetWorkerStopChannel(ctx)
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-b.quit:
 			return
@@ -106,6 +110,9 @@ func (b *beat) keep(ctx context.Context) {
 			if b.d.ticked != nil {
 				b.d.ticked()
 			}
+			if n%idleTicks != 0 && b.idle() {
+				continue
+			}
 			activity.RecordHeartbeat(ctx, b.measure())
 		}
 	}
@@ -114,7 +121,38 @@ func (b *beat) keep(ctx context.Context) {
 func (b *beat) stalled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.w.moves && time.Since(b.moved) >= b.d.stall()
+	return b.w.moves && !b.waits && time.Since(b.moved) >= b.d.stall()
+}
+
+// enter waits for room among the heavy steps, and returns how to leave it.
+// Waiting is no standing still: the attempt beats, and says what it waits for.
+func (b *beat) enter() (leave func(), err error) {
+	if !b.w.heavy || b.d.Heavy == nil {
+		return func() {}, nil
+	}
+	b.wait(true)
+	defer b.wait(false)
+	select {
+	case b.d.Heavy <- struct{}{}:
+		return func() { <-b.d.Heavy }, nil
+	case <-b.ctx.Done():
+		return nil, context.Cause(b.ctx)
+	}
+}
+
+func (b *beat) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waits
+}
+
+func (b *beat) wait(waits bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waits, b.moved, b.figs.Message = waits, time.Now(), ""
+	if waits {
+		b.figs.Message = "waits for another import to end"
+	}
 }
 
 // measure takes the figures of this moment.

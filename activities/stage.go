@@ -24,6 +24,9 @@ type work struct {
 	// moves says that the step tells how far it is, so that standing still can
 	// be seen.
 	moves bool
+	// heavy says that the step goes over a whole disk, and needs room in
+	// Deps.Heavy.
+	heavy bool
 	// parses says that the step reads the image, so that a panic is the
 	// image's.
 	parses bool
@@ -35,7 +38,14 @@ func attempt[T any](ctx context.Context, d Deps, w work, fn func(context.Context
 	var zero T
 	begun := time.Now()
 	b := startBeat(ctx, d, w)
-	out, err := guard(d.Log, w, func() (T, error) { return fn(b.ctx, b) })
+	out, err := guard(d.Log, w, func() (T, error) {
+		leave, err := b.enter()
+		if err != nil {
+			return zero, err
+		}
+		defer leave()
+		return fn(b.ctx, b)
+	})
 	err = b.stop(ctx, err)
 	d.note(ctx, w, b.done(), time.Since(begun), err)
 	if err != nil {

@@ -25,7 +25,7 @@ type validation struct {
 
 // Execute validates. The findings are kept also of an image that is refused.
 func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParams) (contract.Validated, error) {
-	w := work{stage: contract.StageValidate, taskID: p.TaskID, imageID: p.ImageID, parses: true}
+	w := work{stage: contract.StageValidate, taskID: p.TaskID, imageID: p.ImageID, heavy: true, parses: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, _ *beat) (contract.Validated, error) {
 		out, findings, err := a.d.Steps.Validate(ctx, p)
 		if ctx.Err() != nil {

@@ -16,17 +16,23 @@ import (
 // timeout.
 const heartbeatThrottle = time.Second
 
+// waitingSlots is how many imports may wait on a host for their turn, each with
+// a slot of its worker, so that short work is never behind them: looking at an
+// image, committing it, and cleaning up after a cancel.
+const waitingSlots = 100
+
 // startWorkers starts one worker for each task queue, each with slots of its
 // own, so that a long conversion never keeps a status from being written.
 func (s *services) startWorkers() error {
 	deps := s.deps()
+	deps.Heavy = make(chan struct{}, s.c.Imports)
 	for _, q := range []struct {
 		queue string
 		slots int
 	}{
 		{contract.ImportQueue, 20},
 		{contract.TransferQueue, max(4, 2*s.c.Imports)},
-		{s.pipeline.HostQueue, s.c.Imports},
+		{s.pipeline.HostQueue, s.c.Imports + waitingSlots},
 	} {
 		w := newWorker(s.client, q.queue, q.slots, s.c.Drain)
 		activities.Register(w, deps)

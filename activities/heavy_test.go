@@ -1,0 +1,73 @@
+package activities
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/pipeline"
+)
+
+var convertParams = contract.ConvertParams{TaskID: taskID, ImageID: imageID}
+
+// full is a Heavy that has no room left.
+func full() chan struct{} {
+	c := make(chan struct{}, 1)
+	c <- struct{}{}
+	return c
+}
+
+func TestHeavyStepsWaitForRoomAndSaySo(t *testing.T) {
+	b := newBench(t)
+	b.deps.Heavy, b.deps.Stall = full(), 50*time.Millisecond
+	var running atomic.Bool
+	b.steps.OnConvert = func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error) {
+		running.Store(true)
+		return contract.Converted{Size: 7}, nil
+	}
+	go func() {
+		until(t, "a beat that tells of the wait, longer than a standstill may be", func() bool {
+			h := b.heard()
+			return b.ticks.Load() > 100 && len(h) > 0 && h[len(h)-1].Progress.Message != ""
+		})
+		if running.Load() {
+			t.Error("the step runs without room")
+		}
+		<-b.deps.Heavy
+	}()
+	if _, err := b.run(contract.ConvertActivity, convertParams); err != nil {
+		t.Fatal(err)
+	}
+	if !running.Load() || len(b.deps.Heavy) != 0 {
+		t.Errorf("ran: %v, room still taken: %d", running.Load(), len(b.deps.Heavy))
+	}
+}
+
+func TestShortStepsDoNotWait(t *testing.T) {
+	b := newBench(t)
+	b.deps.Heavy = full()
+	if _, err := b.run(contract.CleanupActivity, contract.CleanupParams{TaskID: taskID, ImageID: imageID}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStopEndsTheWait(t *testing.T) {
+	b := newBench(t)
+	b.deps.Heavy = full()
+	stop := make(chan struct{})
+	b.env.SetWorkerStopChannel(stop)
+	go func() {
+		until(t, "a beat", func() bool { return b.ticks.Load() > 0 })
+		close(stop)
+	}()
+	_, err := b.run(contract.ConvertActivity, convertParams)
+	if app := appError(t, err); app.Type() != string(errcode.WorkerStopping) {
+		t.Errorf("ended with %v, want %s", app, errcode.WorkerStopping)
+	}
+	if len(b.deps.Heavy) != 1 {
+		t.Error("gave up room that it never had")
+	}
+}
