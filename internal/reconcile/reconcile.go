@@ -109,9 +109,15 @@ func (r *Reconciler) task(ctx context.Context, t metadata.Task) error {
 	if err != nil {
 		return err
 	}
-	switch state {
-	case Running:
+	if state == Running {
 		return nil
+	}
+	// The list is older than the answer: a task that has ended in between is
+	// none of ours, and its image may be another import's by now.
+	if t, err = r.Catalogue.Task(ctx, t.ID); err != nil || t.Status.Finished() {
+		return err
+	}
+	switch state {
 	case Terminated:
 		return r.fail(ctx, t, errcode.TaskTerminated)
 	case TimedOut:
@@ -129,15 +135,22 @@ func (r *Reconciler) restart(ctx context.Context, t metadata.Task) error {
 	if err := json.Unmarshal(t.Request, &req); err != nil {
 		return r.fail(ctx, t, errcode.TaskLost)
 	}
-	n, err := r.Catalogue.Restarted(ctx, t.ID)
-	if err != nil {
-		return err
-	}
-	if n > MaxRestarts {
+	if t.Restarts >= MaxRestarts {
 		return r.fail(ctx, t, errcode.TaskLost)
 	}
-	r.Log.Warn().Str("task", t.ID).Str("workflow", t.WorkflowID).Int("restart", n).Msg("task has no workflow: started again")
-	return r.Workflows.Start(ctx, req, t.WorkflowID)
+	// Only what was really started is counted: a service that refuses starts
+	// for a while must not use an import's restarts up.
+	if err := r.Workflows.Start(ctx, req, t.WorkflowID); err != nil {
+		return err
+	}
+	n, err := r.Catalogue.Restarted(ctx, t.ID)
+	if errcode.Of(err) == errcode.Conflict {
+		return nil // it has ended already
+	}
+	if err == nil {
+		r.Log.Warn().Str("task", t.ID).Str("workflow", t.WorkflowID).Int("restart", n).Msg("task has no workflow: started again")
+	}
+	return err
 }
 
 // fail removes what the task left and records its end.

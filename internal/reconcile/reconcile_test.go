@@ -23,12 +23,22 @@ import (
 type service struct {
 	state   State
 	err     error
+	refuse  error  // of Start
+	asked   func() // called by State
 	started []contract.ImportRequest
 }
 
-func (s *service) State(context.Context, string) (State, error) { return s.state, s.err }
+func (s *service) State(context.Context, string) (State, error) {
+	if s.asked != nil {
+		s.asked()
+	}
+	return s.state, s.err
+}
 
 func (s *service) Start(_ context.Context, req contract.ImportRequest, _ string) error {
+	if s.refuse != nil {
+		return s.refuse
+	}
 	s.started = append(s.started, req)
 	return nil
 }
@@ -134,6 +144,44 @@ func TestGivesUpAfterTooManyRestarts(t *testing.T) {
 	}
 }
 
+// A start that the service refuses is not one of those that a task has.
+func TestRefusedStartsAreNotCounted(t *testing.T) {
+	cat, svc := catalogue(t), &service{state: Missing, refuse: errcode.New(errcode.WorkflowService, "busy")}
+	task := accept(t, cat)
+	r := &Reconciler{Catalogue: cat, Workflows: svc, Cleaner: &cleaner{}, Log: zerolog.Nop(), Now: later}
+	for range MaxRestarts + 2 {
+		if err := r.Once(t.Context()); errcode.Of(err) != errcode.WorkflowService {
+			t.Fatal(err)
+		}
+	}
+	svc.refuse = nil
+	if err := r.Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := cat.Task(t.Context(), task.ID)
+	if err != nil || got.Status.Finished() || got.Restarts != 1 || len(svc.started) != 1 {
+		t.Errorf("task %s after %d restarts, %d starts, %v", got.Status, got.Restarts, len(svc.started), err)
+	}
+}
+
+// A task may end between the list and the look at its workflow; by then its
+// image may be another import's.
+func TestTaskThatEndsMeanwhileIsLeftAlone(t *testing.T) {
+	for _, state := range []State{Cancelled, Terminated, Completed, Missing} {
+		cat, svc, cl := catalogue(t), &service{state: state}, &cleaner{}
+		task := accept(t, cat)
+		svc.asked = func() {
+			if err := cat.Fail(t.Context(), task.ID, metadata.TaskError{Code: errcode.TaskCancelled}); err != nil {
+				t.Error(err)
+			}
+		}
+		r := &Reconciler{Catalogue: cat, Workflows: svc, Cleaner: cl, Log: zerolog.Nop(), Now: later}
+		if err := r.Once(t.Context()); err != nil || len(cl.tasks) != 0 || len(svc.started) != 0 {
+			t.Errorf("%s: %v, cleaned %v, started %v", state, err, cl.tasks, svc.started)
+		}
+	}
+}
+
 func TestYoungTasksAndSilentServicesAreLeftAlone(t *testing.T) {
 	cat, svc := catalogue(t), &service{state: Missing}
 	accept(t, cat)
@@ -170,6 +218,24 @@ func commit(t *testing.T, up stores.Upload) {
 		t.Fatal(err)
 	}
 	up.Close()
+}
+
+// A catalogue that was lost says nothing about the store that stayed.
+func TestNewCatalogueDoesNotEmptyAnOldStore(t *testing.T) {
+	store, err := fs.Open(filepath.Join(t.TempDir(), "store"), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, begin(t, store, stores.NewKey(uuid.NewString(), uuid.NewString())))
+	time.Sleep(10 * time.Millisecond)
+	cat := catalogue(t)
+	s := &Sweeper{Catalogue: cat, Stores: map[string]stores.Store{"main": store}, StagingDir: t.TempDir(), Age: time.Nanosecond, Log: zerolog.Nop()}
+	for range 2 {
+		if got, err := s.Once(t.Context()); err != nil || got != (Swept{}) {
+			t.Errorf("swept %+v, %v", got, err)
+		}
+		accept(t, cat)
+	}
 }
 
 func TestSweepsOnlyWhatNobodyNames(t *testing.T) {

@@ -28,6 +28,8 @@ type Sweeper struct {
 	StagingDir string
 	Age        time.Duration // 0 means DefaultAge
 	Log        zerolog.Logger
+
+	begun time.Time // as begin has found it
 }
 
 // Swept counts what was removed.
@@ -52,11 +54,29 @@ func (s *Sweeper) Once(ctx context.Context) (Swept, error) {
 	var out Swept
 	var errs []error
 	all := func(string) bool { return true }
+	if live.since, err = s.begin(ctx); err != nil {
+		return Swept{}, err
+	}
 	for _, st := range s.Stores {
 		errs = append(errs, s.uploads(ctx, st, before, live, all, &out), s.objects(ctx, st, before, live, all, &out))
 	}
 	errs = append(errs, s.staged(before, live, &out))
 	return out, errors.Join(errs...)
+}
+
+// begin returns when the catalogue's first task was accepted. Objects that are
+// older than that are another catalogue's: somebody has lost it, or has still
+// to put it back.
+func (s *Sweeper) begin(ctx context.Context) (time.Time, error) {
+	if !s.begun.IsZero() {
+		return s.begun, nil
+	}
+	tasks, err := s.Catalogue.Tasks(ctx, metadata.TaskFilter{})
+	if err != nil || len(tasks) == 0 {
+		return time.Now(), err
+	}
+	s.begun = tasks[len(tasks)-1].CreatedAt
+	return s.begun, nil
 }
 
 // A living set is everything that somebody names. What an unfinished task
@@ -65,6 +85,7 @@ type living struct {
 	images map[string]bool            // of unfinished tasks
 	tasks  map[string]bool            // unfinished ones
 	keys   map[metadata.Location]bool // named by images
+	since  time.Time                  // what is older was stored for another catalogue
 }
 
 // names reports whether somebody names the key.
@@ -146,7 +167,7 @@ func (s *Sweeper) objects(ctx context.Context, st stores.Store, before time.Time
 		if err != nil {
 			return err
 		}
-		if o.Committed.IsZero() || o.Committed.After(before) || l.names(st.Name(), o.Key) || !only(o.Key) {
+		if o.Committed.IsZero() || o.Committed.After(before) || o.Committed.Before(l.since) || l.names(st.Name(), o.Key) || !only(o.Key) {
 			continue
 		}
 		if err := st.Delete(ctx, o.Key); err != nil {
