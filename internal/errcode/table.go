@@ -60,6 +60,13 @@ const (
 	VDIHeader            Code = "IMG_VDI_HEADER"
 	VDIDifferencing      Code = "IMG_VDI_DIFFERENCING"
 	ParallelsHeader      Code = "IMG_PARALLELS_HEADER"
+	VHDXChecksum         Code = "IMG_VHDX_CHECKSUM"
+	VHDXHeader           Code = "IMG_VHDX_HEADER"
+	VHDXRegion           Code = "IMG_VHDX_REGION"
+	VHDXMetadata         Code = "IMG_VHDX_METADATA"
+	VHDXLogInvalid       Code = "IMG_VHDX_LOG_INVALID"
+	VHDXDifferencing     Code = "IMG_VHDX_DIFFERENCING"
+	VHDXSector4K         Code = "IMG_VHDX_SECTOR_4K"
 	LUKSUndeclared       Code = "IMG_LUKS_UNDECLARED"
 	Contents             Code = "IMG_CONTENTS"
 	ParserLimit          Code = "IMG_PARSER_LIMIT"
@@ -156,6 +163,13 @@ var table = []Descriptor{
 	{VDIHeader, "The VDI's header contradicts itself or its file.", 422, false, "Check the disk with `VBoxManage showmediuminfo` and export or clone it again (`VBoxManage clonemedium`)."},
 	{VDIDifferencing, "The VDI is a differencing disk and holds only what changed against its parent.", 422, false, "Clone the machine or the medium (`VBoxManage clonemedium`), which merges the snapshots, and import the result."},
 	{ParallelsHeader, "The Parallels image's header contradicts itself or its file.", 422, false, "Check the image where it was made (`prl_disk_tool`, `ploop check`) and export it again."},
+	{VHDXChecksum, "A checksum within the VHDX is wrong.", 422, false, "Fetch or export the image again; it is damaged."},
+	{VHDXHeader, "The VHDX's header contradicts itself, or says that the disk was not closed cleanly.", 422, false, "Open and close the disk with the program that wrote it, or export it again."},
+	{VHDXRegion, "The VHDX's region table is malformed, or names a region that must be understood and is not known.", 422, false, "Export the disk again, with `Convert-VHD` or `qemu-img convert`."},
+	{VHDXMetadata, "The VHDX's metadata are malformed, or hold an item that must be understood and is not known.", 422, false, "Export the disk again, with `Convert-VHD` or `qemu-img convert`."},
+	{VHDXLogInvalid, "The VHDX was not closed cleanly and its log cannot be replayed.", 422, false, "Attach and detach the disk once where it was written (Hyper-V: `Mount-VHD`, `Dismount-VHD`), or run `qemu-img check -r all` on a copy, and import it then."},
+	{VHDXDifferencing, "The VHDX is a differencing disk and holds only what changed against its parent.", 422, false, "Merge it into its parent (Hyper-V: `Merge-VHD`) and import the result."},
+	{VHDXSector4K, "The VHDX's disk has logical sectors of 4096 bytes; its partition table counts in them.", 422, false, "Nothing needs doing if the machine that boots from it has such sectors; otherwise copy the guest to a disk with sectors of 512 bytes and import that."},
 	{LUKSUndeclared, "The disk is encrypted with LUKS as a whole, so that nothing inside can be checked.", 422, false, "Decrypt the disk before importing it."},
 	{Contents, "What the first bytes of a raw disk show: a partition table, a file system, or nothing that is known.", 422, false, "Nothing needs doing if it is what you expect."},
 	{ParserLimit, "Reading the image would need more than ingest allows for it.", 422, false, "Convert the image with a trusted tool to a plain layout (64 KiB clusters) and import that."},
