@@ -1,0 +1,238 @@
+package vhdx
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"sort"
+
+	"ingest/formats"
+	"ingest/internal/binio"
+	"ingest/internal/errcode"
+)
+
+// disk is the guest view of a VHDX file.
+type disk struct {
+	img   *image
+	bat   *bat // nil if the disk is unreadable
+	size  int64
+	block int64           // bytes
+	shift int             // logarithm of block
+	used  []formats.Range // header section, log and regions, ascending
+	lim   formats.Limits
+	info  formats.Info
+}
+
+var (
+	_ formats.Disk      = (*disk)(nil)
+	_ formats.Validator = (*disk)(nil)
+)
+
+func newDisk(img *image, x *regions, m *metadata, lim formats.Limits) (*disk, error) {
+	d := &disk{
+		img: img, size: int64(m.size), block: int64(m.blockSize), shift: bits.TrailingZeros32(m.blockSize),
+		used: x.used, lim: lim,
+	}
+	d.info = formats.Info{
+		Format: formats.VHDX, Subformat: m.subformat(),
+		VirtualSize: d.size, FileSize: img.size, BlockSize: d.block, HolesKnown: true,
+		Names: m.parents,
+	}
+	note := func(code errcode.Code, k itemKind, value any, message string) {
+		d.info.Findings = append(d.info.Findings, formats.Note(code, formats.SeverityWarning, message,
+			errcode.Evidence{Format: string(formats.VHDX), Structure: k.spec().name, Offset: errcode.At(m.at[k].Off), Value: fmt.Sprint(value)}))
+	}
+	if m.logical == 4096 {
+		note(errcode.VHDXSector4K, logicalSectorSize, m.logical,
+			"the disk has logical sectors of 4096 bytes: a partition table inside counts in them, and the disk boots only where sectors have that size")
+	}
+	if m.flags&hasParent != 0 {
+		d.info.Unreadable = m.refuse(errcode.VHDXDifferencing, fileParameters, hex(uint64(m.flags)), "", "the disk holds only what changed against its parent%s", named(m))
+		return d, nil
+	}
+	if m.has[parentLocator] {
+		note(errcode.VHDXMetadata, parentLocator, len(m.parents), "the disk has a parent locator and no parent")
+	}
+	var err error
+	d.bat, err = newBAT(img, x.bat, m, lim)
+	return d, err
+}
+
+// named says which file the parent is, if the locator does.
+func named(m *metadata) string {
+	if !m.locatorKnown || len(m.parents) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %q", m.parents[0])
+}
+
+func (d *disk) Close() error { return nil }
+
+func (d *disk) Size() int64 { return d.size }
+
+func (d *disk) Info() formats.Info { return d.info }
+
+func (d *disk) ExtentAt(off int64) (formats.Extent, error) {
+	if d.info.Unreadable != nil {
+		return formats.Extent{}, d.info.Unreadable
+	}
+	if off < 0 || off >= d.size {
+		return formats.Extent{}, fmt.Errorf("vhdx: extent at %d of a disk of %d bytes", off, d.size)
+	}
+	r, err := d.run(off, d.size)
+	return r.Extent, err
+}
+
+// A run is an extent and where its bytes are in the image, which is not its
+// HostOff where the log has changed them.
+type run struct {
+	formats.Extent
+	host int64
+}
+
+// blockLen returns how many bytes of block i the virtual size covers.
+func (d *disk) blockLen(i int64) int64 { return min(d.block, d.size-i<<d.shift) }
+
+// run returns the run of one state that holds off, from the begin of off's
+// block or later on, until one that reaches end, or to the end of the cached
+// piece of the BAT: looking further would make many short reads slow.
+func (d *disk) run(off, end int64) (run, error) {
+	i := off >> d.shift
+	index := d.bat.index(i)
+	p, err := d.bat.piece(index / pieceEntries)
+	if err != nil {
+		return run{}, err
+	}
+	last := min(d.bat.blocks, d.bat.payload((p.index+1)*pieceEntries))
+	if p.raw == nil {
+		return d.hole(i, last), nil
+	}
+	last = min(last, binio.DivCeil(end, d.block))
+	entry := p.entry(index)
+	if entry == 0 {
+		j := i + 1
+		for j < last && p.entry(d.bat.index(j)) == 0 {
+			j++
+		}
+		return d.hole(i, j), nil
+	}
+	r, err := d.inBlock(i, entry, off-i<<d.shift)
+	if err != nil {
+		return run{}, err
+	}
+	for j := i + 1; j < last && r.End() == j<<d.shift; j++ {
+		next, err := d.inBlock(j, p.entry(d.bat.index(j)), 0)
+		// A bad entry ends the run; it is told when it is asked for.
+		if err != nil || !r.goesOn(next) {
+			break
+		}
+		r.Len += next.Len
+	}
+	return r, nil
+}
+
+// hole returns the hole from block i to before block j.
+func (d *disk) hole(i, j int64) run {
+	off := i << d.shift
+	return run{Extent: formats.Extent{Off: off, Len: min(j<<d.shift, d.size) - off, State: formats.Hole, HostOff: -1}, host: -1}
+}
+
+// goesOn reports whether next, which lies behind r for the guest, continues it.
+func (r run) goesOn(next run) bool {
+	if r.State != next.State || (r.HostOff < 0) != (next.HostOff < 0) {
+		return false
+	}
+	return r.State != formats.Data || r.host+r.Len == next.host
+}
+
+// inBlock returns the part of block i that holds the byte at rel. A block that
+// passes the end of the file has two parts: what is stored and, behind it,
+// zeros.
+func (d *disk) inBlock(i int64, entry uint64, rel int64) (run, error) {
+	s, ok := stateOf(entry)
+	if !ok {
+		return run{}, d.bat.fault(i, entry)
+	}
+	n := d.blockLen(i)
+	r := run{Extent: formats.Extent{Off: i << d.shift, Len: n, State: s, HostOff: -1}, host: -1}
+	if s != formats.Data {
+		return r, nil
+	}
+	host, err := d.checkBlock(i, entry)
+	if err != nil {
+		return run{}, err
+	}
+	stored, plain := d.img.size-host, true
+	if d.img.over.touches(host, host+n) {
+		stored, plain = d.img.end-host, false
+	}
+	stored = max(0, min(stored, n))
+	if rel >= stored {
+		r.Off, r.Len, r.State = r.Off+stored, n-stored, formats.Zero
+		return r, nil
+	}
+	r.Len, r.host = stored, host
+	if plain {
+		r.HostOff = host
+	}
+	return r, nil
+}
+
+// checkBlock returns the host offset of block i, which is fully present. It
+// must begin inside the file, and no part of it may lie in the header section,
+// the log or a region. The last block of the file may be cut off by its end:
+// some writers do not make the file longer than they must.
+func (d *disk) checkBlock(i int64, entry uint64) (int64, error) {
+	at := entry & entryOffset
+	if at >= uint64(d.img.end) {
+		return 0, d.bat.place(i).refuse(errcode.Truncated, hex(entry), fmt.Sprintf("%d bytes", d.img.end), "block %d lies at %d, past the end of the file", i, at)
+	}
+	host := int64(at)
+	k := sort.Search(len(d.used), func(k int) bool { return d.used[k].End > host })
+	if k < len(d.used) && d.used[k].Off < host+d.block {
+		return 0, d.overlaps(i, entry, max(host, d.used[k].Off))
+	}
+	return host, nil
+}
+
+// overlaps is the error of a block that lies on something else.
+func (d *disk) overlaps(i int64, entry uint64, at int64) error {
+	return d.bat.place(i).refuse(errcode.AliasedBlocks, hex(entry), "", "block %d shares the host offset %d with metadata or another block", i, at)
+}
+
+func (d *disk) ReadAt(p []byte, off int64) (int, error) {
+	if d.info.Unreadable != nil {
+		return 0, d.info.Unreadable
+	}
+	if off < 0 {
+		return 0, errors.New("vhdx: read at a negative offset")
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if off >= d.size {
+		return 0, io.EOF
+	}
+	q := p[:min(int64(len(p)), d.size-off)]
+	n := 0
+	for n < len(q) {
+		at := off + int64(n)
+		r, err := d.run(at, off+int64(len(q)))
+		if err != nil {
+			return n, err
+		}
+		part := q[n:]
+		part = part[:min(int64(len(part)), r.End()-at)]
+		if r.State != formats.Data {
+			clear(part)
+		} else if err := binio.ReadFull(d.img, part, r.host+at-r.Off); err != nil {
+			return n, d.bat.place(at >> d.shift).unread(err)
+		}
+		n += len(part)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}

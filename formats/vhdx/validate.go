@@ -1,0 +1,113 @@
+package vhdx
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"ingest/formats"
+	"ingest/internal/binio"
+	"ingest/internal/errcode"
+)
+
+// skipBytes of the BAT that are all zeros are passed over at once.
+const skipBytes = 4 * kib
+
+// Validate holds every block against the file's end, the header section, the
+// log, the regions and the other blocks. It takes a bit of memory for each MiB
+// of the file. Entries of sector bitmap blocks are not looked at: they mean
+// nothing without a parent, and qemu before 8.1 leaves what is not one there.
+func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
+	if d.info.Unreadable != nil {
+		return d.info.Findings, d.info.Unreadable
+	}
+	words := binio.DivCeil(binio.DivCeil(d.img.end, mib), 64)
+	if words*8 > d.lim.TableBytes {
+		return d.info.Findings, place{"file", "size", -1}.refuse(errcode.ParserLimit, d.img.end, fmt.Sprint(d.lim.TableBytes*8*mib),
+			"checking a file of %d bytes takes %d bytes of memory", d.img.end, words*8)
+	}
+	v := &validation{d: d, owned: make([]uint64, words)}
+	for _, u := range d.used {
+		v.own(u.Off, u.End)
+	}
+	for i := range binio.DivCeil(d.bat.entries, pieceEntries) {
+		if ctx.Err() != nil {
+			return d.info.Findings, context.Cause(ctx)
+		}
+		raw, err := d.bat.read(i)
+		if err != nil {
+			return d.info.Findings, err
+		}
+		if err := v.piece(i*pieceEntries, raw); err != nil {
+			return d.info.Findings, err
+		}
+	}
+	return append(d.info.Findings[:len(d.info.Findings):len(d.info.Findings)], v.findings...), nil
+}
+
+// A validation is one pass over the BAT.
+type validation struct {
+	d        *disk
+	owned    []uint64 // a bit for each MiB of the file
+	findings []formats.Finding
+}
+
+// own marks the bytes as used by one thing, or returns where something else
+// already uses them, else -1.
+func (v *validation) own(off, end int64) int64 {
+	for m := off / mib; m < binio.DivCeil(min(end, v.d.img.end), mib); m++ {
+		if v.owned[m/64]>>(m%64)&1 != 0 {
+			return m * mib
+		}
+		v.owned[m/64] |= 1 << (m % 64)
+	}
+	return -1
+}
+
+// piece checks the entries of a piece of the BAT; first is the index of its
+// first one.
+func (v *validation) piece(first int64, raw []byte) error {
+	for at := 0; at < len(raw); at += skipBytes {
+		part := raw[at:min(at+skipBytes, len(raw))]
+		if binio.IsZero(part) {
+			continue
+		}
+		index := first + int64(at/batEntryBytes)
+		for ; len(part) > 0; part, index = part[batEntryBytes:], index+1 {
+			entry := binary.LittleEndian.Uint64(part)
+			if entry == 0 || v.d.bat.isBitmap(index) {
+				continue
+			}
+			if err := v.block(v.d.bat.payload(index), entry); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// block checks and marks payload block i.
+func (v *validation) block(i int64, entry uint64) error {
+	d := v.d
+	s, ok := stateOf(entry)
+	if !ok {
+		return d.bat.fault(i, entry)
+	}
+	if s != formats.Data {
+		return nil
+	}
+	host, err := d.checkBlock(i, entry)
+	if err != nil {
+		return err
+	}
+	if at := v.own(host, host+d.block); at >= 0 {
+		return d.overlaps(i, entry, at)
+	}
+	if missing := host + d.blockLen(i) - d.img.end; missing > 0 {
+		where := d.bat.place(i)
+		v.findings = append(v.findings, formats.Note(errcode.Truncated, formats.SeverityWarning,
+			fmt.Sprintf("the file ends %d bytes before its last block does, which is block %d of the guest; they read as zeros", missing, i),
+			errcode.Evidence{Format: string(formats.VHDX), Structure: where.structure, Offset: errcode.At(where.off), Value: hex(entry), Limit: fmt.Sprintf("%d bytes", d.img.end)}))
+	}
+	return nil
+}
