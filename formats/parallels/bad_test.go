@@ -77,6 +77,7 @@ func TestRefusedV2(t *testing.T) {
 		{Name: "extension within a cluster", Make: set64(56, 2048+1), Want: errcode.TableBounds},
 		{Name: "extension past the end", Make: set64(56, 11*2048), Want: errcode.Truncated},
 		{Name: "extension at all ones", Make: set64(56, 1<<64-1), Want: errcode.TableBounds},
+		{Name: "extension at 2^64 bytes and on", Make: set64(56, 1<<55+11*2048), Want: errcode.TableBounds},
 		{Name: "extension at 2^63 bytes", Make: set64(56, 1<<54), Want: errcode.TableBounds},
 		{Name: "extension ends at 2^63 bytes", Make: set64(56, 1<<54-2048), Want: errcode.Truncated},
 		{Name: "extension is a cluster of the guest", Make: set64(56, 3*2048), Want: errcode.AliasedBlocks},
@@ -89,6 +90,13 @@ func TestRefusedV2(t *testing.T) {
 			}
 			return b
 		}, Want: errcode.AliasedBlocks},
+	})
+}
+
+func TestRefusedBeforeTheDataArea(t *testing.T) {
+	formattest.Refused(t, Format{}, build(t, full(), recipe{gap: 1}), []formattest.Bad{
+		{Name: "cluster between BAT and data area", Make: entry(3, 1), Want: errcode.TableBounds},
+		{Name: "extension between BAT and data area", Make: set64(56, 2048), Want: errcode.TableBounds},
 	})
 }
 
@@ -148,18 +156,50 @@ func TestLimitsHoldExactly(t *testing.T) {
 	}
 }
 
-// A bad cluster does not keep the good ones before it from being read.
-func TestGoodBytesBeforeABadCluster(t *testing.T) {
+// Validate, a walk over the extents and a read each find a bad entry by
+// themselves, also one that seems to go on with the cluster before it; a read
+// gives all bytes before it.
+func TestBadEntryIsFoundEverywhere(t *testing.T) {
 	src := full()
-	b := entry(3, 1000)(build(t, src, recipe{}))
-	d := formattest.OpenBytes(Format{}, bytes.NewReader(b), int64(len(b)))(t)
-	got, want := make([]byte, 5<<20), make([]byte, 3<<20)
-	n, err := d.ReadAt(got, 0)
-	imgtest.ReadFull(t, src, want, 0)
-	if n != 3<<20 || errcode.Of(err) != errcode.Truncated || !bytes.Equal(got[:n], want) {
-		t.Errorf("read %d bytes, %v", n, err)
-	}
-	if _, err := d.ExtentAt(3 << 20); errcode.Of(err) != errcode.Truncated {
-		t.Errorf("extent of the bad cluster: %v", err)
+	for _, c := range []struct {
+		name string
+		make func([]byte) []byte
+		bad  int64 // cluster
+		want errcode.Code
+	}{
+		{"cluster past the end", entry(3, 1000), 3, errcode.Truncated},
+		{"last cluster cut", formattest.Cut(1), 8, errcode.Truncated},
+		{"three clusters cut", formattest.Cut(2<<20 + 1), 6, errcode.Truncated},
+		{"cluster at 2 PiB", entry(4, 0x80000000), 4, errcode.Truncated},
+		{"extension within a run", set64(56, 5*2048), 4, errcode.AliasedBlocks},
+		{"marked as empty", set32(52, flagEmpty), 0, errcode.ParallelsHeader},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := c.make(build(t, src, recipe{}))
+			d := formattest.OpenBytes(Format{}, bytes.NewReader(b), int64(len(b)))(t)
+			if _, err := d.(formats.Validator).Validate(t.Context()); errcode.Of(err) != c.want {
+				t.Errorf("validate: %v, want %s", err, c.want)
+			}
+			off := int64(0)
+			for off < d.Size() {
+				e, err := d.ExtentAt(off)
+				if err != nil {
+					if errcode.Of(err) != c.want || off != c.bad<<20 {
+						t.Errorf("extent at %d: %v, want %s at cluster %d", off, err, c.want, c.bad)
+					}
+					break
+				}
+				off = e.End()
+			}
+			if off != c.bad<<20 {
+				t.Errorf("extents go to %d", off)
+			}
+			got, want := make([]byte, 9<<20), make([]byte, c.bad<<20)
+			n, err := d.ReadAt(got, 0)
+			imgtest.ReadFull(t, src, want, 0)
+			if int64(n) != c.bad<<20 || errcode.Of(err) != c.want || !bytes.Equal(got[:n], want) {
+				t.Errorf("read %d bytes, %v", n, err)
+			}
+		})
 	}
 }

@@ -12,7 +12,8 @@ import (
 const windowClusters = 64 << 20
 
 // Validate reads the BAT and holds every cluster against the data area, the
-// file's end, the format extension and the other clusters.
+// file's end, the format extension and the other clusters. Entries beyond the
+// virtual size belong to no cluster and are not looked at.
 func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 	end := int64(0)
 	err := d.bat.each(ctx, func(i int64, entry uint32) error {

@@ -71,6 +71,10 @@ func TestRefused(t *testing.T) {
 		{Name: "parent UUID", Make: formattest.Set(440, uuid...), Want: errcode.VDIDifferencing},
 		{Name: "map offset 0", Make: set32(340, 0), Want: errcode.TableBounds},
 		{Name: "map offset odd", Make: set32(340, 513), Want: errcode.TableBounds},
+		{Name: "whole map a byte later", Make: func(b []byte) []byte {
+			copy(b[513:], b[512:548])
+			return set32(340, 513)(b)
+		}, Want: errcode.TableBounds},
 		{Name: "map past the end", Make: set32(340, 0xFFFFFE00), Want: errcode.Truncated},
 		{Name: "data offset 0", Make: set32(344, 0), Want: errcode.TableBounds},
 		{Name: "data offset in the map", Make: set32(344, 512), Want: errcode.TableBounds},
@@ -151,18 +155,50 @@ func TestLeakedPlacesAreTold(t *testing.T) {
 	}
 }
 
-// A bad block does not keep the good ones before it from being read.
-func TestGoodBytesBeforeABadBlock(t *testing.T) {
+// Validate, a walk over the extents and a read each find a bad entry by
+// themselves, also one that seems to go on with the block before it; a read
+// gives all bytes before it.
+func TestBadEntryIsFoundEverywhere(t *testing.T) {
 	src := full()
-	b := entry(3, 1000)(build(t, src, recipe{}))
-	d := formattest.OpenBytes(Format{}, bytes.NewReader(b), int64(len(b)))(t)
-	got, want := make([]byte, 5<<20), make([]byte, 3<<20)
-	n, err := d.ReadAt(got, 0)
-	imgtest.ReadFull(t, src, want, 0)
-	if n != 3<<20 || errcode.Of(err) != errcode.TableBounds || !bytes.Equal(got[:n], want) {
-		t.Errorf("read %d bytes, %v", n, err)
-	}
-	if _, err := d.ExtentAt(3 << 20); errcode.Of(err) != errcode.TableBounds {
-		t.Errorf("extent of the bad block: %v", err)
+	for _, c := range []struct {
+		name string
+		recipe
+		make func([]byte) []byte
+		bad  int64 // block
+		want errcode.Code
+	}{
+		{"place above the allocated ones", recipe{}, entry(3, 1000), 3, errcode.TableBounds},
+		{"last place not allocated", recipe{}, set32(388, 8), 8, errcode.TableBounds},
+		{"last block cut", recipe{}, formattest.Cut(1), 8, errcode.Truncated},
+		{"last block cut behind its extra", recipe{extra: 4096}, formattest.Cut(1 << 20), 8, errcode.Truncated},
+		{"three blocks cut", recipe{}, formattest.Cut(2<<20 + 1), 6, errcode.Truncated},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := c.make(build(t, src, c.recipe))
+			d := formattest.OpenBytes(Format{}, bytes.NewReader(b), int64(len(b)))(t)
+			if _, err := d.(formats.Validator).Validate(t.Context()); errcode.Of(err) != c.want {
+				t.Errorf("validate: %v, want %s", err, c.want)
+			}
+			off := int64(0)
+			for off < d.Size() {
+				e, err := d.ExtentAt(off)
+				if err != nil {
+					if errcode.Of(err) != c.want || off != c.bad<<20 {
+						t.Errorf("extent at %d: %v, want %s at block %d", off, err, c.want, c.bad)
+					}
+					break
+				}
+				off = e.End()
+			}
+			if off != c.bad<<20 {
+				t.Errorf("extents go to %d", off)
+			}
+			got, want := make([]byte, 9<<20), make([]byte, c.bad<<20)
+			n, err := d.ReadAt(got, 0)
+			imgtest.ReadFull(t, src, want, 0)
+			if int64(n) != c.bad<<20 || errcode.Of(err) != c.want || !bytes.Equal(got[:n], want) {
+				t.Errorf("read %d bytes, %v", n, err)
+			}
+		})
 	}
 }

@@ -16,6 +16,9 @@
 // qemu shows its guest up to 511 bytes more, ingest exactly the size, and a
 // finding says so.
 //
+// A static image has a place for every block; where its file is sparse and its
+// reader knows the holes, they are holes of the disk.
+//
 // No writer is known that leaves the last block of a file short: a block must
 // lie in the file as far as the virtual size covers it.
 //

@@ -20,6 +20,7 @@ type disk struct {
 	data      int64 // host offset of the data area
 	allocated int64 // places in the data area, as the header counts them
 	bmap      *bmap
+	holes     formats.DataFinder // of a static image, if the reader knows its holes, else nil
 	info      formats.Info
 }
 
@@ -36,6 +37,9 @@ func newDisk(r io.ReaderAt, size int64, h *header, lim formats.Limits) *disk {
 		allocated: int64(h.allocated), info: h.info(size),
 	}
 	d.bmap = newBmap(r, int64(h.offBmap), binio.DivCeil(d.size, d.block), lim.CacheBytes)
+	if h.imageType == typeStatic {
+		d.holes, _ = r.(formats.DataFinder)
+	}
 	return d
 }
 
@@ -56,7 +60,29 @@ func (d *disk) ExtentAt(off int64) (formats.Extent, error) {
 	if off < 0 || off >= d.size {
 		return formats.Extent{}, fmt.Errorf("vdi: extent at %d of a disk of %d bytes", off, d.size)
 	}
-	return d.run(off, d.size)
+	e, err := d.run(off, d.size)
+	if err != nil || e.State != formats.Data || d.holes == nil {
+		return e, err
+	}
+	return d.split(e, off)
+}
+
+// split returns the part of an extent of data, from off on, that the file
+// stores or that is a hole of it. In a static image every block has its place,
+// and only the file tells which were ever written.
+func (d *disk) split(e formats.Extent, off int64) (formats.Extent, error) {
+	host, hostEnd := e.HostOff+off-e.Off, e.HostOff+e.Len
+	start, end, err := d.holes.NextData(host)
+	if err != nil {
+		return formats.Extent{}, place{fmt.Sprintf("block %d", off/d.block), "", host}.unread(err)
+	}
+	if start >= end || start >= hostEnd {
+		return formats.Extent{Off: off, Len: hostEnd - host, State: formats.Hole, HostOff: -1}, nil
+	}
+	if start > host {
+		return formats.Extent{Off: off, Len: start - host, State: formats.Hole, HostOff: -1}, nil
+	}
+	return formats.Extent{Off: off, Len: min(end, hostEnd) - host, HostOff: host}, nil
 }
 
 // run returns the run of one state, in one piece of the file, from the begin of

@@ -13,7 +13,8 @@ import (
 const windowPlaces = 64 << 20
 
 // Validate reads the block map and holds every block against the number of
-// places, the file's end and the other blocks.
+// places, the file's end and the other blocks. Entries beyond the virtual size
+// belong to no block and are not looked at.
 func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 	findings := d.info.Findings
 	used, last := int64(0), int64(-1)
