@@ -213,7 +213,7 @@ func (rb *readback) guest(ctx context.Context) error {
 	}
 	disk, err := f.Open(rb.r, rb.want.Size, rb.p.Limits)
 	if err != nil {
-		return unreadable(err)
+		return readBackError(err)
 	}
 	defer disk.Close()
 	if err := disk.Info().Unreadable; err != nil {
@@ -254,9 +254,10 @@ func unreadable(err error) error {
 	return errcode.Wrap(err, errcode.VerifyMismatch, "the stored image does not open: %v", err)
 }
 
-// readBackError keeps a cancel what it is and calls all else a mismatch.
+// readBackError keeps a cancel, and a store that does not answer, what they are,
+// and calls all else a mismatch.
 func readBackError(err error) error {
-	if _, ok := errcode.As(err); ok {
+	if e, ok := errcode.As(err); ok && e.Code != errcode.StoreUnavailable {
 		return errcode.Wrap(err, errcode.VerifyMismatch, "the stored image cannot be read back: %v", err)
 	}
 	return err

@@ -21,9 +21,24 @@ func (p *Pipeline) Commit(ctx context.Context, c contract.StoreParams) (contract
 	defer up.Close()
 	want := stores.Digest{Algo: c.Checksummed.HashAlgo, Hex: c.Checksummed.HashValue, Size: c.Converted.Size}
 	if err := up.Commit(ctx, want); err != nil {
-		return contract.Stored{}, err
+		if err := committedBefore(ctx, store, up, c.Key, want, err); err != nil {
+			return contract.Stored{}, err
+		}
 	}
 	return contract.Stored{Store: store.Name(), Key: c.Key, Location: Location(store.Name(), c.Key)}, nil
+}
+
+// committedBefore returns nil if the key's object has the very bytes of the
+// upload, which is then thrown away, and else err. An import whose workflow was
+// lost behind its commit begins again, and comes to the same key.
+func committedBefore(ctx context.Context, store stores.Store, up stores.Upload, key string, want stores.Digest, err error) error {
+	if errcode.Of(err) != errcode.Conflict || want.Hex == "" {
+		return err
+	}
+	if have, statErr := store.Stat(ctx, key); statErr != nil || have.Digest != want {
+		return err
+	}
+	return up.Abort(ctx)
 }
 
 // Location is how an object is named to people: the store and the key.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"ingest/formats"
 	"ingest/formats/content"
-	"ingest/formats/transfer"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/stores"
@@ -20,29 +20,40 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 	if err != nil {
 		return contract.Converted{}, err
 	}
-	disk, src, _, err := p.openDisk(ctx, c.TaskID, c.Fetched, c.Detected.Format)
+	pulse := newPulse(o)
+	disk, src, _, err := p.openDisk(ctx, c.TaskID, c.Fetched, c.Detected.Format, pulse.read)
 	if err != nil {
 		return contract.Converted{}, err
 	}
 	defer src.Close()
 	defer disk.Close()
-	up, err := beginOrResume(ctx, store, c.Key, func(up stores.Upload) bool {
+	fits := func(up stores.Upload) bool {
 		_, ok := p.resumeNote(up, c.Target, disk)
 		return ok
-	})
+	}
+	out, err := p.writeUpload(ctx, store, disk, c, fits, pulse.observe)
+	if errors.Is(err, errPlanChanged) {
+		// The note fits no plan of today: once more, into a fresh upload.
+		out, err = p.writeUpload(ctx, store, disk, c, func(stores.Upload) bool { return false }, pulse.observe)
+	}
+	if err != nil {
+		return contract.Converted{}, err
+	}
+	return out, src.check(ctx)
+}
+
+// writeUpload writes the target into the upload of an earlier attempt, if its
+// note fits, or else into a fresh one.
+func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk formats.Disk, c contract.ConvertParams,
+	fits func(stores.Upload) bool, o Observe) (contract.Converted, error) {
+	up, err := beginOrResume(ctx, store, c.Key, fits)
 	if err != nil {
 		return contract.Converted{}, err
 	}
 	defer up.Close()
-	w, err := p.Write(ctx, disk, c.Target, up, o)
-	if err != nil {
-		return contract.Converted{}, err
-	}
-	if err := src.check(ctx); err != nil {
-		return contract.Converted{}, err
-	}
-	w.Store, w.UploadID = store.Name(), up.ID()
-	return w, nil
+	out, err := p.Write(ctx, disk, c.Target, up, o)
+	out.Store, out.UploadID = store.Name(), up.ID()
+	return out, err
 }
 
 // findUpload takes up the upload that was begun for key.
@@ -81,7 +92,8 @@ type note struct {
 	Codec      string              `json:"codec"`
 	SourceSize int64               `json:"source_size"`
 	Checkpoint formats.Checkpoint  `json:"checkpoint"`
-	Digest     []byte              `json:"digest"` // state of the content digest at Checkpoint.Off
+	Digest     []byte              `json:"digest"`         // state of the content digest at Checkpoint.Off
+	Plan       string              `json:"plan,omitempty"` // SHA-256 of the plan's metadata: which plan it is
 	Done       *contract.Converted `json:"done,omitempty"`
 }
 
@@ -172,17 +184,21 @@ type writer struct {
 	o      Observe
 	size   int64
 	last   time.Time
+	dirty  atomic.Int64 // bytes written since the last checkpoint
 	digest *content.Hasher
 }
 
 var _ formats.Sink = (*writer)(nil)
 
 // WriteAt passes an encoder's bytes on to the upload.
-func (w *writer) WriteAt(p []byte, off int64) (int, error) { return w.up.WriteAt(p, off) }
+func (w *writer) WriteAt(p []byte, off int64) (int, error) {
+	w.dirty.Add(int64(len(p)))
+	return w.up.WriteAt(p, off)
+}
 
 // Checkpoint keeps an encoder's state with the upload, if one is due.
 func (w *writer) Checkpoint(ctx context.Context, state func() formats.Checkpoint) error {
-	if !w.p.checkpointDue(w.last, 0) {
+	if !w.p.checkpointDue(w.last, w.dirty.Load()) {
 		return nil
 	}
 	w.n.Checkpoint = state()
@@ -201,80 +217,6 @@ func (w *writer) save() error {
 		return err
 	}
 	w.last = time.Now()
+	w.dirty.Store(0)
 	return w.up.Checkpoint(w.ctx, p)
-}
-
-// sparseGrain is the piece of zeros that a plan leaves out when it is written:
-// the block size of the common file systems.
-const sparseGrain = 4 << 10
-
-// plan writes a plan in guest order, so that the content digest is taken in the
-// same pass: first what is not guest data, then the data where it belongs.
-func (w *writer) plan(ctx context.Context, e transfer.Engine, disk formats.Disk, plan formats.Plan) error {
-	from := w.n.Checkpoint.Off
-	if from == 0 {
-		if err := w.metadata(ctx, plan); err != nil {
-			return err
-		}
-	}
-	var pieces []transfer.Piece
-	return e.Run(ctx, disk, from, disk.Size(), nil, func(u *transfer.Unit) error {
-		if u.Data != nil {
-			pieces = transfer.Pieces(pieces[:0], u.Data, sparseGrain)
-			for _, pc := range pieces {
-				if err := w.locate(plan, u.Data[pc.Start:pc.End], u.Off+int64(pc.Start)); err != nil {
-					return err
-				}
-			}
-		}
-		end := u.Off + u.Len
-		if end%transfer.UnitBytes != 0 {
-			return nil // the end of the disk: Write saves once more
-		}
-		return w.Checkpoint(ctx, func() formats.Checkpoint {
-			return formats.Checkpoint{Codec: w.n.Codec, Off: end}
-		})
-	})
-}
-
-// metadata writes the plan's own ranges.
-func (w *writer) metadata(ctx context.Context, plan formats.Plan) error {
-	buf := make([]byte, 1<<20)
-	for _, r := range plan.Metadata() {
-		for off := r.Off; off < r.End; {
-			if err := ctx.Err(); err != nil {
-				return context.Cause(ctx)
-			}
-			p := buf[:min(int64(len(buf)), r.End-off)]
-			if _, err := plan.ReadAt(p, off); err != nil && off+int64(len(p)) < plan.Size() {
-				return err
-			}
-			if !allZero(p) {
-				if _, err := w.up.WriteAt(p, off); err != nil {
-					return err
-				}
-			}
-			off += int64(len(p))
-		}
-	}
-	return nil
-}
-
-// errNotLocated means that a plan has no place for data that its disk holds.
-var errNotLocated = errors.New("the plan has no place for this data: the source's extents changed")
-
-// locate writes guest bytes where the plan has them.
-func (w *writer) locate(plan formats.Plan, p []byte, off int64) error {
-	for len(p) > 0 {
-		hostOff, n := plan.Locate(off)
-		if hostOff < 0 || n <= 0 {
-			return errNotLocated
-		}
-		k := min(n, int64(len(p)))
-		if _, err := w.up.WriteAt(p[:k], hostOff); err != nil {
-			return err
-		}
-		p, off = p[k:], off+k
-	}
-	return nil
 }

@@ -43,7 +43,7 @@ func (p *Pipeline) OpenURL(ctx context.Context, url, declared string) (*OpenDisk
 	if err := p.checkSource(pin); err != nil {
 		return nil, detect.Report{FileSize: pin.Size}, err
 	}
-	disk, opened, rep, err := p.openDisk(ctx, "", fetchedOf(contract.SourceSpec{URL: url}, pin), declared)
+	disk, opened, rep, err := p.openDisk(ctx, "", fetchedOf(contract.SourceSpec{URL: url}, pin), declared, nil)
 	if err != nil {
 		return nil, rep, err
 	}

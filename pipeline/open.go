@@ -106,13 +106,18 @@ func (f sparseFile) NextData(off int64) (start, end int64, err error) {
 
 var _ formats.DataFinder = sparseFile{}
 
-// openDisk opens a source and the disk in it. The closer closes both.
-func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string) (formats.Disk, *opened, detect.Report, error) {
+// openDisk opens a source and the disk in it; both are to be closed. read, if
+// not nil, is told of all bytes that are read.
+func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, read func(n int)) (formats.Disk, *opened, detect.Report, error) {
 	src, err := p.open(ctx, taskID, f)
 	if err != nil {
 		return nil, nil, detect.Report{}, err
 	}
-	rep, disk, err := p.detect().Detect(ctx, src, src.size, detect.Options{Declared: formats.Name(declared), Limits: p.Limits})
+	if read != nil {
+		src.ReaderAt = watch(src.ReaderAt, read)
+	}
+	// Not src itself, which would hide that the reader knows its holes.
+	rep, disk, err := p.detect().Detect(ctx, src.ReaderAt, src.size, detect.Options{Declared: formats.Name(declared), Limits: p.Limits})
 	if err != nil {
 		return nil, nil, rep, errors.Join(err, src.Close())
 	}
@@ -121,7 +126,7 @@ func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetch
 
 // Detect finds out what the source is.
 func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contract.Detected, detect.Report, error) {
-	disk, src, rep, err := p.openDisk(ctx, d.TaskID, d.Fetched, d.Format)
+	disk, src, rep, err := p.openDisk(ctx, d.TaskID, d.Fetched, d.Format, nil)
 	if err != nil {
 		return contract.Detected{}, rep, err
 	}
@@ -135,7 +140,7 @@ func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contrac
 
 // Validate checks the whole structure and fixes the target.
 func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (contract.Validated, []formats.Finding, error) {
-	disk, src, _, err := p.openDisk(ctx, v.TaskID, v.Fetched, v.Detected.Format)
+	disk, src, _, err := p.openDisk(ctx, v.TaskID, v.Fetched, v.Detected.Format, nil)
 	if err != nil {
 		return contract.Validated{}, nil, err
 	}

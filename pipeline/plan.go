@@ -1,0 +1,119 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"ingest/formats"
+	"ingest/formats/transfer"
+)
+
+// sparseGrain is the piece of zeros that a plan leaves out when it is written:
+// the block size of the common file systems.
+const sparseGrain = 4 << 10
+
+// errPlanChanged means that the upload's bytes were laid out by another plan. A
+// file system may tell other holes of the same bytes from one time to the next,
+// for instance of a preallocated file once it has been read.
+var errPlanChanged = errors.New("the source's holes are told differently than when the upload was begun")
+
+// plan writes a plan in guest order, so that the content digest is taken in the
+// same pass: first what is not guest data, then the data where it belongs.
+func (w *writer) plan(ctx context.Context, e transfer.Engine, disk formats.Disk, plan formats.Plan) error {
+	from := w.n.Checkpoint.Off
+	sum, err := w.metadata(ctx, plan, func([]byte, int64) error { return nil })
+	if err != nil {
+		return err
+	}
+	if w.n.Plan != "" && w.n.Plan != sum {
+		return errPlanChanged
+	}
+	w.n.Plan = sum
+	if from == 0 {
+		if _, err := w.metadata(ctx, plan, w.table); err != nil {
+			return err
+		}
+	}
+	var pieces []transfer.Piece
+	return e.Run(ctx, disk, from, disk.Size(), nil, func(u *transfer.Unit) error {
+		if u.Data != nil {
+			pieces = transfer.Pieces(pieces[:0], u.Data, sparseGrain)
+			for _, pc := range pieces {
+				if err := w.locate(plan, u.Data[pc.Start:pc.End], u.Off+int64(pc.Start)); err != nil {
+					return err
+				}
+			}
+		}
+		end := u.Off + u.Len
+		if end%transfer.UnitBytes != 0 {
+			return nil // the end of the disk: Write saves once more
+		}
+		return w.Checkpoint(ctx, func() formats.Checkpoint { return w.reached(end) })
+	})
+}
+
+// reached is the checkpoint of a plan of which the guest's bytes before off are
+// written.
+func (w *writer) reached(off int64) formats.Checkpoint {
+	return formats.Checkpoint{Codec: w.n.Codec, Off: off}
+}
+
+// metadata hands the plan's own ranges to put, in pieces, and returns the digest
+// that tells this plan from others.
+func (w *writer) metadata(ctx context.Context, plan formats.Plan, put func(p []byte, off int64) error) (string, error) {
+	buf := make([]byte, 1<<20)
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\n", plan.Size())
+	for _, r := range plan.Metadata() {
+		fmt.Fprintf(h, "%d %d\n", r.Off, r.End)
+		for off := r.Off; off < r.End; {
+			if err := ctx.Err(); err != nil {
+				return "", context.Cause(ctx)
+			}
+			p := buf[:min(int64(len(buf)), r.End-off)]
+			if _, err := plan.ReadAt(p, off); err != nil && off+int64(len(p)) < plan.Size() {
+				return "", err
+			}
+			h.Write(p)
+			if err := put(p, off); err != nil {
+				return "", err
+			}
+			off += int64(len(p))
+			w.o(w.n.Checkpoint.Off, w.size, sign("tables", off))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// table writes a piece of the plan's metadata.
+func (w *writer) table(p []byte, off int64) error {
+	if allZero(p) {
+		return nil
+	}
+	if _, err := w.WriteAt(p, off); err != nil {
+		return err
+	}
+	return w.Checkpoint(w.ctx, func() formats.Checkpoint { return w.reached(0) })
+}
+
+// errNotLocated means that a plan has no place for data that its disk holds.
+var errNotLocated = errors.New("the plan has no place for this data: the source's extents changed")
+
+// locate writes guest bytes where the plan has them.
+func (w *writer) locate(plan formats.Plan, p []byte, off int64) error {
+	for len(p) > 0 {
+		hostOff, n := plan.Locate(off)
+		if hostOff < 0 || n <= 0 {
+			return errNotLocated
+		}
+		k := min(n, int64(len(p)))
+		if _, err := w.WriteAt(p[:k], hostOff); err != nil {
+			return err
+		}
+		p, off = p[k:], off+k
+	}
+	return nil
+}
