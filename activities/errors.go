@@ -37,7 +37,12 @@ func value(err error) contract.ErrorValue {
 // done: the type is the code, whether to try again is what the code's
 // descriptor says, the details are a contract.ErrorValue. The text of an error
 // without a code does not leave the host.
-func (d Deps) temporal(err error) error {
+//
+// An attempt that failed waits before the next one, longer each time; attempt is
+// its number, 0 leaves the wait to the policy. The policies themselves wait only
+// a moment, because they are left with the attempts that died without a word:
+// after a crash work shall go on at once, however often it has crashed.
+func (d Deps) temporal(err error, attempt int32) error {
 	v := value(err)
 	v.Queue = d.HostQueue
 	switch {
@@ -48,14 +53,26 @@ func (d Deps) temporal(err error) error {
 	}
 	desc := errcode.Lookup(v.Code)
 	o := temporal.ApplicationErrorOptions{NonRetryable: !desc.Retryable, Details: []any{v}}
-	if v.Code == errcode.WorkerStopping {
+	switch {
+	case v.Code == errcode.WorkerStopping:
 		o.NextRetryDelay = afterStop
+	case desc.Retryable && attempt > 0:
+		o.NextRetryDelay = backOff(attempt)
 	}
 	if desc.HTTPStatus < 500 {
 		// A hostile image is daily work and no alarm.
 		o.Category = temporal.ApplicationErrorCategoryBenign
 	}
 	return temporal.NewApplicationErrorWithOptions(v.Message, string(v.Code), o)
+}
+
+// longestBackOff is the longest wait between attempts at something that does
+// not answer.
+const longestBackOff = time.Minute
+
+// backOff is the wait after the numbered attempt: 1, 2, 4 ... seconds.
+func backOff(attempt int32) time.Duration {
+	return min(time.Second<<min(attempt-1, 10), longestBackOff)
 }
 
 // interrupted says why ctx has ended: what the server, the worker or the beat

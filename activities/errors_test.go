@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
@@ -23,7 +24,7 @@ func TestCodesCrossIntoTemporal(t *testing.T) {
 	for _, desc := range errcode.All() {
 		cause := errcode.Wrap(errors.New("secret"), desc.Code, "what happened").With(errcode.Evidence{Format: "qcow2", Offset: errcode.At(8)})
 		var app *temporal.ApplicationError
-		if !errors.As(d.temporal(fmt.Errorf("while reading: %w", cause)), &app) {
+		if !errors.As(d.temporal(fmt.Errorf("while reading: %w", cause), 3), &app) {
 			t.Fatalf("%s: no application error", desc.Code)
 		}
 		var v contract.ErrorValue
@@ -33,6 +34,9 @@ func TestCodesCrossIntoTemporal(t *testing.T) {
 		want := contract.ErrorValue{Code: desc.Code, Message: "what happened", Evidence: cause.Evidence, Remedy: desc.Remedy, Queue: "q"}
 		if diff := cmp.Diff(want, v); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", desc.Code, diff)
+		}
+		if delay := app.NextRetryDelay(); desc.Retryable && desc.Code != errcode.WorkerStopping && delay != 4*time.Second {
+			t.Errorf("%s: next attempt after %v, want 4s", desc.Code, delay)
 		}
 		if app.Type() != string(desc.Code) || app.NonRetryable() == desc.Retryable {
 			t.Errorf("%s: type %s, non-retryable %v", desc.Code, app.Type(), app.NonRetryable())
@@ -70,5 +74,13 @@ func TestTraceShowsWhatErrcodeHides(t *testing.T) {
 	err := fmt.Errorf("fetch: %w", errcode.Wrap(errors.New("connection reset"), errcode.SourceUnreachable, "read"))
 	if got, want := trace(err), "fetch: IMG_SOURCE_UNREACHABLE: read: connection reset"; got != want {
 		t.Errorf("trace = %q, want %q", got, want)
+	}
+}
+
+func TestBackOffGrowsToAMinute(t *testing.T) {
+	for attempt, want := range map[int32]time.Duration{1: time.Second, 2: 2 * time.Second, 6: 32 * time.Second, 7: time.Minute, 1 << 30: time.Minute} {
+		if got := backOff(attempt); got != want {
+			t.Errorf("after attempt %d: %v, want %v", attempt, got, want)
+		}
 	}
 }

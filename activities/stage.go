@@ -49,7 +49,7 @@ func attempt[T any](ctx context.Context, d Deps, w work, fn func(context.Context
 	err = b.stop(ctx, err)
 	d.note(ctx, w, b.done(), time.Since(begun), err)
 	if err != nil {
-		return zero, d.temporal(err)
+		return zero, d.temporal(err, activity.GetInfo(ctx).Attempt)
 	}
 	return out, nil
 }
@@ -60,7 +60,7 @@ func row[T any](ctx context.Context, d Deps, w work, fn func(context.Context) (T
 	out, err := guard(d.Log, w, func() (T, error) { return fn(ctx) })
 	if err != nil {
 		d.line(ctx, w, 0, 0, err)
-		return zero, d.temporal(err)
+		return zero, d.temporal(err, 0)
 	}
 	return out, nil
 }

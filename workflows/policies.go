@@ -20,6 +20,10 @@ const (
 	// heartbeatTimeout finds a dead worker. After a crash, work goes on this
 	// long and a back-off later.
 	heartbeatTimeout = 10 * time.Second
+	// afterCrash is the longest wait after an attempt that died without a
+	// word. One that failed with an error says itself how long to wait, up to
+	// a minute: see activities/errors.go.
+	afterCrash = 2 * time.Second
 	// hostTimeout is how long a task may wait for its host before the workflow
 	// looks whether the host is still there.
 	hostTimeout = 10 * time.Minute
@@ -63,7 +67,7 @@ func withTransfer(ctx workflow.Context) workflow.Context {
 		StartToCloseTimeout: longestWork,
 		HeartbeatTimeout:    heartbeatTimeout,
 		WaitForCancellation: true,
-		RetryPolicy:         retry(time.Minute, 20),
+		RetryPolicy:         retry(afterCrash, 20),
 	})
 }
 
@@ -90,7 +94,7 @@ func withWork(ctx workflow.Context, queue string, longest time.Duration, attempt
 		StartToCloseTimeout: longest,
 		HeartbeatTimeout:    heartbeatTimeout,
 		WaitForCancellation: true,
-		RetryPolicy:         retry(time.Minute, attempts, errcode.StagingLost, errcode.UploadUnknown, errcode.VerifyMismatch),
+		RetryPolicy:         retry(afterCrash, attempts, errcode.StagingLost, errcode.UploadUnknown, errcode.VerifyMismatch),
 	}
 	if queue != "" {
 		o.TaskQueue, o.ScheduleToStartTimeout = queue, hostTimeout
