@@ -153,7 +153,7 @@ func TestConvertStopped(t *testing.T) {
 		sig  os.Signal
 		left int // files
 	}{
-		{os.Interrupt, 0}, {syscall.SIGKILL, 1},
+		{os.Interrupt, 0}, {syscall.SIGTERM, 0}, {syscall.SIGKILL, 1},
 	} {
 		t.Run(c.sig.String(), func(t *testing.T) {
 			t.Parallel()

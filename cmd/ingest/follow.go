@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +15,9 @@ import (
 	"ingest/internal/progress"
 )
 
-// interruptible returns the command's context, ended by Ctrl-C too.
+// interruptible returns the command's context, ended by Ctrl-C and SIGTERM too.
 func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(cmd.Context(), os.Interrupt)
+	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 }
 
 // follow shows a task's progress until it has ended. Ctrl-C detaches from it.
