@@ -46,6 +46,7 @@ type bat struct {
 	blocks  int64 // payload blocks
 	entries int64 // with those of sector bitmap blocks
 	slots   []slot
+	spare   sync.Pool // of *[pieceBytes]byte: pieces of holes are not kept
 }
 
 // A slot caches one of the pieces whose index falls into it.
@@ -57,11 +58,12 @@ type slot struct {
 // A piece is a part of the BAT as it lies in the file.
 type piece struct {
 	index int64
-	raw   []byte // nil if all entries are zero: nothing is present
+	raw   []byte // nil if no block is present and all are in one state
+	state formats.State
 }
 
-// newBAT returns the table that lies in the region, or says that it does not
-// fit.
+// newBAT returns the table that lies in the region, which is inside the image,
+// or says that the region is too short for it.
 func newBAT(img *image, region formats.Range, m *metadata, lim formats.Limits) (*bat, error) {
 	b := &bat{img: img, off: region.Off}
 	block := int64(m.blockSize)
@@ -91,12 +93,12 @@ func (b *bat) payload(index int64) int64 {
 // isBitmap reports whether the entry is that of a sector bitmap block.
 func (b *bat) isBitmap(index int64) bool { return index%(b.ratio+1) == b.ratio }
 
-// read returns the raw piece with the given index.
-func (b *bat) read(index int64) ([]byte, error) {
+// read fills buf, of pieceBytes, with the piece of the given index and returns
+// what the table has of it.
+func (b *bat) read(index int64, buf []byte) ([]byte, error) {
 	at := b.off + index*pieceBytes
-	n := min(pieceBytes, b.off+b.entries*batEntryBytes-at)
-	p, err := binio.ReadRange(b.img, b.img.end, at, n, pieceBytes)
-	if err != nil {
+	p := buf[:min(pieceBytes, b.off+b.entries*batEntryBytes-at)]
+	if err := binio.ReadFull(b.img, p, at); err != nil {
 		return nil, place{"BAT", "", at}.unread(err)
 	}
 	return p, nil
@@ -113,16 +115,46 @@ func (b *bat) piece(index int64) (*piece, error) {
 	if p := s.piece.Load(); p != nil && p.index == index {
 		return p, nil
 	}
-	raw, err := b.read(index)
+	buf, ok := b.spare.Get().(*[pieceBytes]byte)
+	if !ok {
+		buf = new([pieceBytes]byte)
+	}
+	raw, err := b.read(index, buf[:])
 	if err != nil {
+		b.spare.Put(buf)
 		return nil, err
 	}
-	if binio.IsZero(raw) {
-		raw = nil
+	p := &piece{index: index}
+	if state, ok := b.even(index*pieceEntries, raw); ok {
+		b.spare.Put(buf)
+		p.state = state
+	} else {
+		p.raw = raw
 	}
-	p := &piece{index, raw}
 	s.piece.Store(p)
 	return p, nil
+}
+
+// even reports whether all payload entries are of one state that is not data,
+// and of which. first is the index of the first entry.
+func (b *bat) even(first int64, raw []byte) (formats.State, bool) {
+	want := binary.LittleEndian.Uint64(raw)
+	if b.isBitmap(first) && len(raw) > batEntryBytes {
+		want = binary.LittleEndian.Uint64(raw[batEntryBytes:])
+	}
+	state, ok := stateOf(want)
+	if !ok || state == formats.Data {
+		return 0, false
+	}
+	if want == 0 && binio.IsZero(raw) {
+		return state, true
+	}
+	for i := first; len(raw) > 0; i, raw = i+1, raw[batEntryBytes:] {
+		if binary.LittleEndian.Uint64(raw) != want && !b.isBitmap(i) {
+			return 0, false
+		}
+	}
+	return state, true
 }
 
 // entry returns the entry at the given index of the table, which lies in the

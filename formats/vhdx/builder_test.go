@@ -3,8 +3,10 @@ package vhdx
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"unicode/utf16"
 
@@ -60,10 +62,15 @@ func (b *builder) write(put func(off int64, p []byte)) int64 {
 	put(region1Off, table)
 	put(region2Off, table)
 	put(b.metaOff, b.metadata())
-	bat := make([]byte, batLen)
-	for i := range blocks {
+	entry := func(off int64, v uint64) {
+		if v != 0 { // the file is sparse
+			put(off, binary.LittleEndian.AppendUint64(nil, v))
+		}
+	}
+	put(b.batOff+batLen-1, []byte{0})
+	for _, i := range b.notHoles() {
 		s, forced := b.state[i]
-		if !forced && b.stored(i) {
+		if !forced {
 			s = blockFullyPresent
 		}
 		if s == blockFullyPresent {
@@ -72,19 +79,30 @@ func (b *builder) write(put func(off int64, p []byte)) int64 {
 			s |= uint64(at)
 			at += b.block
 		}
-		binary.LittleEndian.PutUint64(bat[b.entryOff(i)-b.batOff:], s)
-		if i%b.ratio() == b.ratio()-1 && i+1 < blocks {
-			binary.LittleEndian.PutUint64(bat[b.entryOff(i)-b.batOff+8:], b.bitmaps)
-		}
+		entry(b.entryOff(i), s)
 	}
-	put(b.batOff, bat)
+	for i := b.ratio(); b.bitmaps != 0 && i < blocks; i += b.ratio() {
+		entry(b.entryOff(i)-8, b.bitmaps)
+	}
 	return at
 }
 
-// stored reports whether the disk has data in block i.
-func (b *builder) stored(i int64) bool {
-	start, end, _ := b.disk.NextData(i * b.block)
-	return start < end && start < (i+1)*b.block
+// notHoles returns the blocks that have data or a state of their own,
+// ascending.
+func (b *builder) notHoles() []int64 {
+	all := map[int64]bool{}
+	for i := range b.state {
+		all[i] = true
+	}
+	for off := int64(0); off < b.disk.Size(); {
+		start, end, _ := b.disk.NextData(off)
+		if start == end {
+			break
+		}
+		all[start/b.block] = true
+		off = (start/b.block + 1) * b.block
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 func (b *builder) copyBlock(put func(int64, []byte), i, at int64) {

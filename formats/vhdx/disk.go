@@ -106,7 +106,7 @@ func (d *disk) run(off, end int64) (run, error) {
 	}
 	last := min(d.bat.blocks, d.bat.payload((p.index+1)*pieceEntries))
 	if p.raw == nil {
-		return d.hole(i, last), nil
+		return d.empty(i, last, p.state), nil
 	}
 	last = min(last, binio.DivCeil(end, d.block))
 	entry := p.entry(index)
@@ -115,7 +115,7 @@ func (d *disk) run(off, end int64) (run, error) {
 		for j < last && p.entry(d.bat.index(j)) == 0 {
 			j++
 		}
-		return d.hole(i, j), nil
+		return d.empty(i, j, formats.Hole), nil
 	}
 	r, err := d.inBlock(i, entry, off-i<<d.shift)
 	if err != nil {
@@ -132,10 +132,11 @@ func (d *disk) run(off, end int64) (run, error) {
 	return r, nil
 }
 
-// hole returns the hole from block i to before block j.
-func (d *disk) hole(i, j int64) run {
+// empty returns the run from block i to before block j, which are all in a
+// state that is not data.
+func (d *disk) empty(i, j int64, s formats.State) run {
 	off := i << d.shift
-	return run{Extent: formats.Extent{Off: off, Len: min(j<<d.shift, d.size) - off, State: formats.Hole, HostOff: -1}, host: -1}
+	return run{Extent: formats.Extent{Off: off, Len: min(j<<d.shift, d.size) - off, State: s, HostOff: -1}, host: -1}
 }
 
 // goesOn reports whether next, which lies behind r for the guest, continues it.

@@ -2,6 +2,7 @@ package vhdx
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -187,7 +188,7 @@ func TestFlattenAgainstAPlainBuffer(t *testing.T) {
 		const pagesIn = 64
 		want, changed := junk(pagesIn*logSector), make([]bool, pagesIn)
 		var writes []patch
-		rng := newRand(seed)
+		rng := rand.New(rand.NewPCG(seed, 2))
 		for range 1 + rng.IntN(60) {
 			at := rng.IntN(pagesIn)
 			if rng.IntN(2) == 0 {

@@ -16,7 +16,7 @@ const skipBytes = 4 * kib
 // Validate holds every block against the file's end, the header section, the
 // log, the regions and the other blocks. It takes a bit of memory for each MiB
 // of the file. Entries of sector bitmap blocks are not looked at: they mean
-// nothing without a parent, and qemu before 8.1 leaves what is not one there.
+// nothing without a parent, and qemu before 8.0 leaves what is not one there.
 func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 	if d.info.Unreadable != nil {
 		return d.info.Findings, d.info.Unreadable
@@ -30,11 +30,12 @@ func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 	for _, u := range d.used {
 		v.own(u.Off, u.End)
 	}
+	buf := make([]byte, pieceBytes)
 	for i := range binio.DivCeil(d.bat.entries, pieceEntries) {
 		if ctx.Err() != nil {
 			return d.info.Findings, context.Cause(ctx)
 		}
-		raw, err := d.bat.read(i)
+		raw, err := d.bat.read(i, buf)
 		if err != nil {
 			return d.info.Findings, err
 		}
