@@ -9,20 +9,24 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"ingest/internal/cli"
 	"ingest/internal/config"
+	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
 	"ingest/internal/logging"
 )
 
 // newServeCommand returns `ingest serve`: API, worker, workflow service,
 // catalogue and store in one process.
-func newServeCommand(*globals) *cobra.Command {
+func newServeCommand(g *globals) *cobra.Command {
 	var c config.Server
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -30,7 +34,8 @@ func newServeCommand(*globals) *cobra.Command {
 		Long: `Run the server: API, worker, workflow service, catalogue and store in one process.
 
 Everything is kept below --data-dir. The process can be killed at any moment; the
-next start goes on where it was. SIGTERM lets running steps reach a resume point.
+next start goes on where it was. SIGTERM or Ctrl-C lets running steps reach a resume
+point, for --drain at the longest; a second one ends the process at once.
 
 Each option can be given as an environment variable: INGEST_DATA_DIR for --data-dir.`,
 		Example: `  # everything embedded, files below /srv/images may be imported
@@ -41,15 +46,25 @@ Each option can be given as an environment variable: INGEST_DATA_DIR for --data-
 
   # on a Temporal service of one's own (once: ingest temporal setup)
   ingest serve --temporal 127.0.0.1:7233`,
-		Args: cobra.NoArgs,
+		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := config.Env(cmd.Flags()); err != nil {
+			err := config.Env(cmd.Flags())
+			if err == nil {
+				err = c.Check()
+			}
+			if e, ok := errcode.As(err); ok {
+				return cli.Usage(cmd, "%s", e.Message)
+			}
+			if err != nil {
 				return err
 			}
-			if err := c.Check(); err != nil {
-				return err
+			err = serve(cmd.Context(), &c, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			var failed *startError
+			if errors.As(err, &failed) {
+				cli.PrintDetail(cmd.ErrOrStderr(), failed.detail, g.json)
+				return cli.ErrReported
 			}
-			return serve(cmd.Context(), &c, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return err
 		},
 	}
 	c.Flags(cmd.Flags())
@@ -61,6 +76,7 @@ Each option can be given as an environment variable: INGEST_DATA_DIR for --data-
 func serve(ctx context.Context, c *config.Server, out, logTo io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	frugal()
 	log, err := newLogger(c, logTo)
 	if err != nil {
 		return err
@@ -70,15 +86,17 @@ func serve(ctx context.Context, c *config.Server, out, logTo io.Writer) error {
 		return err
 	}
 	defer unlock()
+	// First of all, so that no work is begun by a server that nobody can reach.
+	ln, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return notStarted(err, "the API cannot listen", "Correct --listen.")
+	}
+	defer ln.Close()
 	s, err := newServices(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	ln, err := net.Listen("tcp", c.Listen)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", c.Listen, err)
-	}
 	srv := &http.Server{Handler: s.handler(ln.Addr()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
@@ -87,15 +105,38 @@ func serve(ctx context.Context, c *config.Server, out, logTo io.Writer) error {
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
+	case err := <-s.fatal:
+		return fmt.Errorf("the worker ended: %w", err)
 	case <-ctx.Done():
 	}
-	log.Info().Dur("drain", c.Drain).Msg("stopping")
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain)
-	defer cancel()
-	if err := srv.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		log.Warn().Err(err).Msg("stop the API")
-	}
+	stop() // a second signal ends the process at once
+	log.Info().Str("drain", c.Drain.String()).Msg("stopping; once more ends at once")
+	drain(srv, s, c.Drain)
 	return nil
+}
+
+// drain lets requests and running steps come to an end, side by side: a slow
+// download must not take the time that a conversion needs for its checkpoint.
+func drain(srv *http.Server, s *services, longest time.Duration) {
+	grace, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	var both sync.WaitGroup
+	both.Go(func() {
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	})
+	both.Go(s.stopWorkers)
+	both.Wait()
+}
+
+// frugal trades a little processor time for a third of the memory: most of what
+// an import allocates are blocks of a megabyte that live for a moment, and by
+// default the collector would let as many of them lie as there is live data.
+func frugal() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 }
 
 func newLogger(c *config.Server, w io.Writer) (zerolog.Logger, error) {
@@ -109,22 +150,26 @@ func newLogger(c *config.Server, w io.Writer) (zerolog.Logger, error) {
 // lockData makes sure that no other process uses the data folder.
 func lockData(c *config.Server) (func(), error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return nil, err
+		return nil, notStarted(err, "the data folder cannot be made", folder(c.DataDir))
 	}
 	f, err := os.OpenFile(c.Path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, notStarted(err, "the data folder cannot be locked", folder(c.DataDir))
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("another ingest uses %s: stop it, or choose another --data-dir", c.DataDir)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = errcode.New(errcode.Conflict, "another ingest uses %s", c.DataDir)
+			return nil, notStarted(err, "the data folder is taken", "Stop the other one, or choose another --data-dir.")
+		}
+		return nil, notStarted(err, "the data folder cannot be locked", "Choose a --data-dir on a file system that has locks.")
 	}
 	return func() { f.Close() }, nil
 }
 
 // greet says where everything is and what to try next.
 func greet(out io.Writer, addr string, c *config.Server, s *services) {
-	fmt.Fprintf(out, "ingest %s is ready\n", version)
+	fmt.Fprintf(out, "ingest %s is ready (Ctrl-C stops it)\n", version)
 	fmt.Fprintf(out, "  API          http://%s\n", addr)
 	fmt.Fprintf(out, "  data         %s\n", c.DataDir)
 	fmt.Fprintf(out, "  Temporal     %s, namespace %s\n", s.temporalAddr, s.namespace)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/rs/zerolog"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
 
 	"ingest/activities"
 	"ingest/api"
@@ -53,6 +55,8 @@ type services struct {
 	importer  *importer.Importer
 	client    client.Client
 	sweeper   *reconcile.Sweeper
+	workers   []worker.Worker
+	fatal     chan error // takes the error with which a worker ends by itself
 
 	temporalAddr, namespace, uiAddr string
 
@@ -61,7 +65,7 @@ type services struct {
 
 // newServices starts everything behind the API.
 func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *services, err error) {
-	s = &services{c: c, log: log, namespace: c.Namespace}
+	s = &services{c: c, log: log, namespace: c.Namespace, fatal: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -69,7 +73,7 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 	}()
 	repo, err := sqlite.Open(c.Path("catalogue.db"))
 	if err != nil {
-		return s, err
+		return s, notStarted(err, "the catalogue cannot be opened", "If the file is damaged, put a backup of catalogue.db in its place, or move it away to begin with an empty one.")
 	}
 	s.onClose(func() { repo.Close() })
 	s.catalogue = metadata.New(repo)
@@ -97,15 +101,15 @@ func (s *services) close() {
 func (s *services) openPipeline() error {
 	store, err := fs.Open(s.c.Path("store"), defaultStore)
 	if err != nil {
-		return err
+		return notStarted(err, "the store cannot be opened", folder(s.c.Path("store")))
 	}
 	staging := s.c.Path("staging")
 	if err := os.MkdirAll(staging, 0o700); err != nil {
-		return err
+		return notStarted(err, "the staging folder cannot be made", folder(staging))
 	}
 	id, err := hostID(s.c)
 	if err != nil {
-		return err
+		return notStarted(err, "the host's id cannot be kept", folder(s.c.Path("host-id")))
 	}
 	s.pipeline = &pipeline.Pipeline{
 		Readers: readers(),
@@ -141,8 +145,11 @@ func (s *services) connect(ctx context.Context) error {
 				s.log.Warn().Str("reason", r.Reason).Str("moved_to", r.MovedTo).Msg("the workflow file was made again; unfinished tasks are started again from the catalogue")
 			},
 		})
-		if err != nil {
+		if errors.Is(err, context.Canceled) {
 			return err
+		}
+		if err != nil {
+			return notStarted(err, "the embedded Temporal cannot be started", folder(s.c.Path("temporal")))
 		}
 		s.onClose(func() { srv.Stop() })
 		o.HostPort, o.Env = srv.HostPort(), false

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"sync"
 	"time"
 
-	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
 	"ingest/activities"
@@ -24,6 +24,7 @@ const waitingSlots = 100
 // startWorkers starts one worker for each task queue, each with slots of its
 // own, so that a long conversion never keeps a status from being written.
 func (s *services) startWorkers() error {
+	s.onClose(s.stopWorkers)
 	deps := s.deps()
 	deps.Heavy = make(chan struct{}, s.c.Imports)
 	for _, q := range []struct {
@@ -34,7 +35,7 @@ func (s *services) startWorkers() error {
 		{contract.TransferQueue, max(4, 2*s.c.Imports)},
 		{s.pipeline.HostQueue, s.c.Imports + waitingSlots},
 	} {
-		w := newWorker(s.client, q.queue, q.slots, s.c.Drain)
+		w := s.newWorker(q.queue, q.slots)
 		activities.Register(w, deps)
 		if q.queue == contract.ImportQueue {
 			workflows.Register(w)
@@ -42,13 +43,23 @@ func (s *services) startWorkers() error {
 		if err := w.Start(); err != nil {
 			return err
 		}
-		s.onClose(w.Stop)
+		s.workers = append(s.workers, w)
 	}
 	return nil
 }
 
-func newWorker(c client.Client, queue string, slots int, drain time.Duration) worker.Worker {
-	return worker.New(c, queue, worker.Options{
+// stopWorkers stops all workers side by side, and waits for what they run.
+func (s *services) stopWorkers() {
+	var all sync.WaitGroup
+	for _, w := range s.workers {
+		all.Go(w.Stop)
+	}
+	all.Wait()
+	s.workers = nil
+}
+
+func (s *services) newWorker(queue string, slots int) worker.Worker {
+	return worker.New(s.client, queue, worker.Options{
 		MaxConcurrentActivityExecutionSize:      slots,
 		MaxConcurrentLocalActivityExecutionSize: 20,
 		MaxConcurrentWorkflowTaskExecutionSize:  20,
@@ -59,6 +70,13 @@ func newWorker(c client.Client, queue string, slots int, drain time.Duration) wo
 		DefaultHeartbeatThrottleInterval:        heartbeatThrottle,
 		// Zero would cut off the last heartbeat of a graceful stop, and with
 		// it the resume point.
-		WorkerStopTimeout: drain,
+		WorkerStopTimeout: s.c.Drain,
+		// A server that takes imports and runs none would look healthy.
+		OnFatalError: func(err error) {
+			select {
+			case s.fatal <- err:
+			default:
+			}
+		},
 	})
 }

@@ -4,12 +4,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -84,18 +87,30 @@ func Env(f *pflag.FlagSet) error {
 			return
 		}
 		if err := f.Set(fl.Name, v); err != nil {
-			first = bad(name, v, err.Error())
+			first = bad(name, v, "cannot be used: "+reason(err))
 		}
 	})
 	return first
 }
 
+// reason leaves out what pflag says of flag and value: both have been named.
+func reason(err error) string {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && invalid.Unwrap() != nil {
+		return invalid.Unwrap().Error()
+	}
+	return err.Error()
+}
+
 func bad(field, value, why string) error {
-	return errcode.New(errcode.BadRequest, "%s: %s", field, why).With(errcode.Evidence{Structure: "configuration", Field: field, Value: value})
+	return errcode.New(errcode.BadRequest, "%s %q %s", field, value, why).With(errcode.Evidence{Structure: "configuration", Field: field, Value: value})
 }
 
 // Check makes paths absolute and refuses what cannot work.
 func (c *Server) Check() error {
+	if c.DataDir == "" {
+		return bad("--data-dir", "", "is no folder; leave it out for ./ingest-data")
+	}
 	dir, err := filepath.Abs(c.DataDir)
 	if err != nil {
 		return err
@@ -122,10 +137,37 @@ func (c *Server) Check() error {
 	if c.OutputFormat == "raw" && c.OutputCompression != "none" {
 		return bad("--output-compression", c.OutputCompression, "raw is not compressed")
 	}
-	if c.Imports < 1 || c.Workers < 0 || c.MaxSourceBytes < 0 {
-		return bad("--imports, --workers, --max-source-bytes", "", "must not be negative, and at least one import must run")
+	if c.Namespace == "" {
+		return bad("--namespace", "", "is no name; leave it out for \"default\"")
+	}
+	if err := c.checkNumbers(); err != nil {
+		return err
 	}
 	return c.checkListen()
+}
+
+func (c *Server) checkNumbers() error {
+	for _, n := range []struct {
+		flag             string
+		value, low, high int64
+	}{
+		{"--imports", int64(c.Imports), 1, 1000},
+		{"--workers", int64(c.Workers), 0, 10000},
+		{"--max-source-bytes", c.MaxSourceBytes, 0, math.MaxInt64},
+		{"--temporal-port", int64(c.TemporalPort), 0, 65535},
+		{"--ui-port", int64(c.UIPort), 0, 65535},
+	} {
+		switch {
+		case n.value < n.low:
+			return bad(n.flag, fmt.Sprint(n.value), fmt.Sprintf("is less than %d", n.low))
+		case n.value > n.high:
+			return bad(n.flag, fmt.Sprint(n.value), fmt.Sprintf("is more than %d", n.high))
+		}
+	}
+	if c.Drain < 0 {
+		return bad("--drain", c.Drain.String(), "is less than 0s")
+	}
+	return nil
 }
 
 // checkLists parses the lists.
@@ -154,9 +196,12 @@ func (c *Server) checkLists() error {
 
 // checkListen keeps a server without authentication on loopback.
 func (c *Server) checkListen() error {
-	host, _, err := net.SplitHostPort(c.Listen)
+	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return bad("--listen", c.Listen, "is not host:port")
+		return bad("--listen", c.Listen, "is not host:port, such as 127.0.0.1:9292")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return bad("--listen", c.Listen, "has no port from 0 to 65535")
 	}
 	if ip, err := netip.ParseAddr(host); host == "localhost" || (err == nil && ip.IsLoopback()) {
 		return nil

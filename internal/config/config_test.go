@@ -45,6 +45,13 @@ func TestRefuses(t *testing.T) {
 		"root is no folder":  {"--file-roots", "/nonexistent-folder"},
 		"net is an address":  {"--allow-net", "10.0.0.1"},
 		"no import at once":  {"--imports", "0"},
+		"empty data folder":  {"--data-dir", ""},
+		"empty namespace":    {"--namespace", ""},
+		"no such port":       {"--listen", "127.0.0.1:99999"},
+		"named port":         {"--listen", "127.0.0.1:http"},
+		"no port of UI":      {"--ui-port", "65536"},
+		"no Temporal port":   {"--temporal-port", "-1"},
+		"negative drain":     {"--drain", "-1s"},
 		"negative max bytes": {"--max-source-bytes", "-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
