@@ -158,6 +158,36 @@ func BenchmarkPlanRead(b *testing.B) {
 	}
 }
 
+// BenchmarkWalk walks the extents of a sparse image and validates it: 1 TiB with
+// every L2 table there, and 8 TiB with every sixteenth.
+func BenchmarkWalk(b *testing.B) {
+	for name, c := range map[string]struct{ size, step int64 }{"1 TiB": {1 << 40, 1 << 29}, "8 TiB": {8 << 40, 8 << 30}} {
+		var runs []imgtest.Run
+		for off := int64(0); off < c.size; off += c.step {
+			runs = append(runs, imgtest.Run{Off: off, Len: 64 << 10, Kind: imgtest.Text})
+		}
+		p := plan(b, 16, imgtest.New(c.size, 1, runs...))
+		image := make([]byte, p.Metadata()[0].End)
+		imgtest.ReadFull(b, p, image, 0)
+		file := headOnly{bytes.NewReader(image)}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				d := formattest.OpenBytes(Format{}, file, p.Size())(b)
+				if n, err := formats.DataBytes(d); err != nil || n != int64(len(runs))<<16 {
+					b.Fatal(n, err)
+				}
+				if _, err := d.(formats.Validator).Validate(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// headOnly is a file of which only the begin is ever read.
+type headOnly struct{ *bytes.Reader }
+
 // BenchmarkPlan plans a disk of 1 TiB with a few gibibytes of data in pieces.
 func BenchmarkPlan(b *testing.B) {
 	var runs []imgtest.Run

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"os"
+	"math/rand/v2"
 	"testing"
 
 	"ingest/formats"
@@ -15,7 +15,7 @@ import (
 )
 
 // agree fails the test unless the own data path and the module show the same
-// bytes and the same extents of an image, read whole and in pieces that fit no
+// bytes and the same extents of an image, read in pieces of which most fit no
 // cluster.
 func agree(t *testing.T, image []byte) {
 	t.Helper()
@@ -42,23 +42,12 @@ func agree(t *testing.T, image []byte) {
 }
 
 // TestAgreesWithTheWitness holds the two ways to the bytes against each other
-// for whatever qemu-img and this package write. That the bytes are right is
-// TestReadsWhatQemuWrites's to say.
+// for what this package writes.
 func TestAgreesWithTheWitness(t *testing.T) {
 	disk := imgtest.Random(32, 5<<20+3*512, 3<<20)
-	raw := imgtest.WriteRaw(t, disk)
-	for _, v := range qemuVariants {
-		t.Run(v.name, func(t *testing.T) {
-			image, err := os.ReadFile(imgtest.Convert(t, raw, "raw", "qcow2", v.options...))
-			if err != nil {
-				t.Fatal(err)
-			}
-			agree(t, image)
-		})
-	}
 	for _, bits := range []int{9, 12, 16, 21} {
 		for _, comp := range compressions {
-			t.Run(fmt.Sprintf("own %d bits %s", bits, comp), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%d bits %s", bits, comp), func(t *testing.T) {
 				agree(t, encode(t, Encoder{ClusterBits: bits, Compression: comp}, disk, nil).buf)
 			})
 		}
@@ -92,6 +81,25 @@ func TestWitnessRefusesTheSame(t *testing.T) {
 		}, Want: errcode.CompressionCorrupt},
 		{Name: "file cut", Make: formattest.Cut(100 << 10), Want: errcode.Truncated},
 	})
+}
+
+// TestDamagedDataAreTheSame flips bits of the data clusters, whose structure
+// stays sound.
+func TestDamagedDataAreTheSame(t *testing.T) {
+	disk := imgtest.New(150<<10, 3, imgtest.Run{Off: 0, Len: 40_000, Kind: imgtest.Text}, imgtest.Run{Off: 90_000, Len: 9000, Kind: imgtest.Noise})
+	for _, comp := range compressions {
+		good := encode(t, Encoder{ClusterBits: 12, Compression: comp}, disk, nil).buf
+		image := bytes.Clone(good)
+		rng := rand.New(rand.NewPCG(4, 2))
+		for range 400 {
+			at := 4096 + rng.IntN(len(image)-4096)
+			image[at] ^= 1 << rng.IntN(8)
+			differential(t, image)
+			if rng.IntN(3) > 0 {
+				copy(image, good)
+			}
+		}
+	}
 }
 
 // FuzzDifferential mutates sound images and holds the own data path against the

@@ -1,5 +1,6 @@
 // Package qcow2 reads and writes qcow2 images, versions 2 and 3, after the
-// specification docs/interop/qcow2.txt of QEMU.
+// specification docs/interop/qcow2.txt of QEMU (.rst in its later releases). The
+// sections named below are its own.
 //
 // The words: the file is made of clusters of 512 bytes to 2 MiB. The L1 table
 // has one entry for each L2 table; an L2 table fills one cluster and has one
@@ -10,17 +11,38 @@
 // hole of its own. The refcount table and its refcount blocks count for each
 // host cluster who refers to it; a reader does without them.
 //
-// Read: plain, deflate and zstd clusters, extended L2 entries, zero clusters,
-// any cluster size, the active state of an image with internal snapshots, and
-// images that were not closed cleanly. The header of an image with a backing
-// file, a data file, encryption or the corrupt mark can be inspected; its data
-// are refused (Info().Unreadable). Not read at all: snapshots, dirty bitmaps,
-// versions other than 2 and 3, unknown incompatible features.
+// Read, with the sections that say how:
 //
-// What the guest sees is decided here: the header, the L1 and the L2 tables are
-// parsed and checked by this package, and it alone says where data lie and
-// where zeros. The stored bytes themselves come through a clusterReader, which
-// today is the package library (docs/adr/0005-qcow2-behind-a-guard.md).
+//   - versions 2 and 3, clusters of 2^9 to 2^21 bytes ("Header");
+//   - plain, zero and unallocated clusters ("Cluster mapping"), and subclusters
+//     ("Extended L2 Entries", clusters from 2^14 bytes);
+//   - clusters compressed with deflate, a raw stream, or with zstd, one frame
+//     each ("Compressed Clusters Descriptor", compression_type in "Header");
+//   - the active state of an image with internal snapshots; the snapshots are
+//     counted and their table's bounds checked ("Snapshots"), no more;
+//   - images that were not closed cleanly (the dirty bit), lazy refcounts, and
+//     any refcount width;
+//   - a file whose last cluster is cut short: the rest of it reads as zeros.
+//
+// Only inspected, the data refused (Info().Unreadable): images with a backing
+// file, an external data file, encryption (AES or LUKS), or the corrupt mark.
+// Ignored: dirty bitmaps ("Bitmaps extension"), the feature name table, and
+// unknown compatible or autoclear features. Refused: other versions, unknown
+// incompatible features, unknown compression types.
+//
+// A read takes these steps. Disk.ReadAt cuts the range into runs with the help
+// of the L2 tables, of which the last used are kept; holes and zeros end there.
+// A clusterReader brings the stored bytes of a run. Format's is the dataReader:
+// a plain run is one read into the caller's buffer, over the borders of L2
+// tables too; a compressed run is one read of all its compressed bytes if they
+// lie close together, and each whole cluster is inflated into the caller's
+// buffer. A cluster that is wanted in part is inflated into a cache of a few
+// (clusterCache), so that small reads do not inflate it again.
+//
+// Witness is the same format read through go-qcow2reader (package library),
+// behind the same checks: what ingest writes is read back through it, and tests
+// hold the two against each other. See docs/adr/0005-qcow2-behind-a-guard.md and
+// docs/adr/0007-own-qcow2-reader.md.
 //
 // Written are version 3 images with 16-bit refcounts, without extensions. The
 // Encoder writes plain or compressed clusters in one forward pass; the Planner

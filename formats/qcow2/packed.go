@@ -8,9 +8,9 @@ import (
 
 // Bounds on how far one read of compressed bytes reaches.
 const (
-	// batchBytes is the most that is read for more than one cluster: as much
-	// as a reader over a network asks for at one time.
-	batchBytes = 1 << 20
+	// batchBytes is the most that is read for more than one cluster: enough
+	// for a unit of the transfer engine.
+	batchBytes = 2 << 20
 	// batchClusters bounds how many entries are looked at for one read.
 	batchClusters = 256
 )

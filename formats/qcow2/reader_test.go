@@ -45,6 +45,8 @@ var qemuVariants = []struct {
 	{"keep zeros", []string{"-S0"}},
 }
 
+// TestReadsWhatQemuWrites holds the own data path against what went into the
+// images, and against the witness.
 func TestReadsWhatQemuWrites(t *testing.T) {
 	disks := map[string]*imgtest.Disk{
 		"random": imgtest.Random(31, 9<<20+5*512, 4<<20),
@@ -58,8 +60,13 @@ func TestReadsWhatQemuWrites(t *testing.T) {
 		raw := imgtest.WriteRaw(t, disk)
 		for _, v := range qemuVariants {
 			t.Run(name+"/"+v.name, func(t *testing.T) {
-				file := imgtest.OpenFile(t, imgtest.Convert(t, raw, "raw", "qcow2", v.options...))
-				checkReader(t, file, disk)
+				path := imgtest.Convert(t, raw, "raw", "qcow2", v.options...)
+				checkReader(t, imgtest.OpenFile(t, path), disk)
+				image, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				agree(t, image)
 			})
 		}
 	}
@@ -113,6 +120,11 @@ func TestReadsWhatAGuestDid(t *testing.T) {
 			qemuIO(t, path, work...)
 			imgtest.QemuImg(t, "snapshot", "-c", "before", path)
 			qemuIO(t, path, "write -P 19 1M 130k", "write -P 20 100k 512", "write -P 21 4100k 9k")
+			image, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			agree(t, image)
 			want := imgtest.OpenFile(t, imgtest.Convert(t, path, "qcow2", "raw"))
 			file := imgtest.OpenFile(t, path)
 			checkReader(t, file, want)

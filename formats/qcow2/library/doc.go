@@ -1,6 +1,6 @@
 // Package library reads the guest bytes of a qcow2 image through
 // github.com/lima-vm/go-qcow2reader, behind a guard. It is the one package that
-// imports it.
+// imports it, and serves qcow2.Witness: a second way to the bytes of an image.
 //
 // That module is correct about honest images and careless about hostile ones:
 // it opens any file that a header names, allocates whatever a header asks for,
