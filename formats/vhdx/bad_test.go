@@ -178,7 +178,7 @@ func TestRefusedBlocksOfTwoMiB(t *testing.T) {
 		{Name: "blocks overlap by half", Make: entry(1, 5*mib|blockFullyPresent), Want: errcode.AliasedBlocks},
 		{Name: "block begins before the metadata's end", Make: entry(1, 3*mib|blockFullyPresent), Want: errcode.AliasedBlocks},
 		{Name: "block ends in the log", Make: entry(1, blockFullyPresent), Want: errcode.AliasedBlocks},
-		{Name: "virtual end shared", Make: entry(1, 9*mib|blockFullyPresent), Want: errcode.AliasedBlocks},
+		{Name: "virtual end shared", Make: all(entry(1, 9*mib|blockFullyPresent), func(f []byte) []byte { return append(f, make([]byte, 2*mib)...) }), Want: errcode.AliasedBlocks},
 	})
 }
 

@@ -182,8 +182,8 @@ func (d *disk) inBlock(i int64, entry uint64, rel int64) (run, error) {
 
 // checkBlock returns the host offset of block i, which is fully present. It
 // must begin inside the file, and no part of it may lie in the header section,
-// the log or a region. The last block of the file may be cut off by its end:
-// some writers do not make the file longer than they must.
+// the log or a region. That the file also holds its end is for
+// Validate to say: without that, what is cut off reads as zeros.
 func (d *disk) checkBlock(i int64, entry uint64) (int64, error) {
 	at := entry & entryOffset
 	if at >= uint64(d.img.end) {
