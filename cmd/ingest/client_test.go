@@ -255,6 +255,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"task", "show"}, "accepts 1 arg"},
 		{[]string{"image", "delete"}, "requires at least 1 arg"},
 		{[]string{"task", "list", "--limit", "many"}, "invalid argument"},
+		{[]string{"task", "list", "--limit", "-1"}, "--limit -1"},
+		{[]string{"image", "list", "--limit", "-1"}, "--limit -1"},
+		{[]string{"import", "x", "--nothing", "--json"}, `"message": "unknown flag: --nothing"`},
 	} {
 		o := m.ingest(c.args...)
 		if o.code != 2 || !strings.Contains(o.err, c.want) || !strings.Contains(o.err, "--help`") || o.out != "" {
@@ -294,12 +297,12 @@ func TestNoServer(t *testing.T) {
 func TestTasks(t *testing.T) {
 	m := newMachine(t, fail)
 	m.ingest("task", "list").want(t, 0, `TASK  STATUS .*\n`, "")
-	m.ingest("import", "http://h/i", "-q").want(t, 1, "", `.*`)
+	m.ingest("import", "http://h/i?token=secret", "-q").want(t, 1, "", `.*`)
 	id := m.asked[0].TaskID
 	m.ingest("task", "list", "--status", "failure").want(t, 0, `TASK .*\n`+id+`  failure  fetch .*IMG_SOURCE_OUTSIDE_ROOTS\n`, "")
 	m.ingest("task", "list", "--status", "success", "--json").want(t, 0, `\{\n  "tasks": \[\]\n\}\n`, "")
 	m.ingest("task", "list", "--status", "odd").want(t, 1, "", `error: BAD_REQUEST .*`)
-	m.ingest("task", "show", id).want(t, 0, `id +`+id+`\nstatus +failure\n.*AT +KIND.*status +pending\n.*stage +fetch +begins\n.*stage +fetch +2.00 KiB +1.5s +attempt 2  ends\n.*error +fetch.*\n\nerror: IMG_SOURCE_OUTSIDE_ROOTS .*evidence: .*what to do: .*`, "")
+	m.ingest("task", "show", id).want(t, 0, `id +`+id+`\nstatus +failure\n.*\nsource +http://h/i\n.*AT +KIND.*status +pending\n.*stage +fetch +begins\n.*stage +fetch +2.00 KiB +1.5s +attempt 2  ends\n.*error +fetch.*\n\nerror: IMG_SOURCE_OUTSIDE_ROOTS .*evidence: .*what to do: .*`, "")
 	o := m.ingest("task", "show", id, "--json").want(t, 0, `.*`, "")
 	var task wire.Task
 	if err := json.Unmarshal([]byte(o.out), &task); err != nil || len(task.Events) == 0 || task.Error == nil {

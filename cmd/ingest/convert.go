@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -9,7 +8,6 @@ import (
 
 	"ingest/internal/cli"
 	"ingest/internal/contract"
-	"ingest/internal/progress"
 	"ingest/pipeline"
 	"ingest/stores"
 	"ingest/stores/fs"
@@ -95,8 +93,8 @@ func printConversion(g *globals, cmd *cobra.Command, dst string, c pipeline.Conv
 	return cli.Fields(w,
 		"file", dst,
 		"format", strings.TrimSuffix(c.Target.Format+" "+c.Target.Compression, " none"),
-		"virtual size", fmt.Sprintf("%d (%s)", c.VirtualSize, progress.Bytes(c.VirtualSize)),
-		"file size", fmt.Sprintf("%d (%s)", c.FileSize, progress.Bytes(c.FileSize)),
+		"virtual size", sizeField(&c.VirtualSize),
+		"file size", sizeField(&c.FileSize),
 		"content digest", c.ContentDigest,
 		"verified", verified,
 		"sha256", c.HashValue,

@@ -30,6 +30,9 @@ func newImageListCommand(g *globals) *cobra.Command {
   ingest image list --status active --tag base --json`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return cli.Usage(cmd, "--limit %d is less than 0", limit)
+			}
 			c, err := g.client()
 			if err != nil {
 				return err

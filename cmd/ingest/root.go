@@ -2,15 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"ingest/api/wire"
 	"ingest/internal/cli"
 	"ingest/internal/client"
+	"ingest/internal/errcode"
 )
 
 // globals are the flags that every subcommand has.
@@ -58,6 +62,8 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.`,
 	f := root.PersistentFlags()
 	f.StringVar(&g.server, "server", os.Getenv("INGEST_URL"), "address of the server (INGEST_URL; default "+client.DefaultServer+")")
 	f.StringVar(&g.project, "project", os.Getenv("INGEST_PROJECT"), "project on whose behalf to ask (INGEST_PROJECT; default \"default\")")
+	// Help says the same whatever the environment holds.
+	f.Lookup("server").DefValue, f.Lookup("project").DefValue = "", ""
 	f.BoolVar(&g.json, "json", false, "print results and errors as JSON")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress and no notices")
 	root.SuggestionsMinimumDistance = 2
@@ -73,7 +79,13 @@ func execute(ctx context.Context, g *globals, subcommands []*cobra.Command, args
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	cli.PrintError(stderr, err, g.json)
+	var usage *cli.UsageError
+	// A wrong flag ends the reading of flags, perhaps before --json.
+	if (g.json || slices.Contains(args, "--json")) && errors.As(err, &usage) {
+		cli.PrintDetail(stderr, wire.ErrorDetail{Code: errcode.BadRequest, Message: usage.Message, Remedy: "See `" + usage.Command + " --help`."}, true)
+	} else {
+		cli.PrintError(stderr, err, g.json)
+	}
 	return cli.ExitCode(err)
 }
 

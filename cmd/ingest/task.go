@@ -1,14 +1,18 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ingest/api/wire"
 	"ingest/internal/cli"
+	"ingest/internal/contract"
+	"ingest/internal/logging"
 	"ingest/internal/progress"
 )
 
@@ -29,6 +33,9 @@ func newTaskListCommand(g *globals) *cobra.Command {
   ingest task list --status failure --limit 5 --json`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 0 {
+				return cli.Usage(cmd, "--limit %d is less than 0", limit)
+			}
 			c, err := g.client()
 			if err != nil {
 				return err
@@ -86,8 +93,12 @@ func newTaskShowCommand(g *globals) *cobra.Command {
 
 func printTask(cmd *cobra.Command, t wire.Task) error {
 	out := cmd.OutOrStdout()
-	err := cli.Fields(out, "id", t.ID, "status", t.Status, "stage", t.Stage, "image", t.ImageID, "type", t.Type,
-		"owner", t.Owner, "workflow", t.WorkflowID, "idempotency key", t.IdempotencyKey, "request", t.RequestID,
+	restarts := ""
+	if t.Restarts > 0 {
+		restarts = fmt.Sprint(t.Restarts)
+	}
+	err := cli.Fields(out, "id", t.ID, "status", t.Status, "stage", t.Stage, "image", t.ImageID, "source", sourceOf(t), "type", t.Type,
+		"restarts", restarts, "owner", t.Owner, "workflow", t.WorkflowID, "idempotency key", t.IdempotencyKey, "request", t.RequestID,
 		"message", t.Message, "created", cli.Time(t.CreatedAt), "updated", cli.Time(t.UpdatedAt))
 	if err != nil {
 		return err
@@ -107,6 +118,19 @@ func printTask(cmd *cobra.Command, t wire.Task) error {
 		cli.PrintDetail(out, *t.Error, false)
 	}
 	return nil
+}
+
+// sourceOf names what a task imports, without what may be secret in a URL:
+// terminals are shown to others. --json has the request as it was sent.
+func sourceOf(t wire.Task) string {
+	var req contract.ImportRequest
+	if json.Unmarshal(t.Request, &req) != nil {
+		return ""
+	}
+	if src := req.Source.URL; !strings.Contains(src, "://") {
+		return src
+	}
+	return logging.URL(req.Source.URL)
 }
 
 func eventRow(e wire.Event) []string {
