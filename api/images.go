@@ -92,8 +92,8 @@ func (a *api) listImages(w http.ResponseWriter, r *http.Request) error {
 }
 
 // deleteImage marks the image as deleted, and then stops what works on it and
-// removes its bytes. What is left undone by a crash in between, the reconciler
-// and the reaper do.
+// removes its bytes. After a crash in between, the import ends by itself when it
+// would activate the image, and the reaper removes what nobody names.
 func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
 	img, err := a.ownImage(r)
 	if err != nil {
@@ -108,7 +108,7 @@ func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for _, t := range busy {
-		if err := a.Imports.Cancel(r.Context(), t.WorkflowID); err != nil {
+		if err := a.stop(r.Context(), t); err != nil {
 			a.Log.Warn().Err(err).Str("task", t.ID).Msg("cancel the import of a deleted image")
 		}
 	}

@@ -189,9 +189,17 @@ func TestDeleteImage(t *testing.T) {
 	if !cmp.Equal(b.imports.cancelled, []string{busy.WorkflowID}) {
 		t.Errorf("cancelled %v", b.imports.cancelled)
 	}
+	b.imports.cancelErr = errcode.New(errcode.NotFound, "no workflow")
+	unstarted := b.submit(someImport)
+	b.do("DELETE", "/v2/images/"+unstarted.ImageID, "").want(t, 204, "")
+	var task wire.Task
+	b.do("GET", "/v1/tasks/"+unstarted.TaskID, "").want(t, 200, "").into(t, &task)
+	if task.Error == nil || task.Error.Code != errcode.TaskCancelled {
+		t.Errorf("the import of a deleted image that was never started is %s %+v", task.Status, task.Error)
+	}
 	kept := b.submit(`{"source":{"url":"http://h/i"},"image":{"protected":true}}`)
 	b.do("DELETE", "/v2/images/"+kept.ImageID, "").want(t, 403, errcode.Forbidden)
-	if len(b.imports.cancelled) != 1 {
+	if len(b.imports.cancelled) != 2 {
 		t.Error("the import of a protected image was cancelled")
 	}
 }

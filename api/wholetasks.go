@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -125,9 +126,20 @@ func recorded(t metadata.Task) contract.Progress {
 	return p
 }
 
-// cancelTask asks a task to stop. Its workflow cleans up and then fails it with
-// TASK_CANCELLED; one that has none that runs is
-// failed here.
+// stop asks a task to stop. Its workflow cleans up and then fails it with
+// TASK_CANCELLED; a task that has none that runs is failed here.
+func (a *api) stop(ctx context.Context, t metadata.Task) error {
+	err := a.Imports.Cancel(ctx, t.WorkflowID)
+	if errcode.Of(err) != errcode.NotFound {
+		return err
+	}
+	return a.Catalogue.Fail(ctx, t.ID, metadata.TaskError{
+		Code: errcode.TaskCancelled, Message: "cancelled while no workflow ran for it",
+		Stage: t.Stage, Remedy: errcode.Lookup(errcode.TaskCancelled).Remedy,
+	})
+}
+
+// cancelTask asks a task to stop.
 func (a *api) cancelTask(w http.ResponseWriter, r *http.Request) error {
 	t, err := a.ownTask(r)
 	if err != nil {
@@ -136,14 +148,7 @@ func (a *api) cancelTask(w http.ResponseWriter, r *http.Request) error {
 	if t.Status.Finished() {
 		return errcode.New(errcode.Conflict, "task %s has ended with %s", t.ID, string(t.Status))
 	}
-	err = a.Imports.Cancel(r.Context(), t.WorkflowID)
-	if errcode.Of(err) == errcode.NotFound {
-		err = a.Catalogue.Fail(r.Context(), t.ID, metadata.TaskError{
-			Code: errcode.TaskCancelled, Message: "cancelled while no workflow ran for it",
-			Stage: t.Stage, Remedy: errcode.Lookup(errcode.TaskCancelled).Remedy,
-		})
-	}
-	if err != nil {
+	if err := a.stop(r.Context(), t); err != nil {
 		return err
 	}
 	if t, err = a.Catalogue.Task(r.Context(), t.ID); err != nil {
