@@ -2,10 +2,14 @@ package qcow2
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"runtime/debug"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+
+	"ingest/internal/errcode"
 )
 
 // maxZstdWindow is the largest window of a frame that is accepted: 8 MiB is
@@ -28,11 +32,22 @@ type decoders struct {
 // decode inflates src into all of dst. What lies behind dst, up to its capacity,
 // may be written over: there the decoder works faster. What follows the compressed bytes in src
 // belongs to another cluster or to nobody.
-func (t *decoders) decode(dst, src []byte, compression uint8) error {
+func (t *decoders) decode(dst, src []byte, compression uint8) (err error) {
+	defer t.guard(&err)
 	if compression == compressZstd {
 		return t.unzstd(dst, src)
 	}
 	return t.undeflate(dst, src)
+}
+
+// guard turns a panic of a decoder into an error, and forgets the decoders in
+// whatever state they are.
+func (t *decoders) guard(err *error) {
+	if p := recover(); p != nil {
+		*t = decoders{}
+		*err = errcode.Wrap(fmt.Errorf("panic: %v\n%s", p, debug.Stack()), errcode.ParserCrash,
+			"inflating a cluster failed in an unforeseen way")
+	}
 }
 
 // undeflate reads as much of a raw deflate stream as fills dst. Like QEMU it

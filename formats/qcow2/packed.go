@@ -75,8 +75,11 @@ func (inf *inflater) inflate(dst []byte, cluster int64) error {
 		return err
 	}
 	if err := inf.decode(dst, src, inf.d.h.compression); err != nil {
-		return errcode.Wrap(err, errcode.CompressionCorrupt, "compressed cluster at host offset %d does not inflate to %d bytes", c.host, len(dst)).
-			With(evidence("compressed cluster", "", c.host, fmt.Sprintf("%d bytes", c.length)))
+		ev := evidence("compressed cluster", "", c.host, fmt.Sprintf("%d bytes", c.length))
+		if crash, ok := errcode.As(err); ok {
+			return crash.With(ev)
+		}
+		return errcode.Wrap(err, errcode.CompressionCorrupt, "compressed cluster at host offset %d does not inflate to %d bytes", c.host, len(dst)).With(ev)
 	}
 	return nil
 }
