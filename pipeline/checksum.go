@@ -207,7 +207,7 @@ func (rb *readback) content(ctx context.Context) error {
 
 // guest opens the target as a disk and digests the source's length of it.
 func (rb *readback) guest(ctx context.Context) error {
-	f, err := rb.p.reader(rb.target.Format)
+	f, err := rb.p.witness(rb.target.Format)
 	if err != nil {
 		return err
 	}

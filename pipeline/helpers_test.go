@@ -8,10 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"ingest/formats"
-	"ingest/formats/qcow2"
-	"ingest/formats/raw"
-	"ingest/formats/vhd"
-	"ingest/formats/vmdk"
+	"ingest/formats/readers"
 	"ingest/internal/contract"
 	"ingest/internal/imgtest"
 	"ingest/pipeline"
@@ -20,11 +17,6 @@ import (
 	"ingest/stores"
 	"ingest/stores/fs"
 )
-
-// readers are the formats that the product reads.
-func readers() []formats.Format {
-	return []formats.Format{raw.Format{}, qcow2.Format{}, vmdk.Format{}, vhd.Format{}}
-}
 
 // newPipeline returns a pipeline with a store, a staging folder and the sources
 // below root.
@@ -40,7 +32,7 @@ func newPipeline(t *testing.T, root string, more ...sources.Driver) (*pipeline.P
 		t.Fatal(err)
 	}
 	return &pipeline.Pipeline{
-		Readers:      readers(),
+		Readers:      readers.All(),
 		Sources:      append(sources.Set{file.New([]string{root})}, more...),
 		Stores:       map[string]stores.Store{"main": store},
 		DefaultStore: "main",

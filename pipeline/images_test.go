@@ -14,6 +14,7 @@ import (
 
 	"ingest/detect"
 	"ingest/formats"
+	"ingest/formats/readers"
 	"ingest/internal/errcode"
 	"ingest/pipeline"
 )
@@ -73,7 +74,7 @@ func (l listed) unpack(t *testing.T) []byte {
 // look detects and validates an image as an import would.
 func look(t *testing.T, b []byte) (detect.Report, formats.Disk, error) {
 	t.Helper()
-	rep, disk, err := detect.New(readers()).Detect(t.Context(), bytes.NewReader(b), int64(len(b)), detect.Options{Limits: formats.DefaultLimits()})
+	rep, disk, err := detect.New(readers.All()).Detect(t.Context(), bytes.NewReader(b), int64(len(b)), detect.Options{Limits: formats.DefaultLimits()})
 	if err != nil {
 		return rep, nil, err
 	}

@@ -37,6 +37,9 @@ func variants() []variant {
 		{"qcow2 zstd", "qcow2", []string{"-c", "compression_type=zstd"}},
 		{"vmdk sparse", "vmdk", []string{"subformat=monolithicSparse"}},
 		{"vmdk stream", "vmdk", []string{"subformat=streamOptimized"}},
+		{"vhdx", "vhdx", []string{"block_size=1M"}},
+		{"vdi", "vdi", nil},
+		{"parallels", "parallels", nil},
 		{"vhd dynamic", "vpc", []string{"subformat=dynamic", "force_size=on"}},
 		{"vhd fixed", "vpc", []string{"subformat=fixed", "force_size=on"}},
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingest/formats"
+	"ingest/formats/readers"
 	"ingest/internal/cli"
 	"ingest/internal/progress"
 	"ingest/pipeline"
@@ -43,7 +44,7 @@ func (l *local) pipeline(cmd *cobra.Command) (*pipeline.Pipeline, error) {
 		nets = append(nets, p.Masked())
 	}
 	return &pipeline.Pipeline{
-		Readers:      readers(),
+		Readers:      readers.All(),
 		Sources:      sources.Set{file.New([]string{"/"}), httpsource.New(httpsource.Options{AllowNets: nets})},
 		OutputFormat: string(formats.QCOW2),
 		HashAlgo:     "sha256",

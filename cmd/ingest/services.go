@@ -18,10 +18,7 @@ import (
 	"ingest/activities"
 	"ingest/api"
 	"ingest/formats"
-	"ingest/formats/qcow2"
-	"ingest/formats/raw"
-	"ingest/formats/vhd"
-	"ingest/formats/vmdk"
+	"ingest/formats/readers"
 	"ingest/internal/config"
 	"ingest/internal/contract"
 	"ingest/internal/embedded"
@@ -40,11 +37,6 @@ import (
 
 // defaultStore is the name of the one store of `ingest serve`.
 const defaultStore = "local"
-
-// readers lists the disk formats that this program reads.
-func readers() []formats.Format {
-	return []formats.Format{raw.Format{}, qcow2.Format{}, vmdk.Format{}, vhd.Format{}}
-}
 
 // services is everything behind the API.
 type services struct {
@@ -112,7 +104,7 @@ func (s *services) openPipeline() error {
 		return notStarted(err, "the host's id cannot be kept", folder(s.c.Path("host-id")))
 	}
 	s.pipeline = &pipeline.Pipeline{
-		Readers: readers(),
+		Readers: readers.All(),
 		Sources: sources.Set{
 			file.New(s.c.FileRoots),
 			httpsource.New(httpsource.Options{AllowNets: s.c.AllowNets, MaxBytes: s.c.MaxSourceBytes}),

@@ -1,6 +1,9 @@
 package main
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
 
 // A goodImage is one way in which qemu-img writes the disk.
 type goodImage struct {
@@ -22,6 +25,11 @@ func goodImages() []goodImage {
 		{"qemu-streamOptimized.vmdk", "vmdk", "vmdk", "streamOptimized", []string{"-o", "subformat=streamOptimized"}},
 		{"qemu-fixed.vhd", "vpc", "vhd", "fixed", []string{"-o", "subformat=fixed,force_size=on"}},
 		{"qemu-dynamic.vhd", "vpc", "vhd", "dynamic", []string{"-o", "subformat=dynamic,force_size=on"}},
+		{"qemu-dynamic.vhdx", "vhdx", "vhdx", "dynamic", []string{"-o", "subformat=dynamic,block_size=1M"}},
+		{"qemu-fixed.vhdx", "vhdx", "vhdx", "fixed", []string{"-o", "subformat=fixed,block_size=1M"}},
+		{"qemu-dynamic.vdi", "vdi", "vdi", "dynamic", []string{"-o", "static=off"}},
+		{"qemu-static.vdi", "vdi", "vdi", "static", []string{"-o", "static=on"}},
+		{"qemu.hds", "parallels", "ploop", "v2", nil},
 		{"qemu-dynamic-chs.vhd", "vpc", "vhd", "dynamic", []string{"-o", "subformat=dynamic"}},
 	}
 }
@@ -72,8 +80,10 @@ func cut(num, den int) func([]byte) []byte {
 
 func badImages() []badImage {
 	out := badQCOW2()
-	out = append(out, badVMDK()...)
-	return append(out, badVHD()...)
+	for _, more := range [][]badImage{badVMDK(), badVHD(), badVHDX(), badVDI(), badParallels()} {
+		out = append(out, more...)
+	}
+	return out
 }
 
 // badQCOW2: offsets are those of the qcow2 header (qemu docs/interop/qcow2).
@@ -183,3 +193,6 @@ func checksum(p []byte, at int) {
 	}
 	binary.BigEndian.PutUint32(p[at:], ^s)
 }
+
+// crc32c is the checksum of VHDX.
+func crc32c(p []byte) uint32 { return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)) }
