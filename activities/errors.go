@@ -59,8 +59,8 @@ func (d Deps) temporal(err error, attempt int32) error {
 	case desc.Retryable && attempt > 0:
 		o.NextRetryDelay = backOff(attempt)
 	}
-	if desc.HTTPStatus < 500 {
-		// A hostile image is daily work and no alarm.
+	if desc.HTTPStatus < 500 || v.Code == errcode.WorkerStopping {
+		// A hostile image or a restart is daily work and no alarm.
 		o.Category = temporal.ApplicationErrorCategoryBenign
 	}
 	return temporal.NewApplicationErrorWithOptions(v.Message, string(v.Code), o)

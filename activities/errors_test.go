@@ -63,7 +63,7 @@ func TestLogHasTheCause(t *testing.T) {
 	if len(lines) != 1 {
 		t.Fatalf("%d lines, want one: %s", len(lines), log.String())
 	}
-	for _, want := range []string{`"task":"` + taskID, `"image":"` + imageID, `"stage":"fetch"`, `"attempt":1`, `"bytes":0`, `"duration":`, `"code":"INTERNAL"`, "10.1.2.3: refused"} {
+	for _, want := range []string{`"task":"` + taskID, `"image":"` + imageID, `"stage":"fetch"`, `"attempt":1`, `"bytes":0`, `"duration_ms":`, `"code":"INTERNAL"`, "10.1.2.3: refused"} {
 		if !strings.Contains(lines[0], want) {
 			t.Errorf("line lacks %s: %s", want, lines[0])
 		}

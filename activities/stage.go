@@ -104,5 +104,5 @@ func (d Deps) line(ctx context.Context, w work, bytes int64, took time.Duration,
 		ev, msg = d.Log.Warn().Str("code", string(value(err).Code)).Str("error", trace(err)), "stage ended with an error"
 	}
 	ev.Str("task", w.taskID).Str("image", w.imageID).Str("stage", string(w.stage)).
-		Int32("attempt", activity.GetInfo(ctx).Attempt).Int64("bytes", bytes).Dur("duration", took).Msg(msg)
+		Int32("attempt", activity.GetInfo(ctx).Attempt).Int64("bytes", bytes).Dur("duration_ms", took).Msg(msg)
 }

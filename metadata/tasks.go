@@ -67,7 +67,8 @@ func (c *Catalogue) SetStage(ctx context.Context, taskID string, e Event) error 
 		if e.Stage != "" {
 			t.Stage = e.Stage
 		}
-		if e.Message != "" {
+		// A stage that begins or ends well clears what an earlier attempt said.
+		if e.Message != "" || e.Kind == EventStage {
 			t.Message = e.Message
 		}
 		if err := c.storeTask(ctx, tx, t.Status, t); err != nil {

@@ -217,8 +217,8 @@ func TestTransferGivesUp(t *testing.T) {
 	if v := ended(t, err); v.Code != errcode.SourceUnreachable {
 		t.Errorf("code %s, want %s", v.Code, errcode.SourceUnreachable)
 	}
-	if n := len(b.steps.Calls()); n != 20+1 {
-		t.Errorf("%d calls, want 20 attempts and one cleanup", n)
+	if n := len(b.steps.Calls()); n != 60+1 {
+		t.Errorf("%d calls, want 60 attempts and one cleanup", n)
 	}
 	if took := b.env.Now().Sub(begun); took < 10*time.Minute || took > time.Hour {
 		t.Errorf("gave up after %s, want between ten minutes and an hour", took)

@@ -67,7 +67,7 @@ func withTransfer(ctx workflow.Context) workflow.Context {
 		StartToCloseTimeout: longestWork,
 		HeartbeatTimeout:    heartbeatTimeout,
 		WaitForCancellation: true,
-		RetryPolicy:         retry(afterCrash, 20),
+		RetryPolicy:         retry(afterCrash, 60),
 	})
 }
 
