@@ -26,6 +26,8 @@ const (
 	FormatAmbiguous      Code = "IMG_FORMAT_AMBIGUOUS"
 	FormatNotAllowed     Code = "IMG_FORMAT_NOT_ALLOWED"
 	NestedFormat         Code = "IMG_NESTED_FORMAT"
+	MemberMissing        Code = "IMG_MEMBER_MISSING"
+	MemberMismatch       Code = "IMG_MEMBER_MISMATCH"
 	VirtualSizeZero      Code = "IMG_VIRTUAL_SIZE_ZERO"
 	VirtualSizeTooLarge  Code = "IMG_VIRTUAL_SIZE_TOO_LARGE"
 	ExpansionRatio       Code = "IMG_EXPANSION_RATIO"
@@ -129,6 +131,8 @@ var table = []Descriptor{
 	{FormatAmbiguous, "The bytes match more than one format, so that different programs would see different disks.", 415, false, "Convert the disk to a clean image with a trusted tool and import that."},
 	{FormatNotAllowed, "The format is known but not accepted.", 415, false, "Convert the image to qcow2, raw, VMDK or VHD first."},
 	{NestedFormat, "The guest's own bytes are again a disk image.", 422, false, "Import the inner image itself."},
+	{MemberMissing, "The image is spread over several files, and one of them was not given.", 422, false, "Give it too, with `--member FILE` once for each file; it must still have the name that the image knows it by."},
+	{MemberMismatch, "A file that was given as a member does not belong to the image, or not as the image says.", 422, false, "Give as `--member FILE` exactly the files that the image names, each once and unchanged."},
 	{VirtualSizeZero, "The image holds a disk of zero bytes.", 422, false, "Check the export; the disk is empty."},
 	{VirtualSizeTooLarge, "The virtual size is larger than the operator allows.", 413, false, "Shrink the disk, or ask the operator to raise the limit."},
 	{ExpansionRatio, "A few bytes expand to far more data than an honest image would hold.", 422, false, "Convert the disk with a trusted tool; if it is really that compressible, ask the operator to raise the limit."},
@@ -148,7 +152,7 @@ var table = []Descriptor{
 	{QCOW2Snapshots, "The qcow2 image holds internal snapshots, which are not imported.", 422, false, "Nothing needs doing if the current state is what you want; otherwise apply the snapshot first."},
 	{QCOW2Compression, "The qcow2 image uses an unknown compression type.", 415, false, "Convert with `qemu-img convert -O qcow2`."},
 	{VMDKSubformat, "This kind of VMDK cannot be read from a single file.", 415, false, "Export as streamOptimized (OVF/OVA export, or `ovftool`), or convert to monolithicSparse."},
-	{VMDKDescriptorOnly, "This is only the descriptor of a VMDK; the disk is in the files that it names.", 422, false, "Import the data file too: export the machine as OVA, or convert with `vmkfstools -i` or `qemu-img convert` where all files are."},
+	{VMDKDescriptorOnly, "This is only the descriptor of a VMDK; the disk is in the files that it names.", 422, false, "Where all files are, convert it with `ingest convert disk.vmdk disk.qcow2 --member disk-flat.vmdk` and import the result; or export the machine as OVA."},
 	{VMDKExtentPath, "The VMDK names other files; ingest never opens a file because an image says so.", 422, false, "Export as a single streamOptimized or monolithicSparse VMDK."},
 	{VMDKDescriptor, "The VMDK's descriptor is malformed.", 422, false, "Export the disk again."},
 	{VMDKFooter, "The VMDK's footer is missing or contradicts its header.", 422, false, "Fetch or export the image again; a stream that was cut short has no footer."},
@@ -158,7 +162,7 @@ var table = []Descriptor{
 	{VHDChecksum, "A checksum within the VHD is wrong.", 422, false, "Fetch or export the image again; it is damaged."},
 	{VHDSizeMismatch, "The VHD's size does not agree with its file or its table.", 422, false, "Export the image again; a fixed VHD must be its disk plus 512 bytes."},
 	{VHDHeader, "The VHD's footer or header is malformed.", 422, false, "Export the image again."},
-	{VHDDifferencing, "The VHD is a differencing disk and holds only what changed against its parent.", 422, false, "Merge it into its parent (Hyper-V: Merge-VHD; XenServer: coalesce) and import the result."},
+	{VHDDifferencing, "The VHD is a differencing disk and holds only what changed against its parent.", 422, false, "Where its parents are, convert it with `ingest convert child.vhd disk.qcow2 --member parent.vhd` and import the result; or merge it into its parent (Hyper-V: Merge-VHD; XenServer: coalesce)."},
 	{VHDSavedState, "The VHD belongs to a machine in saved state.", 422, false, "Shut the machine down and export again."},
 	{VDIHeader, "The VDI's header contradicts itself or its file.", 422, false, "Check the disk with `VBoxManage showmediuminfo` and export or clone it again (`VBoxManage clonemedium`)."},
 	{VDIDifferencing, "The VDI is a differencing disk and holds only what changed against its parent.", 422, false, "Clone the machine or the medium (`VBoxManage clonemedium`), which merges the snapshots, and import the result."},
