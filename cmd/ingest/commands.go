@@ -20,10 +20,11 @@ func clientCommands(g *globals) []*cobra.Command {
 }
 
 // localCommands returns the subcommands that work on files of this machine:
-// inspect, convert, digest, compare.
+// inspect, map, convert, digest, compare.
 func localCommands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
 		newInspectCommand(g),
+		newMapCommand(g),
 		newConvertCommand(g),
 		newDigestCommand(g),
 		newCompareCommand(g),
