@@ -34,7 +34,8 @@ func New(readers []formats.Format) *Detector {
 // Options are what the caller knows and allows.
 type Options struct {
 	// Declared is the disk format that the file is said to be of, "" if
-	// nothing is said. Glance's "vpc" and "ami" are understood as vhd and raw.
+	// nothing is said. Glance's "vpc" is understood as vhd. AMI, AKI and ARI
+	// are what the file is then said to be: nothing else tells.
 	Declared formats.Name
 	// Limits bound what opening may cost.
 	Limits formats.Limits
@@ -67,8 +68,6 @@ func canonical(n formats.Name) formats.Name {
 	switch n = formats.Name(strings.ToLower(strings.TrimSpace(string(n)))); n {
 	case "vpc":
 		return formats.VHD
-	case "ami":
-		return formats.Raw
 	case "parallels":
 		return formats.Parallels
 	}
@@ -125,7 +124,7 @@ func (in *inspection) decide() (claim, error) {
 		return claim{}, in.report.fail("one format only", err)
 	}
 	in.report.pass("one format only", "no other format's magic in the first and last bytes")
-	if len(claims) == 0 {
+	if len(claims) == 0 || carries(in.declared, claims[0]) {
 		return in.unclaimed()
 	}
 	c := claims[0]
@@ -143,16 +142,20 @@ func (in *inspection) decide() (claim, error) {
 	return c, nil
 }
 
-// unclaimed decides about a file that nothing recognises.
+// unclaimed decides about a file that nothing recognises, but for what a kernel
+// or a ramdisk is packed with.
 func (in *inspection) unclaimed() (claim, error) {
 	c := claim{name: formats.Raw, what: "a raw disk", reader: in.raw}
-	if in.declared != "" && in.declared != formats.Raw {
+	if Opaque(in.declared) {
+		c.name, c.what, c.container = in.declared, "an "+string(in.declared), string(in.declared)
+	}
+	if in.declared != "" && in.declared != c.name {
 		err := errcode.New(errcode.FormatUnknown, "the file is declared as %q, but has nothing of it and of no other known format", clip(string(in.declared))).
 			With(errcode.Evidence{Format: clip(string(in.declared)), Structure: "first and last bytes", Field: "magic", Offset: errcode.At(0), Value: quote(in.w.head[:min(8, len(in.w.head))])})
 		return c, in.report.fail("declared format", err)
 	}
 	in.report.name(c)
-	in.agreement("raw")
+	in.agreement(string(c.name))
 	if c.reader == nil {
 		return c, in.report.fail("accepted format", in.refusal(c))
 	}
@@ -195,6 +198,9 @@ func (in *inspection) refusal(c claim) error {
 func (in *inspection) open(r io.ReaderAt, c claim) (disk formats.Disk, err error) {
 	err = guard(string(c.name), func() error {
 		disk, err = c.reader.Open(r, in.w.size, in.opt.Limits)
+		if err == nil && Opaque(c.name) {
+			disk = opaque{disk, c.name}
+		}
 		return err
 	})
 	if err != nil {

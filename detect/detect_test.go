@@ -149,7 +149,7 @@ func TestDeclared(t *testing.T) {
 		{"unread as itself", file(mib, 0, "vhdxfile"), formats.VHDX, formats.VHDX, errcode.FormatNotAllowed},
 		{"vpc is vhd", file(mib, -512, "conectix"), "vpc", formats.VHD, errcode.FormatNotAllowed},
 		{"raw", plain, formats.Raw, formats.Raw, ""},
-		{"ami is raw", plain, "ami", formats.Raw, ""},
+		{"ami", plain, "ami", AMI, ""},
 		{"nothing of it", plain, formats.QCOW2, "", errcode.FormatUnknown},
 		{"unheard of", plain, formats.Name(strings.Repeat("x", 1000)), "", errcode.FormatUnknown},
 		{"iso that is not", plain, formats.ISO, "", errcode.FormatUnknown},

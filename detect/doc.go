@@ -14,6 +14,9 @@
 //     Allowed are an ISO 9660 image with a partition table (an isohybrid) and a
 //     partition table within a format that is known by its tail.
 //   - A declared format is a claim to check, raw included.
+//   - A file that is declared as ami, aki or ari is one, if no other format's magic
+//     contradicts: these have none of their own. A kernel and a ramdisk may be
+//     compressed.
 //   - Without any claim the file is raw: its bytes are the disk's bytes. Partition
 //     tables and file systems are not formats, they are told as contents.
 //   - An ISO 9660 or UDF image is its own disk format (iso) and is read as raw.

@@ -13,8 +13,9 @@ import (
 func (in *inspection) examine(ctx context.Context, disk formats.Disk, c claim) error {
 	info := disk.Info()
 	in.report.fill(info, c)
-	if c.name == formats.Raw || c.name == formats.ISO {
-		in.noteContents()
+	switch c.name {
+	case formats.Raw, formats.ISO, AMI, AKI, ARI:
+		in.noteContents(c.name)
 	}
 	if err := in.sized(disk); err != nil {
 		return in.report.fail("virtual size", err)
@@ -84,14 +85,19 @@ func allocated(ctx context.Context, disk formats.Disk) (n int64, err error) {
 	return n, nil
 }
 
-// noteContents tells what is recognised on a raw disk. It never refuses.
-func (in *inspection) noteContents() {
+// noteContents tells what is recognised in a file that is its own content. It
+// never refuses.
+func (in *inspection) noteContents(n formats.Name) {
 	ev := errcode.Evidence{Structure: "first and last bytes"}
 	if webPage(in.w) {
 		ev.Value = quote(in.w.head)
 		f := formats.Note(errcode.Contents, formats.SeverityWarning, "the file begins as an HTML page: its URL may lead to a download page instead of the image", ev)
 		f.Remedy = "Check the URL in a browser, and give that of the image itself."
 		in.report.Findings = append(in.report.Findings, f)
+		return
+	}
+	if mayBeCompressed(n) {
+		in.noteParts(n)
 		return
 	}
 	message := "no partition table or file system is recognised"

@@ -32,7 +32,7 @@ type Report struct {
 	// names of formats, it may be that of an outer layer, such as "gzip".
 	DiskFormat      formats.Name      `json:"disk_format"`
 	Subformat       string            `json:"subformat,omitempty"`
-	ContainerFormat string            `json:"container_format"`      // "bare", or "ova", "docker", "compressed" around it
+	ContainerFormat string            `json:"container_format"`      // "bare", the disk format for ami, aki, ari, or what is around it: "ova", "docker", "compressed"
 	VirtualSize     int64             `json:"virtual_size"`          // bytes, 0 if not known
 	FileSize        int64             `json:"file_size"`             // bytes
 	AllocatedSize   int64             `json:"allocated_size"`        // guest bytes stored as data, -1 if not known
