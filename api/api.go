@@ -52,7 +52,7 @@ func StandardDefaults() Defaults {
 	return Defaults{
 		OutputFormat:  "qcow2",
 		Schemes:       []string{"http", "https", "file"},
-		SourceFormats: []string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ploop"},
+		SourceFormats: []string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ploop", "ami", "aki", "ari"},
 		Targets: map[string][]string{
 			"raw":   {"none"},
 			"qcow2": {"none", "zlib", "zstd"},

@@ -94,7 +94,7 @@ func newReadback(p *Pipeline, r io.ReaderAt, t contract.TargetSpec, c contract.C
 
 // plain reports whether the stored bytes are the guest's bytes.
 func (rb *readback) plain() bool {
-	return rb.target.Format == string(formats.Raw) || rb.target.Format == string(formats.ISO)
+	return verbatim(formats.Name(rb.target.Format))
 }
 
 // full reports whether the content is read back too.

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 
+	"ingest/detect"
 	"ingest/formats"
 	"ingest/formats/qcow2"
 	"ingest/formats/raw"
@@ -19,48 +20,61 @@ type targetFormat struct {
 	options      []string
 }
 
-// targets lists the formats that are written. ISO is raw bytes under another
-// name: only an ISO becomes one.
+// targets lists the formats that are written.
 func targets() map[formats.Name]targetFormat {
 	return map[formats.Name]targetFormat{
 		formats.Raw:   {compressions: []string{"none"}},
-		formats.ISO:   {compressions: []string{"none"}},
 		formats.QCOW2: {compressions: []string{"none", "zlib", "zstd"}},
 	}
+}
+
+// keepsName reports whether a format is raw bytes under another name: only a
+// source of that name becomes one.
+func keepsName(n formats.Name) bool { return n == formats.ISO || detect.Opaque(n) }
+
+// verbatim reports whether the bytes of a file of the format are the guest's.
+func verbatim(n formats.Name) bool { return n == formats.Raw || keepsName(n) }
+
+// target returns what a target takes that can be made of a source.
+func target(name, source formats.Name) (tf targetFormat, ok bool) {
+	switch {
+	case keepsName(name):
+		return targets()[formats.Raw], name == source
+	case source == detect.AKI, source == detect.ARI:
+		return tf, false // no disks: nothing boots from one as a disk
+	}
+	tf, ok = targets()[name]
+	return tf, ok
 }
 
 // Targets returns the names of the formats that are written, sorted.
 func Targets() []string {
 	var out []string
 	for name := range targets() {
-		if name != formats.ISO {
-			out = append(out, string(name))
-		}
+		out = append(out, string(name))
 	}
 	sort.Strings(out)
 	return out
 }
 
 // Target fills in what the request left open, and refuses what cannot be
-// written: raw stays raw, an ISO stays an ISO, all others become the
-// configured format.
+// written: raw, an ISO and the parts of a machine (ami, aki, ari) stay what they
+// are, all others become the configured format.
 func (p *Pipeline) Target(source formats.Name, t contract.TargetSpec) (contract.TargetSpec, error) {
 	name := formats.Name(strings.ToLower(t.Format))
 	if name == "" {
-		switch source {
-		case formats.Raw, formats.ISO:
+		if verbatim(source) {
 			name = source
-		default:
+		} else {
 			name = formats.Name(p.OutputFormat)
 			if t.Compression == "" {
 				t.Compression = p.OutputCompression
 			}
 		}
 	}
-	tf, ok := targets()[name]
-	if !ok || (name == formats.ISO && source != formats.ISO) {
-		return t, errcode.New(errcode.TargetFormat, "%q is not a format that ingest writes", t.Format).
-			With(errcode.Evidence{Structure: "request", Field: "target.format", Value: t.Format, Limit: strings.Join(Targets(), ", ")})
+	tf, ok := target(name, source)
+	if !ok {
+		return t, wrongTarget(source, t)
 	}
 	if t.Compression == "" {
 		t.Compression = tf.compressions[0]
@@ -79,11 +93,21 @@ func (p *Pipeline) Target(source formats.Name, t contract.TargetSpec) (contract.
 	return t, nil
 }
 
+// wrongTarget says why a target cannot be made of a source.
+func wrongTarget(source formats.Name, t contract.TargetSpec) error {
+	ev := errcode.Evidence{Structure: "request", Field: "target.format", Value: t.Format, Limit: strings.Join(Targets(), ", ")}
+	if source == detect.AKI || source == detect.ARI {
+		ev.Limit = string(source)
+		return errcode.New(errcode.TargetFormat, "an %s is no disk and stays what it is: it is not converted into %q", source, t.Format).With(ev)
+	}
+	return errcode.New(errcode.TargetFormat, "%q is not a format that ingest writes", t.Format).With(ev)
+}
+
 // planner returns the planner for a target that can be laid out in advance,
 // nil if it must be written in one forward pass.
 func planner(t contract.TargetSpec, info formats.Info) formats.Planner {
 	switch {
-	case t.Format == string(formats.Raw), t.Format == string(formats.ISO):
+	case verbatim(formats.Name(t.Format)):
 		return raw.Planner{}
 	case t.Format == string(formats.QCOW2) && t.Compression == "none" && info.HolesKnown:
 		return qcow2.Planner{}
