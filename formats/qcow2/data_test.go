@@ -151,6 +151,7 @@ func TestSmallReadsInflateOnce(t *testing.T) {
 
 // TestReadsDoNotAllocate reads with everything in place.
 func TestReadsDoNotAllocate(t *testing.T) {
+	imgtest.CountsAllocations(t)
 	disk := imgtest.New(8<<20, 3, imgtest.Run{Off: 0, Len: 8 << 20, Kind: imgtest.Text})
 	for name, image := range map[string][]byte{
 		"plain": stream(t, plan(t, 12, disk)),

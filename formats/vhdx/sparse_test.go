@@ -63,6 +63,7 @@ func TestSparseDiskIsWalkedInLittleMemory(t *testing.T) {
 
 // TestLargestDisk opens a disk of 64 TiB, whose BAT has 512 MiB.
 func TestLargestDisk(t *testing.T) {
+	imgtest.CountsAllocations(t)
 	disk, f := sparseDisk(t, 64<<40)
 	used := heap(func() {
 		d, err := Format{}.Open(f, f.Size(), formats.DefaultLimits())
@@ -85,6 +86,7 @@ func TestLargestDisk(t *testing.T) {
 // TestZeroBlocksCostNoMemory walks a disk of 1 TiB in which qemu has marked
 // every block as zeros.
 func TestZeroBlocksCostNoMemory(t *testing.T) {
+	imgtest.CountsAllocations(t)
 	path := imgtest.Create(t, "vhdx", 1<<40, "block_size=1M")
 	qemuIO(t, path, "write -P 9 1048575M 1M")
 	f := imgtest.OpenFile(t, path)
