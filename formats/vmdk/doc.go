@@ -1,4 +1,5 @@
-// Package vmdk reads VMware virtual disks that are whole in one file.
+// Package vmdk reads VMware virtual disks: those that are whole in one file, and
+// sets of several files that the caller gives together.
 //
 // The words are those of VMware's "Virtual Disk Format 5.0" technical note. A
 // sparse extent file begins with a header (magic KDMV, section "Hosted Sparse
@@ -16,9 +17,18 @@
 // rewrites the header at the end); and GD_AT_END in the header, the true one
 // being in a footer before the last sector (VMware, VirtualBox). All are read.
 //
-// Read: monolithicSparse and streamOptimized, header versions 1 to 3.
+// A set is a text descriptor and its extent files, the members. A line of the
+// descriptor is an extent of one after the other: FLAT and VMFS are plain bytes
+// from an offset in the file on, SPARSE is a sparse extent file, ZERO is zeros
+// without a file. Files are found by their exact base names among the members
+// (OpenSet); a name with a folder, drive or device is refused, and no name is
+// ever opened.
+//
+// Read: monolithicSparse and streamOptimized, header versions 1 to 3; with
+// members also monolithicFlat, twoGbMaxExtentFlat, twoGbMaxExtentSparse, vmfs
+// and vmfsThin.
 // Refused: a text descriptor without its extent files; extents that are other
-// files, also behind a KDMV header of capacity 0; every other createType;
-// COWD (vmfsSparse) and seSparse files; deltas on a parent. The redundant
-// grain directory is ignored.
+// files, behind a KDMV header of capacity 0; every other createType, such as
+// fullDevice and custom; COWD (vmfsSparse) and seSparse files; deltas on a
+// parent. The redundant grain directory is ignored.
 package vmdk

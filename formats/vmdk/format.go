@@ -14,7 +14,7 @@ import (
 // Format reads VMDK files.
 type Format struct{}
 
-var _ formats.Format = Format{}
+var _ formats.SetFormat = Format{}
 
 // Name returns formats.VMDK.
 func (Format) Name() formats.Name { return formats.VMDK }
@@ -63,9 +63,9 @@ func descriptorLine(head []byte) string {
 // Open parses and checks header, footer, descriptor and the bounds of the
 // grain directory, which it reads; grain tables are read when they are used.
 func (Format) Open(r io.ReaderAt, size int64, lim formats.Limits) (formats.Disk, error) {
-	head := make([]byte, min(max(size, 0), formats.HeadLen, max(lim.DescriptorBytes, sectorBytes)))
-	if err := binio.ReadFull(r, head, 0); err != nil {
-		return nil, place{"sparse extent header", "", 0}.unread(err)
+	head, err := readHead(r, size, lim)
+	if err != nil {
+		return nil, err
 	}
 	if err := refuseOtherKinds(head, size); err != nil {
 		return nil, err
@@ -86,11 +86,19 @@ func (Format) Open(r io.ReaderAt, size int64, lim formats.Limits) (formats.Disk,
 		}
 		h.gdOffset = footer.gdOffset
 	}
-	if h.overHead > uint64(binio.DivCeil(size, sectorBytes)) {
-		return nil, h.refuse(errcode.Truncated, "overHead", 64, h.overHead, fmt.Sprintf("%d bytes", size),
-			"the file of %d bytes ends within its own tables", size)
+	if err := h.checkOverHead(size); err != nil {
+		return nil, err
 	}
 	return newDisk(r, size, lim, &h, desc, hasFooter)
+}
+
+// readHead reads what a VMDK is recognised by.
+func readHead(r io.ReaderAt, size int64, lim formats.Limits) ([]byte, error) {
+	head := make([]byte, min(max(size, 0), formats.HeadLen, max(lim.DescriptorBytes, sectorBytes)))
+	if err := binio.ReadFull(r, head, 0); err != nil {
+		return nil, place{"sparse extent header", "", 0}.unread(err)
+	}
+	return head, nil
 }
 
 // refuseOtherKinds returns nil for a hosted sparse extent and the reason why

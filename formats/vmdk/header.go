@@ -80,8 +80,22 @@ func (h *header) refuse(code errcode.Code, field string, rel int64, value any, l
 	return place{"sparse extent header", field, h.at + rel}.refuse(code, value, limit, format, args...)
 }
 
-// check holds the header's own fields against the format and the limits.
+// check holds the header of a disk in one file against the format and the
+// limits.
 func (h *header) check(lim formats.Limits) error {
+	if err := h.checkExtent(lim); err != nil {
+		return err
+	}
+	if h.descriptorOffset == 0 {
+		return h.refuse(errcode.VMDKSubformat, "descriptorOffset", 28, 0, "1",
+			"the extent file has no descriptor, so it is one piece of a disk that is split over several files")
+	}
+	return h.checkDescriptor(lim)
+}
+
+// checkExtent holds what every sparse extent has against the format and the
+// limits.
+func (h *header) checkExtent(lim formats.Limits) error {
 	if h.version < 1 || h.version > 3 {
 		return h.refuse(errcode.VMDKHeader, "version", 4, h.version, "1 to 3", "header version %d is not supported", h.version)
 	}
@@ -133,7 +147,7 @@ func (h *header) checkCapacity(lim formats.Limits) error {
 	return nil
 }
 
-// checkGeometry bounds grain, grain table and descriptor.
+// checkGeometry bounds grain and grain table.
 func (h *header) checkGeometry(lim formats.Limits) error {
 	most := min(uint64(lim.BlockBytes/sectorBytes), maxGrainSectors)
 	if h.grainSize < minGrainSectors || h.grainSize > most || h.grainSize&(h.grainSize-1) != 0 {
@@ -144,10 +158,11 @@ func (h *header) checkGeometry(lim formats.Limits) error {
 		return h.refuse(errcode.VMDKHeader, "numGTEsPerGT", 44, h.numGTEsPerGT, fmt.Sprintf("1 to %d", maxGTEs),
 			"%d entries in a grain table", h.numGTEsPerGT)
 	}
-	if h.descriptorOffset == 0 {
-		return h.refuse(errcode.VMDKSubformat, "descriptorOffset", 28, 0, "1",
-			"the extent file has no descriptor, so it is one piece of a disk that is split over several files")
-	}
+	return nil
+}
+
+// checkDescriptor bounds the embedded descriptor.
+func (h *header) checkDescriptor(lim formats.Limits) error {
 	if h.descriptorOffset != 1 || h.descriptorSize == 0 {
 		return h.refuse(errcode.VMDKDescriptor, "descriptorOffset", 28, h.descriptorOffset, "1",
 			"descriptor of %d sectors at sector %d", h.descriptorSize, h.descriptorOffset)
@@ -155,6 +170,15 @@ func (h *header) checkGeometry(lim formats.Limits) error {
 	if h.descriptorSize > uint64(binio.DivCeil(lim.DescriptorBytes, sectorBytes)) {
 		return h.refuse(errcode.VMDKDescriptor, "descriptorSize", 36, h.descriptorSize, fmt.Sprintf("%d bytes", lim.DescriptorBytes),
 			"descriptor of %d sectors is above the limit", h.descriptorSize)
+	}
+	return nil
+}
+
+// checkOverHead refuses a file that ends before its first grain could begin.
+func (h *header) checkOverHead(size int64) error {
+	if h.overHead > uint64(binio.DivCeil(size, sectorBytes)) {
+		return h.refuse(errcode.Truncated, "overHead", 64, h.overHead, fmt.Sprintf("%d bytes", size),
+			"the file of %d bytes ends within its own tables", size)
 	}
 	return nil
 }

@@ -37,6 +37,8 @@ var (
 	_ formats.Validator = (*disk)(nil)
 )
 
+// newDisk opens the tables of a sparse extent. desc is nil if that is one piece
+// of a disk of several files.
 func newDisk(r io.ReaderAt, size int64, lim formats.Limits, h *header, desc *descriptor, footer bool) (*disk, error) {
 	d := &disk{
 		r: r, fileSize: size, lim: lim, footer: footer,
@@ -75,6 +77,9 @@ func (d *disk) describe(h *header, desc *descriptor) formats.Info {
 	}
 	if h.uncleanShutdown != 0 {
 		note(errcode.VMDKHeader, "uncleanShutdown", 72, h.uncleanShutdown, "the disk was not closed by the program that wrote it last")
+	}
+	if desc == nil {
+		return info
 	}
 	if n := desc.extents[0].sectors; n != h.capacity {
 		note(errcode.VMDKDescriptor, "extent", sectorBytes, n, fmt.Sprintf("the descriptor says %d sectors and the header %d; the header counts", n, h.capacity))
