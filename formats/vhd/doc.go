@@ -14,7 +14,15 @@
 // which cannot express most sizes. Where the two differ, and some programs
 // would cut the disk to the geometry, a finding says so.
 //
-// Read: fixed and dynamic. In dynamic disks the sector bitmaps are ignored: they
-// mean something only against a parent. Refused: differencing disks, disks of a
-// machine in saved state, footers that do not fit file, table or each other.
+// A differencing disk is a dynamic one that stores only what differs from
+// another disk, its parent: a sector whose bit in the block's sector bitmap is
+// clear, and all of a block that is not allocated, is the parent's. It names its
+// parent by the unique id of the parent's footer; file names and locators in
+// the header are shown and never followed. The parents come from the caller
+// (OpenSet), and may be fixed, dynamic or differencing themselves: a chain.
+//
+// Read: fixed and dynamic, and differencing with all of its parents. In dynamic
+// disks the sector bitmaps are ignored. Refused: differencing disks by
+// themselves, disks of a machine in saved state, footers that do not fit file,
+// table or each other.
 package vhd

@@ -11,7 +11,10 @@ import (
 	"ingest/internal/errcode"
 )
 
-// dynamic is a dynamic disk.
+// scanBlocks is how many blocks ExtentAt looks at.
+const scanBlocks = 4096
+
+// dynamic is a dynamic disk, or what a differencing disk stores.
 type dynamic struct {
 	r        io.ReaderAt
 	fileSize int64
@@ -29,9 +32,10 @@ var (
 	_ formats.Validator = (*dynamic)(nil)
 )
 
-// openDynamic opens a disk that begins with a footer; end is the one at its
-// end, nil if there is none.
-func openDynamic(r io.ReaderAt, size int64, lim formats.Limits, head, end []byte) (formats.Disk, error) {
+// openDynamic opens a file that begins with a footer; end is the one at its
+// end, nil if there is none. A differencing disk is refused unless it is opened
+// in a chain.
+func openDynamic(r io.ReaderAt, size int64, lim formats.Limits, head, end []byte, chain bool) (*image, error) {
 	f, err := decodeFooter(head, 0, "footer copy")
 	if err != nil {
 		return nil, err
@@ -45,10 +49,10 @@ func openDynamic(r io.ReaderAt, size int64, lim formats.Limits, head, end []byte
 			return nil, err
 		}
 	}
-	if err := f.check(lim); err != nil {
+	if err := f.check(lim, chain); err != nil {
 		return nil, err
 	}
-	if f.diskType != typeDynamic {
+	if f.diskType == typeFixed {
 		return nil, f.refuse(errcode.VHDHeader, "disk type", 60, f.diskType, "3", "a %s disk has no footer at its begin", subformat(f.diskType))
 	}
 	h, err := readHeader(r, size, f)
@@ -71,7 +75,7 @@ func openDynamic(r io.ReaderAt, size int64, lim formats.Limits, head, end []byte
 			"the file does not end with a footer; only the copy at its begin is left",
 			errcode.Evidence{Format: string(formats.VHD), Structure: "footer", Offset: errcode.At(size - footerBytes)}))
 	}
-	return d, nil
+	return &image{footer: f, header: h, disk: d, blocks: d}, nil
 }
 
 // layOut notes where the metadata lies and refuses what overlaps.
@@ -108,7 +112,9 @@ func (d *dynamic) ExtentAt(off int64) (formats.Extent, error) {
 	if off < 0 || off >= d.size {
 		return formats.Extent{}, fmt.Errorf("vhd: extent at %d of a disk of %d bytes", off, d.size)
 	}
-	return d.run(off, d.size), nil
+	// No further than scanBlocks, lest a caller that cuts a long hole into
+	// pieces has the whole BAT read for each of them.
+	return d.run(off, min(d.size, off+scanBlocks*d.block)), nil
 }
 
 // run returns the extent from the begin of off's block on: one block of data,

@@ -22,12 +22,12 @@ var (
 )
 
 // openFixed opens a disk whose only footer is the last one.
-func openFixed(r io.ReaderAt, size int64, lim formats.Limits, end []byte) (formats.Disk, error) {
+func openFixed(r io.ReaderAt, size int64, lim formats.Limits, end []byte, chain bool) (*image, error) {
 	f, err := decodeFooter(end, size-int64(len(end)), "footer")
 	if err != nil {
 		return nil, err
 	}
-	if err := f.check(lim); err != nil {
+	if err := f.check(lim, chain); err != nil {
 		return nil, err
 	}
 	if f.diskType != typeFixed {
@@ -40,7 +40,7 @@ func openFixed(r io.ReaderAt, size int64, lim formats.Limits, end []byte) (forma
 	disk := raw.New(r, int64(f.currentSize))
 	info := f.info(size)
 	info.HolesKnown = disk.Info().HolesKnown
-	return &fixed{disk, info}, nil
+	return &image{footer: f, disk: &fixed{disk, info}}, nil
 }
 
 func (d *fixed) Info() formats.Info { return d.info }

@@ -31,6 +31,7 @@ const (
 type footer struct {
 	version     uint32
 	dataOffset  uint64 // of the dynamic disk header, bytes
+	timeStamp   uint32 // of creation, seconds since the begin of 2000
 	creator     string // four bytes
 	currentSize uint64 // bytes
 	chs         int64  // bytes that the geometry stands for
@@ -68,6 +69,7 @@ func decodeFooter(p []byte, off int64, name string) (*footer, error) {
 	return &footer{
 		version:     be.Uint32(p[12:]),
 		dataOffset:  be.Uint64(p[16:]),
+		timeStamp:   be.Uint32(p[24:]),
 		creator:     string(p[28:32]),
 		currentSize: be.Uint64(p[48:]),
 		chs:         c * h * s * sectorBytes,
@@ -97,15 +99,15 @@ func (f *footer) refuse(code errcode.Code, field string, rel int64, value any, l
 }
 
 // check holds the fields that every kind of disk has against the format and
-// the limits.
-func (f *footer) check(lim formats.Limits) error {
+// the limits. A differencing disk is refused unless it is opened in a chain.
+func (f *footer) check(lim formats.Limits, chain bool) error {
 	switch {
 	case f.version != fileVersion:
 		return f.refuse(errcode.VHDHeader, "file format version", 12, fmt.Sprintf("%#08x", f.version), "0x00010000",
 			"format version %#08x is not supported", f.version)
-	case f.diskType == typeDifferencing:
+	case f.diskType == typeDifferencing && !chain:
 		return f.refuse(errcode.VHDDifferencing, "disk type", 60, f.diskType, "2 or 3", "the disk holds only what differs from its parent")
-	case f.diskType != typeFixed && f.diskType != typeDynamic:
+	case f.diskType != typeFixed && f.diskType != typeDynamic && f.diskType != typeDifferencing:
 		return f.refuse(errcode.VHDHeader, "disk type", 60, f.diskType, "2 or 3", "disk type %d is not known", f.diskType)
 	case f.savedState != 0:
 		return f.refuse(errcode.VHDSavedState, "saved state", 84, f.savedState, "0", "the machine of this disk is in saved state")

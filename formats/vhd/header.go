@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"unicode/utf16"
 
 	"ingest/formats"
 	"ingest/internal/binio"
@@ -28,6 +29,9 @@ type header struct {
 	version         uint32
 	maxTableEntries uint32
 	blockSize       uint32
+	parentID        [16]byte // unique id of the parent's footer
+	parentTime      uint32   // when the parent was modified last, seconds since the begin of 2000
+	parentName      string
 
 	at int64 // host offset
 }
@@ -55,9 +59,25 @@ func readHeader(r io.ReaderAt, size int64, f *footer) (*header, error) {
 		version:         be.Uint32(p[24:]),
 		maxTableEntries: be.Uint32(p[28:]),
 		blockSize:       be.Uint32(p[32:]),
+		parentID:        [16]byte(p[40:56]),
+		parentTime:      be.Uint32(p[56:]),
+		parentName:      utf16Text(p[64:576]),
 		at:              at,
 	}
 	return h, h.check(f)
+}
+
+// utf16Text decodes big-endian UTF-16 up to its first NUL.
+func utf16Text(p []byte) string {
+	var units []uint16
+	for ; len(p) >= 2; p = p[2:] {
+		u := binary.BigEndian.Uint16(p)
+		if u == 0 {
+			break
+		}
+		units = append(units, u)
+	}
+	return string(utf16.Decode(units))
 }
 
 func (h *header) refuse(code errcode.Code, field string, rel int64, value any, limit, format string, args ...any) error {
