@@ -29,7 +29,7 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 			return out, errcode.Wrap(err, errcode.Internal, "write result of task %s", out.TaskID)
 		}
 		img := out.Images[0]
-		container, err := a.container(ctx, img.ImageID)
+		container, err := a.container(ctx, img.ImageID, img.DiskFormat)
 		if err != nil {
 			return out, err
 		}
@@ -49,15 +49,26 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 	})
 }
 
-// container returns the container format that the image lacks: one that was
-// made before its import need not have any.
-func (a *ActivateActivity) container(ctx context.Context, imageID string) (string, error) {
+// container returns the container format that the image shall have, "" to leave
+// it: one that was made before its import need not have any, and the parts of an
+// Amazon machine image have their disk format's name, as Glance wants it.
+func (a *ActivateActivity) container(ctx context.Context, imageID, diskFormat string) (string, error) {
 	img, err := a.d.Catalogue.Image(ctx, imageID)
-	if errcode.Of(err) == errcode.NotFound || err == nil && img.ContainerFormat != "" {
-		return "", nil // as it is; that of an image that is gone is Activate's to say
+	switch {
+	case errcode.Of(err) == errcode.NotFound:
+		return "", nil // that it is gone is Activate's to say
+	case err != nil:
+		return "", err
+	case amazon(diskFormat):
+		return diskFormat, nil
+	case img.ContainerFormat == "" || amazon(img.ContainerFormat):
+		return metadata.DefaultContainerFormat, nil
 	}
-	return metadata.DefaultContainerFormat, err
+	return "", nil
 }
+
+// amazon reports whether a format's name is that of a part of an Amazon image.
+func amazon(format string) bool { return format == "ami" || format == "aki" || format == "ari" }
 
 // result is what the import comes to.
 func result(p contract.ActivateParams) contract.ImportResult {

@@ -156,6 +156,24 @@ func TestActivateTwice(t *testing.T) {
 	}
 }
 
+// Glance wants the container format of an Amazon image to be its disk format.
+func TestActivateNamesTheContainer(t *testing.T) {
+	for format, want := range map[string]string{"qcow2": "bare", "ami": "ami", "ari": "ari"} {
+		b := newBench(t)
+		ctx := context.Background()
+		if err := b.deps.Catalogue.Start(ctx, taskID); err != nil {
+			t.Fatal(err)
+		}
+		p := activateParams()
+		p.Target.Format = format
+		twice[contract.ImportResult](t, b, contract.ActivateActivity, p)
+		img, err := b.deps.Catalogue.Image(ctx, imageID)
+		if err != nil || img.DiskFormat != format || img.ContainerFormat != want {
+			t.Errorf("%s: image is %s in %s (%v), want %s", format, img.DiskFormat, img.ContainerFormat, err, want)
+		}
+	}
+}
+
 func TestFailTwice(t *testing.T) {
 	b := newBench(t)
 	p := contract.FailParams{TaskID: taskID, WorkflowID: "w", Stage: contract.StageConvert,
