@@ -39,6 +39,9 @@ type Options struct {
 	Declared formats.Name
 	// Limits bound what opening may cost.
 	Limits formats.Limits
+	// Members are the image's other files. They are read only as the image
+	// refers to them, and refused if its format has none.
+	Members []formats.Member
 }
 
 // Detect recognises the file of size bytes in r and opens it. Either it returns
@@ -194,10 +197,10 @@ func (in *inspection) refusal(c claim) error {
 	return errcode.New(code, "%s", message).With(c.evidence(""))
 }
 
-// open runs the format's own checks of its header.
+// open runs the format's own checks of its header, and of its members' headers.
 func (in *inspection) open(r io.ReaderAt, c claim) (disk formats.Disk, err error) {
 	err = guard(string(c.name), func() error {
-		disk, err = c.reader.Open(r, in.w.size, in.opt.Limits)
+		disk, err = in.openSet(r, c)
 		if err == nil && Opaque(c.name) {
 			disk = opaque{disk, c.name}
 		}
@@ -208,6 +211,20 @@ func (in *inspection) open(r io.ReaderAt, c claim) (disk formats.Disk, err error
 	}
 	in.report.pass("header", "well-formed and within limits")
 	return disk, nil
+}
+
+// openSet opens the disk with its members, if there are any.
+func (in *inspection) openSet(r io.ReaderAt, c claim) (formats.Disk, error) {
+	if len(in.opt.Members) == 0 {
+		return c.reader.Open(r, in.w.size, in.opt.Limits)
+	}
+	set, ok := c.reader.(formats.SetFormat)
+	if !ok {
+		in.report.remedy = "Leave the members out; or name first the file that refers to the others (a VMDK descriptor, the youngest child), and it with them."
+		return nil, errcode.New(errcode.BadRequest, "the file is %s, which is read without members", c.what).
+			With(errcode.Evidence{Format: string(c.name), Structure: "members", Value: clip(in.opt.Members[0].Name), Limit: "none"})
+	}
+	return set.OpenSet(r, in.w.size, in.opt.Members, in.opt.Limits)
 }
 
 // guard turns a panic of a format's reader into a refusal: whatever bug a

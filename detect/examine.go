@@ -2,6 +2,7 @@ package detect
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"ingest/formats"
@@ -24,7 +25,11 @@ func (in *inspection) examine(ctx context.Context, disk formats.Disk, c claim) e
 	if info.Unreadable != nil {
 		return in.report.fail("self-contained and readable", coded(info.Unreadable, "read "+string(c.name)))
 	}
-	in.report.pass("self-contained and readable", "all data is in this file")
+	where := "this file"
+	if n := len(in.opt.Members); n > 0 {
+		where += " and its members, " + strconv.Itoa(n) + " in all"
+	}
+	in.report.pass("self-contained and readable", "all data is in %s", where)
 	if !info.HolesKnown {
 		in.report.skip("allocated size", "a raw file does not tell holes from data")
 		return nil

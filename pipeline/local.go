@@ -7,53 +7,52 @@ import (
 	"ingest/detect"
 	"ingest/formats"
 	"ingest/internal/contract"
-	"ingest/internal/errcode"
-	"ingest/sources"
 	"ingest/stores"
 )
 
-// An OpenDisk is a disk and the source that it lies in.
+// An OpenDisk is a disk and the sources that it lies in.
 type OpenDisk struct {
 	formats.Disk
-	src *opened
+	sources []*opened // the image's and its members'
 }
 
-// Close closes the disk and its source.
-func (d *OpenDisk) Close() error { return errors.Join(d.Disk.Close(), d.src.Close()) }
+// Close closes the disk and its sources.
+func (d *OpenDisk) Close() error { return errors.Join(d.Disk.Close(), closeAll(d.sources)) }
 
-// Unchanged returns errcode.SourceChanged if the source has changed since it
-// was opened.
-func (d *OpenDisk) Unchanged(ctx context.Context) error { return d.src.check(ctx) }
+// Unchanged returns errcode.SourceChanged if a source has changed since it was
+// opened.
+func (d *OpenDisk) Unchanged(ctx context.Context) error {
+	for _, s := range d.sources {
+		if err := s.check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // OpenURL opens the disk in a source where it lies, without importing it. The
-// report is whole even when the error refuses the image.
-func (p *Pipeline) OpenURL(ctx context.Context, url, declared string) (*OpenDisk, detect.Report, error) {
-	src, err := p.Sources.Open(ctx, sources.Ref{URL: url}, nil)
+// members are the image's other files, if it has any. The report is whole even
+// when the error refuses the image.
+func (p *Pipeline) OpenURL(ctx context.Context, url, declared string, members ...Member) (*OpenDisk, detect.Report, error) {
+	f, err := p.find(ctx, url)
 	if err != nil {
-		return nil, detect.Report{}, sourceError(err, url)
+		return nil, detect.Report{FileSize: f.Size}, err
 	}
-	pin := src.Pin()
-	if err := src.Close(); err != nil {
+	opening, given, err := p.openMembers(ctx, members)
+	if err != nil {
 		return nil, detect.Report{}, err
 	}
-	if !pin.Random {
-		return nil, detect.Report{}, errcode.New(errcode.BadRequest, "this server sends no ranges, so the image cannot be read where it is; download it first, or import it").
-			With(errcode.Evidence{Structure: "source", Field: "ranges", Value: "none"})
-	}
-	if err := p.checkSource(pin); err != nil {
-		return nil, detect.Report{FileSize: pin.Size}, err
-	}
-	disk, opened, rep, err := p.openDisk(ctx, "", fetchedOf(contract.SourceSpec{URL: url}, pin), declared, nil)
+	disk, src, rep, err := p.openDisk(ctx, "", f, declared, nil, given...)
 	if err != nil {
-		return nil, rep, err
+		return nil, rep, errors.Join(err, closeAll(opening))
 	}
-	return &OpenDisk{Disk: disk, src: opened}, rep, nil
+	return &OpenDisk{Disk: disk, sources: append(opening, src)}, rep, nil
 }
 
 // Inspect says what a source is and checks its whole structure. The report
 // holds the findings of both; the error is the one that refuses the image.
-func (p *Pipeline) Inspect(ctx context.Context, url, declared string) (detect.Report, error) {
-	disk, rep, err := p.OpenURL(ctx, url, declared)
+func (p *Pipeline) Inspect(ctx context.Context, url, declared string, members ...Member) (detect.Report, error) {
+	disk, rep, err := p.OpenURL(ctx, url, declared, members...)
 	if err != nil {
 		return rep, err
 	}
@@ -100,13 +99,13 @@ type Conversion struct {
 }
 
 // ConvertTo converts the disk in a source into an upload, seals and commits it.
-// begin is called once the source has been found good. stage is told what
-// begins: "check", "convert", "verify".
-func (p *Pipeline) ConvertTo(ctx context.Context, url, declared string, t contract.TargetSpec, verify bool,
+// The members are the source's other files. begin is called once the source has
+// been found good. stage is told what begins: "check", "convert", "verify".
+func (p *Pipeline) ConvertTo(ctx context.Context, url, declared string, members []Member, t contract.TargetSpec, verify bool,
 	begin func() (stores.Upload, error), stage func(string), o Observe) (Conversion, error) {
 	var out Conversion
 	stage("check")
-	disk, rep, err := p.OpenURL(ctx, url, declared)
+	disk, rep, err := p.OpenURL(ctx, url, declared, members...)
 	out.Source = rep
 	if err != nil {
 		return out, err

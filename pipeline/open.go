@@ -107,8 +107,9 @@ func (f sparseFile) NextData(off int64) (start, end int64, err error) {
 var _ formats.DataFinder = sparseFile{}
 
 // openDisk opens a source and the disk in it; both are to be closed. read, if
-// not nil, is told of all bytes that are read.
-func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, read func(n int)) (formats.Disk, *opened, detect.Report, error) {
+// not nil, is told of all bytes that are read from the source. The members stay
+// the caller's.
+func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, read func(n int), members ...formats.Member) (formats.Disk, *opened, detect.Report, error) {
 	src, err := p.open(ctx, taskID, f)
 	if err != nil {
 		return nil, nil, detect.Report{}, err
@@ -117,7 +118,7 @@ func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetch
 		src.ReaderAt = watch(src.ReaderAt, read)
 	}
 	// Not src itself, which would hide that the reader knows its holes.
-	rep, disk, err := p.detect().Detect(ctx, src.ReaderAt, src.size, detect.Options{Declared: formats.Name(declared), Limits: p.Limits})
+	rep, disk, err := p.detect().Detect(ctx, src.ReaderAt, src.size, detect.Options{Declared: formats.Name(declared), Limits: p.Limits, Members: members})
 	if err != nil {
 		return nil, nil, rep, errors.Join(err, src.Close())
 	}

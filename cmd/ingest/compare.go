@@ -20,6 +20,7 @@ type compared struct {
 // newCompareCommand returns `ingest compare`.
 func newCompareCommand(g *globals) *cobra.Command {
 	var l local
+	var membersB []string
 	cmd := &cobra.Command{
 		Use:   "compare A B",
 		Short: "Compare the guest content of two images, or show the first difference",
@@ -27,8 +28,9 @@ func newCompareCommand(g *globals) *cobra.Command {
 
 Disks of different virtual sizes are the same if the longer one has only zeros behind
 the end of the other. The exit code is 0 if they are the same, and 1 if not.`,
-		Example: `  ingest compare disk.vmdk disk.qcow2`,
-		Args:    cli.Args(cobra.ExactArgs(2)),
+		Example: `  ingest compare disk.vmdk disk.qcow2
+  ingest compare disk.vmdk other.vmdk --member disk-flat.vmdk --member-b other-flat.vmdk`,
+		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if l.from != "" {
 				return cli.Usage(cmd, "--from does not say which of the two images it is about")
@@ -45,7 +47,11 @@ the end of the other. The exit code is 0 if they are the same, and 1 if not.`,
 				if err != nil {
 					return err
 				}
-				if disks[i], _, err = p.OpenURL(ctx, url, ""); err != nil {
+				members, err := membersOf([][]string{l.members, membersB}[i])
+				if err != nil {
+					return err
+				}
+				if disks[i], _, err = p.OpenURL(ctx, url, "", members...); err != nil {
 					return fmt.Errorf("%s: %w", arg, err)
 				}
 				defer disks[i].Close()
@@ -67,6 +73,8 @@ the end of the other. The exit code is 0 if they are the same, and 1 if not.`,
 		},
 	}
 	l.flags(cmd)
+	l.memberFlag(cmd, "A")
+	cmd.Flags().StringArrayVar(&membersB, "member-b", nil, "another `FILE` of B; repeat for each")
 	return cmd
 }
 

@@ -28,9 +28,15 @@ DST appears whole or not at all. What can be written, and what each format takes
   raw     --compression none                sparse: zeros take no room
   qcow2   --compression none, zlib, zstd    version 3, clusters of 64 KiB
 
-Without --to, DST's extension decides (.raw, .img, .qcow2).`,
+Without --to, DST's extension decides (.raw, .img, .qcow2).
+
+If the disk is spread over several files, SRC is its descriptor or youngest child, and
+--member gives each of the others: the extent files of a VMDK descriptor, or all
+parents of a differencing disk.`,
 		Example: `  ingest convert disk.vmdk disk.qcow2
   ingest convert disk.vhd disk.img --to raw --verify
+  ingest convert disk.vmdk disk.qcow2 --member disk-s001.vmdk --member disk-s002.vmdk
+  ingest convert child.vhd disk.qcow2 --member parent.vhd
   ingest convert https://example.org/disk.vmdk disk.qcow2 --compression zstd`,
 		Args: cli.Args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,12 +54,16 @@ Without --to, DST's extension decides (.raw, .img, .qcow2).`,
 			if err != nil {
 				return err
 			}
+			members, err := membersOf(l.members)
+			if err != nil {
+				return err
+			}
 			d := g.display(cmd)
 			defer d.Close()
 			ctx, stop := interruptible(cmd)
 			defer stop()
 			begin := func() (stores.Upload, error) { return fs.BeginFile(args[1], force) }
-			out, err := p.ConvertTo(ctx, url, l.from, t, verify, begin, d.Stage, observe(d))
+			out, err := p.ConvertTo(ctx, url, l.from, members, t, verify, begin, d.Stage, observe(d))
 			if err != nil {
 				return err
 			}
@@ -62,6 +72,7 @@ Without --to, DST's extension decides (.raw, .img, .qcow2).`,
 		},
 	}
 	l.flags(cmd)
+	l.memberFlag(cmd, "SRC")
 	f := cmd.Flags()
 	f.StringVar(&t.Format, "to", "", "format to write: "+strings.Join(pipeline.Targets(), ", "))
 	f.StringVar(&t.Compression, "compression", "", "none, zlib, zstd (default none)")

@@ -29,9 +29,13 @@ func newDigestCommand(g *globals) *cobra.Command {
 		Long: `Print the content digest of images: a digest of the guest's bytes, the same for a
 raw, qcow2 or VMDK of one disk. docs/content-digest.md defines it.`,
 		Example: `  ingest digest disk.raw disk.qcow2 disk.vmdk
+  ingest digest disk.vmdk --member disk-flat.vmdk
   ingest digest --raw-sha256 disk.vmdk       # equals sha256sum of the converted raw file`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(l.members) > 0 && len(args) > 1 {
+				return cli.Usage(cmd, "--member does not say which of the images it is of; give one SRC")
+			}
 			p, err := l.pipeline(cmd)
 			if err != nil {
 				return err
@@ -50,6 +54,7 @@ raw, qcow2 or VMDK of one disk. docs/content-digest.md defines it.`,
 		},
 	}
 	l.flags(cmd)
+	l.memberFlag(cmd, "SRC")
 	cmd.Flags().BoolVar(&rawSum, "raw-sha256", false, "also print the SHA-256 of the guest's bytes as they would stand in a raw file")
 	return cmd
 }
@@ -60,7 +65,11 @@ func (l *local) digest(ctx context.Context, g *globals, cmd *cobra.Command, p *p
 	if err != nil {
 		return out, err
 	}
-	disk, rep, err := p.OpenURL(ctx, url, l.from)
+	members, err := membersOf(l.members)
+	if err != nil {
+		return out, err
+	}
+	disk, rep, err := p.OpenURL(ctx, url, l.from, members...)
 	if err != nil {
 		return out, err
 	}

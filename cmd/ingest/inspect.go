@@ -15,10 +15,13 @@ func newInspectCommand(g *globals) *cobra.Command {
 		Long: `Say what an image is and whether it is safe, without importing it.
 
 SOURCE is a path, or the URL of a server that sends ranges. Every table of the image
-is read and checked; nothing that it names is opened. The exit code is 0 for an image
+is read and checked; nothing that it names is opened. If the disk is spread over
+several files, give the others with --member: the extent files of a VMDK descriptor,
+or all parents of a differencing disk. The exit code is 0 for an image
 that an import would take, and 1 for one that it would refuse.`,
 		Example: `  ingest inspect disk.vmdk
   ingest inspect --json disk.qcow2
+  ingest inspect disk.vmdk --member disk-flat.vmdk
   ingest inspect https://example.org/disk.qcow2`,
 		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -30,9 +33,13 @@ that an import would take, and 1 for one that it would refuse.`,
 			if err != nil {
 				return err
 			}
+			members, err := membersOf(l.members)
+			if err != nil {
+				return err
+			}
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			rep, refusal := p.Inspect(ctx, url, l.from)
+			rep, refusal := p.Inspect(ctx, url, l.from, members...)
 			if rep.FileSize == 0 {
 				return refusal // it could not be read at all
 			}
@@ -48,5 +55,6 @@ that an import would take, and 1 for one that it would refuse.`,
 		},
 	}
 	l.flags(cmd)
+	l.memberFlag(cmd, "the image")
 	return cmd
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"net/netip"
+	neturl "net/url"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -23,6 +25,7 @@ type local struct {
 	from      string
 	allowNets []string
 	workers   int
+	members   []string
 }
 
 // flags declares the common flags.
@@ -31,6 +34,29 @@ func (l *local) flags(cmd *cobra.Command) {
 	f.StringVar(&l.from, "from", "", "declare the source's format; it must be what is detected")
 	f.StringSliceVar(&l.allowNets, "allow-net", nil, "private or loopback networks that http sources may reach, CIDR[,CIDR]")
 	f.IntVar(&l.workers, "workers", 0, "cores to use (0: all)")
+}
+
+// memberFlag declares the flag for the other files of an image.
+func (l *local) memberFlag(cmd *cobra.Command, of string) {
+	cmd.Flags().StringArrayVar(&l.members, "member", nil, "another `FILE` of "+of+" (extent file, parent disk); repeat for each")
+}
+
+// membersOf returns the files of --member flags. An image knows its other files
+// by the names that they are given with, whatever their links lead to.
+func membersOf(args []string) ([]pipeline.Member, error) {
+	var out []pipeline.Member
+	for _, arg := range args {
+		url, err := sourceURL(arg)
+		if err != nil {
+			return nil, err
+		}
+		name := filepath.Base(arg)
+		if u, err := neturl.Parse(arg); err == nil && u.Scheme != "" && strings.Contains(arg, "://") {
+			name = path.Base(u.Path)
+		}
+		out = append(out, pipeline.Member{Name: name, URL: url})
+	}
+	return out, nil
 }
 
 // pipeline returns a data path without staging and without a store.
