@@ -1,7 +1,6 @@
 package parallels
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -116,28 +115,7 @@ func (d *disk) entryPlace(i int64) place {
 }
 
 func (d *disk) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, errors.New("parallels: read at a negative offset")
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if off >= d.size {
-		return 0, io.EOF
-	}
-	q := p[:min(int64(len(p)), d.size-off)]
-	n := 0
-	for n < len(q) {
-		k, err := d.readRun(q[n:], off+int64(n))
-		if err != nil {
-			return n, err
-		}
-		n += k
-	}
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
+	return formats.ReadRuns(p, off, d.size, d.readRun)
 }
 
 // readRun reads at most the run that holds off and returns how many bytes it

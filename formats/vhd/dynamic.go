@@ -2,7 +2,6 @@ package vhd
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 
@@ -132,35 +131,23 @@ func (d *dynamic) run(off, end int64) formats.Extent {
 }
 
 func (d *dynamic) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, errors.New("vhd: read at a negative offset")
+	return formats.ReadRuns(p, off, d.size, d.readRun)
+}
+
+// readRun reads at most the run that holds off and returns how many bytes it
+// read.
+func (d *dynamic) readRun(p []byte, off int64) (int, error) {
+	e := d.run(off, off+int64(len(p)))
+	skip := off - e.Off
+	p = p[:min(int64(len(p)), e.Len-skip)]
+	if e.State != formats.Data {
+		clear(p)
+		return len(p), nil
 	}
-	if len(p) == 0 {
-		return 0, nil
+	if err := d.readBlock(p, e.Off/d.block, e.HostOff, skip); err != nil {
+		return 0, err
 	}
-	if off >= d.size {
-		return 0, io.EOF
-	}
-	q := p[:min(int64(len(p)), d.size-off)]
-	n := 0
-	for n < len(q) {
-		e := d.run(off+int64(n), off+int64(len(q)))
-		skip := off + int64(n) - e.Off
-		part := q[n:]
-		part = part[:min(int64(len(part)), e.Len-skip)]
-		if e.State == formats.Data {
-			if err := d.readBlock(part, e.Off/d.block, e.HostOff, skip); err != nil {
-				return n, err
-			}
-		} else {
-			clear(part)
-		}
-		n += len(part)
-	}
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
+	return len(p), nil
 }
 
 // readBlock reads from block i, whose data is at hostOff, skip bytes into it.

@@ -1,7 +1,6 @@
 package vmdk
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -155,28 +154,7 @@ func (d *disk) state(entry int64) (s formats.State, compressed bool) {
 }
 
 func (d *disk) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, errors.New("vmdk: read at a negative offset")
-	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if off >= d.size {
-		return 0, io.EOF
-	}
-	q := p[:min(int64(len(p)), d.size-off)]
-	n := 0
-	for n < len(q) {
-		k, err := d.readRun(q[n:], off+int64(n))
-		n += k
-		if err != nil {
-			return n, err
-		}
-	}
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
+	return formats.ReadRuns(p, off, d.size, d.readRun)
 }
 
 // readRun reads at most the run that holds off and returns how far it came.
