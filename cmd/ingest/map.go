@@ -57,6 +57,7 @@ with exit code 1.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return m.run(g, cmd, args[0]) },
 	}
 	m.flags(cmd)
+	m.memberFlag(cmd, "SRC")
 	f := cmd.Flags()
 	f.BoolVar(&m.summary, "summary", false, "leave out the map, or the extents of --json: totals only")
 	f.StringVar(&m.png, "png", "", "write the map as a picture to this `FILE`")
@@ -84,7 +85,11 @@ func (m *mapping) run(g *globals, cmd *cobra.Command, arg string) error {
 	}
 	ctx, stop := interruptible(cmd)
 	defer stop()
-	disk, _, err := p.OpenURL(ctx, url, m.from)
+	members, err := membersOf(m.members)
+	if err != nil {
+		return err
+	}
+	disk, _, err := p.OpenURL(ctx, url, m.from, members...)
 	if err != nil {
 		return err
 	}
