@@ -45,6 +45,7 @@ type bat struct {
 	shift   int   // its logarithm
 	blocks  int64 // payload blocks
 	entries int64 // with those of sector bitmap blocks
+	child   bool  // the disk has a parent
 	slots   []slot
 	spare   sync.Pool // of *[pieceBytes]byte: pieces of holes are not kept
 }
@@ -65,13 +66,16 @@ type piece struct {
 // newBAT returns the table that lies in the region, which is inside the image,
 // or says that the region is too short for it.
 func newBAT(img *image, region formats.Range, m *metadata, lim formats.Limits) (*bat, error) {
-	b := &bat{img: img, off: region.Off}
+	b := &bat{img: img, off: region.Off, child: m.child()}
 	block := int64(m.blockSize)
 	// A sector bitmap block has 2^23 bits, one for each logical sector (2.4).
 	b.ratio = int64(m.logical) << 23 / block
 	b.shift = bits.TrailingZeros64(uint64(b.ratio))
 	b.blocks = binio.DivCeil(int64(m.size), block)
 	b.entries = b.blocks + (b.blocks-1)>>b.shift
+	if b.child { // the last chunk has a sector bitmap block too
+		b.entries = b.bitmap((b.blocks-1)>>b.shift) + 1
+	}
 	if need := b.entries * batEntryBytes; need > region.Len() {
 		return nil, place{"region table", "Length", -1}.refuse(errcode.VHDXRegion, region.Len(), fmt.Sprintf("%d or more", need),
 			"a BAT of %d bytes is too short for %d blocks", region.Len(), b.blocks)
@@ -89,6 +93,10 @@ func (b *bat) payload(index int64) int64 {
 	chunk, in := index/(b.ratio+1), index%(b.ratio+1)
 	return chunk<<b.shift + in
 }
+
+// bitmap returns where in the table the entry of a chunk's sector bitmap block
+// is.
+func (b *bat) bitmap(chunk int64) int64 { return chunk*(b.ratio+1) + b.ratio }
 
 // isBitmap reports whether the entry is that of a sector bitmap block.
 func (b *bat) isBitmap(index int64) bool { return index%(b.ratio+1) == b.ratio }
@@ -136,13 +144,14 @@ func (b *bat) piece(index int64) (*piece, error) {
 }
 
 // even reports whether all payload entries are of one state that is not data,
-// and of which. first is the index of the first entry.
+// and of which, and nothing is lost by keeping only that. first is the index of
+// the first entry.
 func (b *bat) even(first int64, raw []byte) (formats.State, bool) {
 	want := binary.LittleEndian.Uint64(raw)
 	if b.isBitmap(first) && len(raw) > batEntryBytes {
 		want = binary.LittleEndian.Uint64(raw[batEntryBytes:])
 	}
-	state, ok := stateOf(want)
+	state, ok := b.stateOf(want)
 	if !ok || state == formats.Data {
 		return 0, false
 	}
@@ -150,7 +159,11 @@ func (b *bat) even(first int64, raw []byte) (formats.State, bool) {
 		return state, true
 	}
 	for i := first; len(raw) > 0; i, raw = i+1, raw[batEntryBytes:] {
-		if binary.LittleEndian.Uint64(raw) != want && !b.isBitmap(i) {
+		if v := binary.LittleEndian.Uint64(raw); b.isBitmap(i) {
+			if b.child && v != 0 {
+				return 0, false
+			}
+		} else if v != want {
 			return 0, false
 		}
 	}
@@ -158,14 +171,15 @@ func (b *bat) even(first int64, raw []byte) (formats.State, bool) {
 }
 
 // entry returns the entry at the given index of the table, which lies in the
-// piece.
+// piece, whose raw is not nil.
 func (p *piece) entry(index int64) uint64 {
 	return binary.LittleEndian.Uint64(p.raw[index%pieceEntries*batEntryBytes:])
 }
 
-// stateOf returns what a payload entry says. It reports whether a fixed or
-// dynamic disk may have such an entry.
-func stateOf(entry uint64) (formats.State, bool) {
+// stateOf returns what a payload entry says, and whether the disk may have such
+// an entry. A hole of a disk that has a parent is the parent's; a block of
+// which something is present is data.
+func (b *bat) stateOf(entry uint64) (formats.State, bool) {
 	if entry&entryReserved != 0 {
 		return 0, false
 	}
@@ -176,6 +190,8 @@ func stateOf(entry uint64) (formats.State, bool) {
 		return formats.Zero, true
 	case blockFullyPresent:
 		return formats.Data, true
+	case blockPartiallyPresent:
+		return formats.Data, b.child
 	}
 	return 0, false
 }
@@ -183,14 +199,16 @@ func stateOf(entry uint64) (formats.State, bool) {
 // fault returns the error of an entry that stateOf does not know.
 func (b *bat) fault(i int64, entry uint64) error {
 	where := b.place(i)
-	if entry&entryState == blockPartiallyPresent {
+	if entry&entryState == blockPartiallyPresent && !b.child {
 		return where.refuse(errcode.TableBounds, hex(entry), "", "block %d is partially present in a disk that has no parent", i)
 	}
 	return where.refuse(errcode.TableBounds, hex(entry), "", "the BAT entry of block %d has a state or bits that are reserved", i)
 }
 
 // place is where the entry of payload block i lies.
-func (b *bat) place(i int64) place {
-	index := b.index(i)
+func (b *bat) place(i int64) place { return b.placeOf(b.index(i)) }
+
+// placeOf is where the entry with the given index lies.
+func (b *bat) placeOf(index int64) place {
 	return place{fmt.Sprintf("BAT entry %d", index), "", b.off + index*batEntryBytes}
 }

@@ -30,13 +30,19 @@ type builder struct {
 	// bitmaps is what the entries of sector bitmap blocks hold.
 	bitmaps uint64
 	locator []byte
+	id      guid    // DataWriteGuid
+	blocks  []int64 // present caches it
+	// ours says of a sector of a partially present block that it is the
+	// child's. Without it such a block is only marked.
+	ours func(sector int64) bool
 
 	batOff, metaOff int64
 	hosts           map[int64]int64 // block: host offset
+	maps            map[int64]int64 // chunk: host offset of its sector bitmap block
 }
 
 func newBuilder(disk *imgtest.Disk, block int64) *builder {
-	return &builder{disk: disk, block: block, logical: 512, logBytes: mib, state: map[int64]uint64{}, hosts: map[int64]int64{}}
+	return &builder{disk: disk, block: block, logical: 512, logBytes: mib, state: map[int64]uint64{}, hosts: map[int64]int64{}, maps: map[int64]int64{}}
 }
 
 func (b *builder) ratio() int64 { return int64(b.logical) << 23 / b.block }
@@ -44,10 +50,19 @@ func (b *builder) ratio() int64 { return int64(b.logical) << 23 / b.block }
 // entryOff returns the host offset of the BAT entry of block i.
 func (b *builder) entryOff(i int64) int64 { return b.batOff + 8*(i+i/b.ratio()) }
 
+// mapOff returns the host offset of the BAT entry of a chunk's sector bitmap.
+func (b *builder) mapOff(chunk int64) int64 {
+	return b.batOff + 8*(chunk*(b.ratio()+1)+b.ratio())
+}
+
 // write writes the file through put and returns its size.
 func (b *builder) write(put func(off int64, p []byte)) int64 {
 	blocks := binio.DivCeil(b.disk.Size(), b.block)
-	batLen := binio.DivCeil(8*(blocks+(blocks-1)/b.ratio()), mib) * mib
+	entries := blocks + (blocks-1)/b.ratio()
+	if b.flags&hasParent != 0 {
+		entries = binio.DivCeil(blocks, b.ratio()) * (b.ratio() + 1)
+	}
+	batLen := binio.DivCeil(8*entries, mib) * mib
 	b.batOff, b.metaOff = mib+b.logBytes, mib+b.logBytes+batLen
 	at := b.metaOff + mib
 	if b.batLast {
@@ -73,13 +88,22 @@ func (b *builder) write(put func(off int64, p []byte)) int64 {
 		if !forced {
 			s = blockFullyPresent
 		}
-		if s == blockFullyPresent {
+		if s == blockFullyPresent || s == blockPartiallyPresent && b.ours != nil {
 			b.hosts[i] = at
 			b.copyBlock(put, i, at)
+			if s == blockPartiallyPresent {
+				b.maps[i/b.ratio()] = 0
+			}
 			s |= uint64(at)
 			at += b.block
 		}
 		entry(b.entryOff(i), s)
+	}
+	for _, c := range slices.Sorted(maps.Keys(b.maps)) {
+		b.maps[c] = at
+		b.copyBitmap(put, c, at)
+		entry(b.mapOff(c), uint64(at)|bitmapPresent)
+		at += bitmapBytes
 	}
 	for i := b.ratio(); b.bitmaps != 0 && i < blocks; i += b.ratio() {
 		entry(b.entryOff(i)-8, b.bitmaps)
@@ -119,11 +143,31 @@ func (b *builder) copyBlock(put func(int64, []byte), i, at int64) {
 	}
 }
 
+// copyBitmap writes the sector bitmap block of a chunk, in which the bits of
+// blocks that are not partially present mean nothing, and are all set.
+func (b *builder) copyBitmap(put func(int64, []byte), chunk, at int64) {
+	p := bytes.Repeat([]byte{0xFF}, bitmapBytes)
+	n := b.block / int64(b.logical) // bits of a block
+	for i := chunk * b.ratio(); i < (chunk+1)*b.ratio(); i++ {
+		if b.state[i] != blockPartiallyPresent {
+			continue
+		}
+		for s := i * n; s < (i+1)*n; s++ {
+			if k := s - chunk*b.ratio()*n; !b.ours(s) {
+				p[k/8] &^= 1 << (k % 8)
+			}
+		}
+	}
+	put(at, p)
+}
+
 func (b *builder) header(sequence uint64) []byte {
 	p := make([]byte, headerBytes)
 	copy(p, headerMagic)
 	le := binary.LittleEndian
 	le.PutUint64(p[8:], sequence)
+	copy(p[16:], bytes.Repeat([]byte{0xF1}, 16)) // FileWriteGuid, which says nothing
+	copy(p[32:], b.id[:])
 	le.PutUint16(p[66:], 1)
 	le.PutUint32(p[68:], uint32(b.logBytes))
 	le.PutUint64(p[72:], mib)

@@ -14,14 +14,16 @@ import (
 
 // disk is the guest view of a VHDX file.
 type disk struct {
-	img   *image
-	bat   *bat // nil if the disk is unreadable
-	size  int64
-	block int64           // bytes
-	shift int             // logarithm of block
-	used  []formats.Range // header section, log and regions, ascending
-	lim   formats.Limits
-	info  formats.Info
+	img    *image
+	bat    *bat     // nil if the disk is unreadable
+	bits   *bitmaps // nil unless the disk has a parent
+	size   int64
+	block  int64           // bytes
+	shift  int             // logarithm of block
+	sector int64           // logical sector, bytes
+	used   []formats.Range // header section, log and regions, ascending
+	lim    formats.Limits
+	info   formats.Info
 }
 
 var (
@@ -29,34 +31,43 @@ var (
 	_ formats.Validator = (*disk)(nil)
 )
 
-func newDisk(img *image, x *regions, m *metadata, lim formats.Limits) (*disk, error) {
+// newDisk returns the disk of a file that stands alone. A differencing disk is
+// unreadable then.
+func newDisk(f *file, lim formats.Limits) (*disk, error) {
+	d, m := describe(f, lim), f.meta
+	if m.child() {
+		d.info.Unreadable = m.refuse(errcode.VHDXDifferencing, fileParameters, hex(uint64(m.flags)), "", "the disk holds only what changed against its parent%s", named(m))
+		return d, nil
+	}
+	var err error
+	d.bat, err = newBAT(f.img, f.regions.bat, m, lim)
+	return d, err
+}
+
+// describe returns the disk without its BAT.
+func describe(f *file, lim formats.Limits) *disk {
+	m := f.meta
 	d := &disk{
-		img: img, size: int64(m.size), block: int64(m.blockSize), shift: bits.TrailingZeros32(m.blockSize),
-		used: x.used, lim: lim,
+		img: f.img, size: int64(m.size), block: int64(m.blockSize), shift: bits.TrailingZeros32(m.blockSize),
+		sector: int64(m.logical), used: f.regions.used, lim: lim,
 	}
 	d.info = formats.Info{
-		Format: formats.VHDX, Subformat: m.subformat(),
-		VirtualSize: d.size, FileSize: img.size, BlockSize: d.block, HolesKnown: true,
-		Names: m.parents,
+		Format: formats.VHDX, Subformat: m.subformat(), Creator: f.creator,
+		VirtualSize: d.size, FileSize: f.img.size, BlockSize: d.block, HolesKnown: true,
+		Names: m.parents, Findings: f.findings,
 	}
 	note := func(code errcode.Code, k itemKind, value any, message string) {
 		d.info.Findings = append(d.info.Findings, formats.Note(code, formats.SeverityWarning, message,
 			errcode.Evidence{Format: string(formats.VHDX), Structure: k.spec().name, Offset: errcode.At(m.at[k].Off), Value: fmt.Sprint(value)}))
 	}
-	if m.logical == 4096 {
+	if m.logical == 4096 && !f.parent {
 		note(errcode.VHDXSector4K, logicalSectorSize, m.logical,
 			"the disk has logical sectors of 4096 bytes: a partition table inside counts in them, and the disk boots only where sectors have that size")
 	}
-	if m.flags&hasParent != 0 {
-		d.info.Unreadable = m.refuse(errcode.VHDXDifferencing, fileParameters, hex(uint64(m.flags)), "", "the disk holds only what changed against its parent%s", named(m))
-		return d, nil
-	}
-	if m.has[parentLocator] {
+	if m.has[parentLocator] && !m.child() {
 		note(errcode.VHDXMetadata, parentLocator, len(m.parents), "the disk has a parent locator and no parent")
 	}
-	var err error
-	d.bat, err = newBAT(img, x.bat, m, lim)
-	return d, err
+	return d
 }
 
 // named says which file the parent is, if the locator does.
@@ -95,7 +106,7 @@ type run struct {
 func (d *disk) blockLen(i int64) int64 { return min(d.block, d.size-i<<d.shift) }
 
 // run returns the run of one state that holds off, from the begin of off's
-// block or later on, until one that reaches end, or to the end of the cached
+// block or later on, in which a hole of a disk that has a parent is the parent's, until one that reaches end, or to the end of the cached
 // piece of the BAT: looking further would make many short reads slow.
 func (d *disk) run(off, end int64) (run, error) {
 	i := off >> d.shift
@@ -149,9 +160,10 @@ func (r run) goesOn(next run) bool {
 
 // inBlock returns the part of block i that holds the byte at rel. A block that
 // passes the end of the file has two parts: what is stored and, behind it,
-// zeros.
+// zeros. One that is partially present has a part for each run of sectors that
+// are the child's, or the parent's.
 func (d *disk) inBlock(i int64, entry uint64, rel int64) (run, error) {
-	s, ok := stateOf(entry)
+	s, ok := d.bat.stateOf(entry)
 	if !ok {
 		return run{}, d.bat.fault(i, entry)
 	}
@@ -164,24 +176,34 @@ func (d *disk) inBlock(i int64, entry uint64, rel int64) (run, error) {
 	if err != nil {
 		return run{}, err
 	}
+	from, to := int64(0), n
+	if entry&entryState == blockPartiallyPresent {
+		var ours bool
+		if ours, from, to, err = d.sectors(i, rel); err != nil {
+			return run{}, err
+		}
+		if !ours {
+			r.Off, r.Len, r.State = r.Off+from, to-from, formats.Hole
+			return r, nil
+		}
+	}
 	stored, plain := d.img.size-host, true
 	if d.img.over.touches(host, host+n) {
 		stored, plain = d.img.end-host, false
 	}
-	stored = max(0, min(stored, n))
+	stored = max(from, min(stored, to))
 	if rel >= stored {
-		r.Off, r.Len, r.State = r.Off+stored, n-stored, formats.Zero
+		r.Off, r.Len, r.State = r.Off+stored, to-stored, formats.Zero
 		return r, nil
 	}
-	r.Len, r.host = stored, host
+	r.Off, r.Len, r.host = r.Off+from, stored-from, host+from
 	if plain {
-		r.HostOff = host
+		r.HostOff = r.host
 	}
 	return r, nil
 }
 
-// checkBlock returns the host offset of block i, which is fully present. It
-// must begin inside the file, and no part of it may lie in the header section,
+// checkBlock returns the host offset of block i, which is present. It must begin inside the file, and no part of it may lie in the header section,
 // the log or a region. That the file also holds its end is for
 // Validate to say: without that, what is cut off reads as zeros.
 func (d *disk) checkBlock(i int64, entry uint64) (int64, error) {

@@ -27,7 +27,7 @@ const (
 // Format reads VHDX files.
 type Format struct{}
 
-var _ formats.Format = Format{}
+var _ formats.SetFormat = Format{}
 
 // Name returns formats.VHDX.
 func (Format) Name() formats.Name { return formats.VHDX }
@@ -44,33 +44,45 @@ func (Format) Match(head, _ []byte, _ int64) formats.Match {
 // Open parses and checks headers, log, region table and metadata, and replays
 // the log in memory if there is one. The BAT is read when it is needed.
 func (Format) Open(r io.ReaderAt, size int64, lim formats.Limits) (formats.Disk, error) {
-	creator, err := readIdentifier(r, size)
+	f, err := openFile(r, size, maxLogBytes, lim)
 	if err != nil {
 		return nil, err
 	}
-	h, err := readHeader(r, size)
-	if err != nil {
+	return newDisk(f, lim)
+}
+
+// A file is a VHDX of which everything but the BAT has been read.
+type file struct {
+	creator  string
+	header   *header
+	img      *image
+	regions  *regions
+	meta     *metadata
+	findings []formats.Finding
+	parent   bool // of another file, which says what holds for both
+}
+
+// openFile reads and checks a file whose log, if it has to be replayed, has at
+// most maxLog bytes.
+func openFile(r io.ReaderAt, size, maxLog int64, lim formats.Limits) (*file, error) {
+	f := &file{}
+	var err error
+	if f.creator, err = readIdentifier(r, size); err != nil {
 		return nil, err
 	}
-	img, findings, err := replay(r, size, h, lim)
-	if err != nil {
+	if f.header, err = readHeader(r, size); err != nil {
 		return nil, err
 	}
-	regions, notes, err := readRegions(img, h)
-	if err != nil {
+	if f.img, f.findings, err = replay(r, size, f.header, maxLog, lim); err != nil {
 		return nil, err
 	}
-	m, err := readMetadata(img, regions.metadata, lim)
-	if err != nil {
+	var notes []formats.Finding
+	if f.regions, notes, err = readRegions(f.img, f.header); err != nil {
 		return nil, err
 	}
-	d, err := newDisk(img, regions, m, lim)
-	if err != nil {
-		return nil, err
-	}
-	d.info.Creator = creator
-	d.info.Findings = append(append(findings, notes...), d.info.Findings...)
-	return d, nil
+	f.findings = append(f.findings, notes...)
+	f.meta, err = readMetadata(f.img, f.regions.metadata, lim)
+	return f, err
 }
 
 // readIdentifier checks the magic and returns the creator (2.2.1).

@@ -3,6 +3,7 @@ package vhdx
 import (
 	"bytes"
 	"encoding/binary"
+	base16 "encoding/hex"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -28,6 +29,26 @@ func (g guid) String() string {
 	return fmt.Sprintf("%08X-%04X-%04X-%X-%X", le.Uint32(g[:]), le.Uint16(g[4:]), le.Uint16(g[6:]), g[8:10], g[10:])
 }
 
+// parseGUID reads a GUID in braces, in capitals or not.
+func parseGUID(s string) (guid, bool) {
+	const form = "{00000000-0000-0000-0000-000000000000}"
+	var digits []byte
+	for i := range min(len(s), len(form)) {
+		switch {
+		case form[i] == '0':
+			digits = append(digits, s[i])
+		case form[i] != s[i]:
+			return guid{}, false
+		}
+	}
+	p, err := base16.DecodeString(string(digits))
+	if len(s) != len(form) || err != nil {
+		return guid{}, false
+	}
+	// The first three groups are little endian in the file.
+	return guid{p[3], p[2], p[1], p[0], p[5], p[4], p[7], p[6], p[8], p[9], p[10], p[11], p[12], p[13], p[14], p[15]}, true
+}
+
 // checksum returns the CRC-32C of p with the four bytes at offset 4, where
 // every structure has it, taken as zeros.
 func checksum(p []byte) uint32 {
@@ -40,6 +61,7 @@ func checksum(p []byte) uint32 {
 // header is one of the two headers (2.2.2).
 type header struct {
 	sequence   uint64
+	dataGUID   guid // DataWriteGuid: children know a disk by it
 	logGUID    guid
 	logVersion uint16
 	version    uint16
@@ -108,6 +130,7 @@ func decodeHeader(p []byte, at, size int64) (*header, error) {
 	le := binary.LittleEndian
 	h := &header{
 		sequence:   le.Uint64(p[8:]),
+		dataGUID:   guid(p[32:48]),
 		logGUID:    guid(p[48:64]),
 		logVersion: le.Uint16(p[64:]),
 		version:    le.Uint16(p[66:]),

@@ -18,8 +18,13 @@ func locatorVHDX() guid {
 	return guid{0xB7, 0xEF, 0x4A, 0xB0, 0x9E, 0xD1, 0x81, 0x4A, 0xB7, 0x89, 0x25, 0xB8, 0xE9, 0x44, 0x59, 0x13}
 }
 
-// readLocator takes the parent's paths from a parent locator (2.6.2.6), in the
-// order in which a parent would be looked for. They are only told.
+// linkages are the keys of a parent locator that hold the parent's identity. The
+// second is written while a child is merged into its parent.
+func linkages() [2]string { return [2]string{"parent_linkage", "parent_linkage2"} }
+
+// readLocator takes the parent's identity and paths from a parent locator
+// (2.6.2.6), the paths in the order in which a parent would be looked for. They
+// are only told.
 func (m *metadata) readLocator(p []byte) error {
 	refuse := func(value any, format string, args ...any) error {
 		return m.refuse(errcode.VHDXMetadata, parentLocator, value, fmt.Sprintf("%d bytes", len(p)), format, args...)
@@ -32,7 +37,7 @@ func (m *metadata) readLocator(p []byte) error {
 	if locatorHeaderBytes+n*locatorEntryBytes > len(p) {
 		return refuse(n, "a parent locator of %d entries passes its item", n)
 	}
-	paths := map[string]string{}
+	values := map[string]string{}
 	for i := range n {
 		q := p[locatorHeaderBytes+i*locatorEntryBytes:]
 		key, ok1 := part(p, binary.LittleEndian.Uint32(q), binary.LittleEndian.Uint16(q[8:]))
@@ -46,17 +51,20 @@ func (m *metadata) readLocator(p []byte) error {
 			continue
 		}
 		switch k := text(key); k {
-		case "relative_path", "volume_path", "absolute_win32_path":
-			if _, twice := paths[k]; twice {
+		case "relative_path", "volume_path", "absolute_win32_path", linkages()[0], linkages()[1]:
+			if _, twice := values[k]; twice {
 				return refuse(k, "the parent locator names %s twice", k)
 			}
-			paths[k] = text(value)
+			values[k] = text(value)
 		}
 	}
 	for _, k := range []string{"relative_path", "volume_path", "absolute_win32_path"} {
-		if v, ok := paths[k]; ok {
+		if v, ok := values[k]; ok {
 			m.parents = append(m.parents, v)
 		}
+	}
+	for i, k := range linkages() {
+		m.linkage[i] = values[k]
 	}
 	return nil
 }

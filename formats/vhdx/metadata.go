@@ -76,6 +76,7 @@ type metadata struct {
 	logical      uint32 // sector size, bytes
 	physical     uint32
 	parents      []string                 // paths of the parent locator
+	linkage      [2]string                // parent_linkage and parent_linkage2 of it, "" if absent
 	at           [itemKinds]formats.Range // host bytes of each item
 	has          [itemKinds]bool
 	locatorKnown bool // the parent locator is of the type that the specification defines
@@ -255,16 +256,19 @@ func (m *metadata) check(lim formats.Limits) error {
 	case m.size%uint64(m.logical) != 0:
 		return m.refuse(errcode.SizeUnaligned, virtualDiskSize, m.size, fmt.Sprintf("a multiple of %d", m.logical), "virtual size of %d bytes is not one of whole sectors", m.size)
 	}
-	if m.flags&hasParent != 0 && !m.has[parentLocator] {
+	if m.child() && !m.has[parentLocator] {
 		return m.refuse(errcode.VHDXMetadata, fileParameters, hex(uint64(m.flags)), "", "the disk has a parent and no parent locator")
 	}
 	return nil
 }
 
+// child reports whether the disk has a parent.
+func (m *metadata) child() bool { return m.flags&hasParent != 0 }
+
 // subformat names the kind of disk.
 func (m *metadata) subformat() string {
 	switch {
-	case m.flags&hasParent != 0:
+	case m.child():
 		return "differencing"
 	case m.flags&leaveBlockAllocated != 0:
 		return "fixed"

@@ -10,9 +10,9 @@ import (
 // An image is the file as it is once its log has been replayed.
 type image struct {
 	r    io.ReaderAt
-	size int64    // bytes of the file itself
-	end  int64    // bytes after the replay, >= size; what is between reads as zeros
-	over *overlay // nil if there is no log
+	size int64     // bytes of the file itself
+	end  int64     // bytes after the replay, >= size; what is between reads as zeros
+	over *replayed // nil if there is no log
 }
 
 // A patch replaces the bytes [off, end) of the file.
@@ -21,13 +21,13 @@ type patch struct {
 	page     []byte // end-off bytes; nil for zeros
 }
 
-// An overlay is what a log writes: patches, ascending, not overlapping.
-type overlay struct {
+// A replayed log is what it writes: patches, ascending, not overlapping.
+type replayed struct {
 	patches []patch
 }
 
 // add appends a patch that lies behind all others.
-func (o *overlay) add(p patch) {
+func (o *replayed) add(p patch) {
 	if n := len(o.patches); n > 0 && p.page == nil && o.patches[n-1].page == nil && o.patches[n-1].end == p.off {
 		o.patches[n-1].end = p.end
 		return
@@ -36,7 +36,7 @@ func (o *overlay) add(p patch) {
 }
 
 // end returns where the last patch ends.
-func (o *overlay) end() int64 {
+func (o *replayed) end() int64 {
 	if len(o.patches) == 0 {
 		return 0
 	}
@@ -44,12 +44,12 @@ func (o *overlay) end() int64 {
 }
 
 // first returns the index of the first patch that ends behind off.
-func (o *overlay) first(off int64) int {
+func (o *replayed) first(off int64) int {
 	return sort.Search(len(o.patches), func(i int) bool { return o.patches[i].end > off })
 }
 
 // touches reports whether a patch replaces any byte of [off, end).
-func (o *overlay) touches(off, end int64) bool {
+func (o *replayed) touches(off, end int64) bool {
 	if o == nil {
 		return false
 	}
@@ -58,7 +58,7 @@ func (o *overlay) touches(off, end int64) bool {
 }
 
 // apply replaces what the patches replace in p, which was read at off.
-func (o *overlay) apply(p []byte, off int64) {
+func (o *replayed) apply(p []byte, off int64) {
 	end := off + int64(len(p))
 	for i := o.first(off); i < len(o.patches) && o.patches[i].off < end; i++ {
 		x := o.patches[i]

@@ -11,24 +11,25 @@ import (
 )
 
 const (
-	// maxLogBytes is 64 times what every known writer makes.
+	// maxLogBytes is 64 times what every known writer makes. The logs of all
+	// files of a chain share it, since all are held in memory.
 	maxLogBytes = 64 * mib
 	// writeBytes is about what a write takes in memory while it is sorted in.
 	writeBytes = 64
 )
 
-// replay returns the file with its log applied, and what is to be told about
-// that. A file without a log is returned as it is.
-func replay(r io.ReaderAt, size int64, h *header, lim formats.Limits) (*image, []formats.Finding, error) {
+// replay returns the file with its log, of at most most bytes, applied, and what
+// is to be told about that. A file without a log is returned as it is.
+func replay(r io.ReaderAt, size int64, h *header, most int64, lim formats.Limits) (*image, []formats.Finding, error) {
 	img := &image{r: r, size: size, end: size}
 	if !h.dirty() {
 		return img, nil, nil
 	}
 	at := h.log()
-	if at.Len() > maxLogBytes {
-		return nil, nil, h.refuse(errcode.ParserLimit, "LogLength", 68, at.Len(), fmt.Sprint(maxLogBytes), "a log of %d bytes is too long to be replayed", at.Len())
+	if at.Len() > most {
+		return nil, nil, h.refuse(errcode.ParserLimit, "LogLength", 68, at.Len(), fmt.Sprint(most), "a log of %d bytes is too long to be replayed", at.Len())
 	}
-	raw, err := binio.ReadRange(r, size, at.Off, at.Len(), maxLogBytes)
+	raw, err := binio.ReadRange(r, size, at.Off, at.Len(), most)
 	if err != nil {
 		return nil, nil, place{"log", "", at.Off}.unread(err)
 	}
@@ -57,7 +58,7 @@ func replay(r io.ReaderAt, size int64, h *header, lim formats.Limits) (*image, [
 }
 
 // apply gathers the writes of the sequence, of which later ones win.
-func (l logRing) apply(sequence []logEntry, at int64, lim formats.Limits) (*overlay, error) {
+func (l logRing) apply(sequence []logEntry, at int64, lim formats.Limits) (*replayed, error) {
 	var writes []patch
 	for _, e := range sequence {
 		where := place{"log entry", "", at + e.at}
@@ -89,7 +90,7 @@ func (l logRing) apply(sequence []logEntry, at int64, lim formats.Limits) (*over
 
 // flatten turns writes, in order and possibly over each other, into ascending
 // patches that are not.
-func flatten(writes []patch) *overlay {
+func flatten(writes []patch) *replayed {
 	borders := make([]int64, 0, 2*len(writes))
 	for _, w := range writes {
 		borders = append(borders, w.off, w.end)
@@ -118,7 +119,7 @@ func flatten(writes []patch) *overlay {
 			free[i] = int32(i) + 1
 		}
 	}
-	o := &overlay{}
+	o := &replayed{}
 	for i, k := range owner {
 		if k == 0 || borders[i] == borders[i+1] {
 			continue

@@ -15,8 +15,8 @@ const skipBytes = 4 * kib
 
 // Validate holds every block against the file's end, the header section, the
 // log, the regions and the other blocks. It takes a bit of memory for each MiB
-// of the file. Entries of sector bitmap blocks are not looked at: they mean
-// nothing without a parent, and qemu before 8.0 leaves what is not one there.
+// of the file. Without a parent, entries of sector bitmap blocks are not looked
+// at: they mean nothing then, and qemu before 8.0 leaves what is not one there.
 func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 	if d.info.Unreadable != nil {
 		return d.info.Findings, d.info.Unreadable
@@ -26,7 +26,7 @@ func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 		return d.info.Findings, place{"file", "size", -1}.refuse(errcode.ParserLimit, d.img.end, fmt.Sprint(d.lim.TableBytes*8*mib),
 			"checking a file of %d bytes takes %d bytes of memory", d.img.end, words*8)
 	}
-	v := &validation{d: d, owned: make([]uint64, words)}
+	v := &validation{d: d, owned: make([]uint64, words), chunk: -1}
 	for _, u := range d.used {
 		v.own(u.Off, u.End)
 	}
@@ -51,6 +51,7 @@ type validation struct {
 	d        *disk
 	owned    []uint64 // a bit for each MiB of the file
 	findings []formats.Finding
+	chunk    int64 // the last one whose sector bitmap is known to be there
 }
 
 // own marks the bytes as used by one thing, or returns where something else
@@ -76,10 +77,15 @@ func (v *validation) piece(first int64, raw []byte) error {
 		index := first + int64(at/batEntryBytes)
 		for ; len(part) > 0; part, index = part[batEntryBytes:], index+1 {
 			entry := binary.LittleEndian.Uint64(part)
-			if entry == 0 || v.d.bat.isBitmap(index) {
-				continue
+			var err error
+			switch bitmap := v.d.bat.isBitmap(index); {
+			case entry == 0 || bitmap && v.d.bits == nil:
+			case bitmap:
+				err = v.bitmap(index, entry)
+			default:
+				err = v.block(v.d.bat.payload(index), entry)
 			}
-			if err := v.block(v.d.bat.payload(index), entry); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -90,7 +96,7 @@ func (v *validation) piece(first int64, raw []byte) error {
 // block checks and marks payload block i.
 func (v *validation) block(i int64, entry uint64) error {
 	d := v.d
-	s, ok := stateOf(entry)
+	s, ok := d.bat.stateOf(entry)
 	if !ok {
 		return d.bat.fault(i, entry)
 	}
@@ -109,6 +115,26 @@ func (v *validation) block(i int64, entry uint64) error {
 	if missing := host + d.blockLen(i) - d.img.end; missing > 0 {
 		return d.bat.place(i).refuse(errcode.Truncated, hex(entry), fmt.Sprintf("%d bytes", d.img.end),
 			"the file ends %d bytes before block %d of the guest does", missing, i)
+	}
+	if chunk := i >> d.bat.shift; entry&entryState == blockPartiallyPresent && chunk != v.chunk {
+		if _, err := d.bitmapBlock(chunk); err != nil {
+			return err
+		}
+		v.chunk = chunk
+	}
+	return nil
+}
+
+// bitmap checks and marks the sector bitmap block whose entry has the given
+// index.
+func (v *validation) bitmap(index int64, entry uint64) error {
+	d := v.d
+	present, host, err := d.checkBitmap(index, entry)
+	if err != nil || !present {
+		return err
+	}
+	if at := v.own(host, host+bitmapBytes); at >= 0 {
+		return d.bitmapOverlaps(index, entry, at)
 	}
 	return nil
 }
