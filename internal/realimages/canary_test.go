@@ -67,6 +67,7 @@ func commands(w weapon, dir string) []command {
 		{[]string{"inspect", w.path}, "", ""},
 		{[]string{"inspect", "--json", w.path}, "json", ""},
 		{[]string{"digest", "--raw-sha256", w.path}, "", ""},
+		{[]string{"map", "--json", w.path}, "", ""},
 		{[]string{"convert", w.path, raw, "--to", "raw"}, "raw", raw},
 		{[]string{"convert", w.path, qcow2, "--to", "qcow2", "--verify"}, "qcow2", qcow2},
 	}

@@ -181,7 +181,7 @@ func TestFixedVHDOfAnISO(t *testing.T) {
 func convert(t *testing.T, src, raw string, is formats.Name, to string) pipeline.Conversion {
 	t.Helper()
 	dst := filepath.Join(t.TempDir(), "converted")
-	out, err := newPipeline().ConvertTo(t.Context(), src, string(is), contract.TargetSpec{Format: to}, true,
+	out, err := newPipeline().ConvertTo(t.Context(), src, string(is), nil, contract.TargetSpec{Format: to}, true,
 		func() (stores.Upload, error) { return fs.BeginFile(dst, false) }, func(string) {}, nil)
 	if err != nil {
 		t.Fatalf("%s to %s: %v", is, to, err)
