@@ -22,6 +22,7 @@ import (
 	"ingest/internal/config"
 	"ingest/internal/contract"
 	"ingest/internal/embedded"
+	"ingest/internal/errcode"
 	"ingest/internal/importer"
 	"ingest/internal/reconcile"
 	"ingest/internal/temporalclient"
@@ -129,7 +130,11 @@ func (s *services) openPipeline() error {
 // connect starts the embedded Temporal, or finds the one that was named.
 func (s *services) connect(ctx context.Context) error {
 	o := temporalclient.Options{HostPort: s.c.Temporal, Namespace: s.c.Namespace, Env: true, Logger: s.log, Wait: 30 * time.Second}
-	if s.c.Temporal == "" {
+	if s.c.Temporal == "" && !embedded.Available && !temporalNamed() {
+		return errcode.New(errcode.BadRequest, "this program was built without the embedded Temporal server: name a service with --temporal HOST:PORT or TEMPORAL_ADDRESS").
+			With(errcode.Evidence{Structure: "configuration", Field: "--temporal"})
+	}
+	if s.c.Temporal == "" && embedded.Available {
 		srv, err := embedded.Start(ctx, embedded.Options{
 			Dir: s.c.Path("temporal"), Namespace: s.c.Namespace, UI: s.c.UI, Logger: s.log,
 			Port: s.c.TemporalPort, UIPort: s.c.UIPort,
@@ -148,12 +153,25 @@ func (s *services) connect(ctx context.Context) error {
 		s.uiAddr = srv.UIAddr()
 	}
 	var err error
+	if s.temporalAddr, _, err = o.Address(); err != nil {
+		return err
+	}
 	if s.client, err = temporalclient.Dial(ctx, o); err != nil {
 		return err
 	}
-	s.temporalAddr = o.HostPort
 	s.onClose(s.client.Close)
 	return nil
+}
+
+// temporalNamed reports whether the environment says which service to use, as
+// the temporal command reads it.
+func temporalNamed() bool {
+	for _, name := range []string{"TEMPORAL_ADDRESS", "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"} {
+		if os.Getenv(name) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // deps is what the activities are made of.
