@@ -18,7 +18,7 @@ build: bin/ingest ## build bin/ingest, with the embedded Temporal server
 
 .PHONY: bin/ingest
 bin/ingest:
-	@scripts/announce "building bin/ingest (the first time compiles the Temporal server: about 10 minutes on 2 cores)"
+	@scripts/announce "building bin/ingest (the first time compiles the Temporal server: 5 to 10 minutes on 2 cores)"
 	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./cmd/ingest
 
 slim: ## build bin/ingest-slim, without the embedded server, for clusters

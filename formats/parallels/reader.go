@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"ingest/formats"
+	"ingest/formats/table"
 	"ingest/internal/binio"
 	"ingest/internal/errcode"
 )
@@ -20,7 +21,7 @@ type disk struct {
 	data     int64 // host offset of the data area
 	ext      int64 // host offset of the format extension, 0 if there is none
 	cleared  bool  // the header says that there are no clusters
-	bat      *bat
+	bat      *table.Table
 	info     formats.Info
 }
 
@@ -67,23 +68,23 @@ func (d *disk) ExtentAt(off int64) (formats.Extent, error) {
 // piece. Every cluster of data in it has been checked.
 func (d *disk) run(off, end int64) (formats.Extent, error) {
 	i := off / d.cluster
-	p, err := d.bat.piece(i)
+	p, err := d.bat.Piece(i)
 	if err != nil {
 		return formats.Extent{}, err
 	}
-	first, last := p.entry(i), i+1
-	stop := min(p.end(), binio.DivCeil(end, d.cluster))
+	first, last := p.Entry(i), i+1
+	stop := min(p.End(), binio.DivCeil(end, d.cluster))
 	e := formats.Extent{Off: i * d.cluster, HostOff: -1}
 	if first == 0 {
 		e.State = formats.Hole
-		last = p.sameUntil(last, stop, first)
+		last = p.SameUntil(last, stop, first)
 	} else {
 		if err := d.checkCluster(i, first); err != nil {
 			return formats.Extent{}, err
 		}
 		e.HostOff = d.hostOff(first)
 		// Clusters that follow a good one are on the grid, too.
-		for next := e.HostOff + d.cluster; last < stop && d.hostOff(p.entry(last)) == next && next != d.ext && next+d.clusterLen(last) <= d.fileSize; last++ {
+		for next := e.HostOff + d.cluster; last < stop && d.hostOff(p.Entry(last)) == next && next != d.ext && next+d.clusterLen(last) <= d.fileSize; last++ {
 			next += d.cluster
 		}
 	}

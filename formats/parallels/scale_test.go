@@ -129,7 +129,7 @@ func TestReadsDoNotAllocate(t *testing.T) {
 // With room for one piece of the BAT the reads are right, and a piece that is
 // asked for again is not read again.
 func TestCacheOfOnePiece(t *testing.T) {
-	const clusters = 3 * pieceEntries
+	const clusters = 3 * (8 << 10) // three pieces of the table
 	src := imgtest.Random(4, clusters*4096, 3<<20)
 	b := build(t, src, recipe{tracks: 8, shuffled: true})
 	count := &counter{r: bytes.NewReader(b)}

@@ -16,7 +16,7 @@ const windowClusters = 64 << 20
 // virtual size belong to no cluster and are not looked at.
 func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 	end := int64(0)
-	err := d.bat.each(ctx, func(i int64, entry uint32) error {
+	err := d.bat.Each(ctx, noPlace, func(i int64, entry uint32) error {
 		if err := d.checkCluster(i, entry); err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func (d *disk) checkAliases(ctx context.Context, n, window int64) error {
 	seen := make([]uint64, (min(n, window)+63)/64)
 	for from := int64(0); from < n; from += window {
 		clear(seen)
-		err := d.bat.each(ctx, func(i int64, entry uint32) error {
+		err := d.bat.Each(ctx, noPlace, func(i int64, entry uint32) error {
 			bit := d.index(entry) - from
 			if bit < 0 || bit >= window {
 				return nil

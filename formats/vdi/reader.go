@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"ingest/formats"
+	"ingest/formats/table"
 	"ingest/internal/binio"
 	"ingest/internal/errcode"
 )
@@ -18,7 +19,7 @@ type disk struct {
 	extra     int64 // bytes before them
 	data      int64 // host offset of the data area
 	allocated int64 // places in the data area, as the header counts them
-	bmap      *bmap
+	bmap      *table.Table
 	holes     formats.DataFinder // of a static image, if the reader knows its holes, else nil
 	info      formats.Info
 }
@@ -89,19 +90,19 @@ func (d *disk) split(e formats.Extent, off int64) (formats.Extent, error) {
 // Every block of data in it has been checked.
 func (d *disk) run(off, end int64) (formats.Extent, error) {
 	i := off / d.block
-	p, err := d.bmap.piece(i)
+	p, err := d.bmap.Piece(i)
 	if err != nil {
 		return formats.Extent{}, err
 	}
-	first, last := p.entry(i), i+1
-	stop := min(p.end(), binio.DivCeil(end, d.block))
+	first, last := p.Entry(i), i+1
+	stop := min(p.End(), binio.DivCeil(end, d.block))
 	e := formats.Extent{Off: i * d.block, HostOff: -1}
 	switch {
 	case first == entryHole || first == entryZero:
 		if e.State = formats.Zero; first == entryHole {
 			e.State = formats.Hole
 		}
-		last = p.sameUntil(last, stop, first)
+		last = p.SameUntil(last, stop, first)
 	default:
 		if err := d.checkBlock(i, first); err != nil {
 			return formats.Extent{}, err
@@ -110,7 +111,7 @@ func (d *disk) run(off, end int64) (formats.Extent, error) {
 		if d.extra > 0 {
 			break
 		}
-		for last < stop && int64(p.entry(last)) == int64(first)+last-i && d.holds(last, p.entry(last)) {
+		for last < stop && int64(p.Entry(last)) == int64(first)+last-i && d.holds(last, p.Entry(last)) {
 			last++
 		}
 	}
@@ -138,7 +139,7 @@ func (d *disk) checkBlock(i int64, at uint32) error {
 }
 
 func (d *disk) entryPlace(i int64) place {
-	return place{fmt.Sprintf("block map entry %d", i), "", d.bmap.off + i*entryBytes}
+	return place{fmt.Sprintf("block map entry %d", i), "", d.bmap.Place(i)}
 }
 
 func (d *disk) ReadAt(p []byte, off int64) (int, error) {

@@ -130,7 +130,7 @@ func TestReadsDoNotAllocate(t *testing.T) {
 // With room for one piece of the map the reads are right, and a piece that is
 // asked for again is not read again.
 func TestCacheOfOnePiece(t *testing.T) {
-	const blocks = 3 * pieceEntries
+	const blocks = 3 * (8 << 10) // three pieces of the table
 	src := imgtest.Random(4, blocks*minBlockBytes, 3<<20)
 	b := build(t, src, recipe{block: minBlockBytes, shuffled: true})
 	count := &counter{r: bytes.NewReader(b)}

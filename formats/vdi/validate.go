@@ -18,7 +18,7 @@ const windowPlaces = 64 << 20
 func (d *disk) Validate(ctx context.Context) ([]formats.Finding, error) {
 	findings := d.info.Findings
 	used, last := int64(0), int64(-1)
-	err := d.bmap.each(ctx, func(i int64, at uint32) error {
+	err := d.bmap.Each(ctx, noPlace, func(i int64, at uint32) error {
 		used, last = used+1, max(last, int64(at))
 		return d.checkBlock(i, at)
 	})
@@ -44,7 +44,7 @@ func (d *disk) checkAliases(ctx context.Context, n, window int64) error {
 	seen := make([]uint64, (min(n, window)+63)/64)
 	for from := int64(0); from < n; from += window {
 		clear(seen)
-		err := d.bmap.each(ctx, func(i int64, at uint32) error {
+		err := d.bmap.Each(ctx, noPlace, func(i int64, at uint32) error {
 			bit := int64(at) - from
 			if bit < 0 || bit >= window {
 				return nil
