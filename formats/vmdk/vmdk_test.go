@@ -113,6 +113,7 @@ func TestCacheOfOneTable(t *testing.T) {
 }
 
 func TestReadsDoNotAllocate(t *testing.T) {
+	imgtest.CountsAllocations(t)
 	src := imgtest.New(8<<20, 1, imgtest.Run{Off: 0, Len: 8 << 20, Kind: imgtest.Text})
 	for _, sub := range []string{monolithicSparse, streamOptimized} {
 		f := imgtest.OpenFile(t, imgtest.Convert(t, imgtest.WriteRaw(t, src), "raw", "vmdk", "subformat="+sub))
@@ -145,6 +146,7 @@ func (r *countingReader) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestSmallReadsInflateAGrainOnce(t *testing.T) {
+	imgtest.CountsAllocations(t)
 	src := imgtest.New(8<<20, 1, imgtest.Run{Off: 0, Len: 8 << 20, Kind: imgtest.Text})
 	f := imgtest.OpenFile(t, imgtest.Convert(t, imgtest.WriteRaw(t, src), "raw", "vmdk", "subformat=streamOptimized"))
 	r := &countingReader{ReaderAt: f}
