@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -18,144 +17,8 @@ import (
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/internal/imgtest"
-	"ingest/pipeline"
 	httpsource "ingest/sources/http"
 )
-
-// A variant is one way in which qemu-img writes a format.
-type variant struct {
-	name, format string
-	options      []string
-}
-
-func variants() []variant {
-	return []variant{
-		{"raw", "raw", nil},
-		{"qcow2 v3", "qcow2", nil},
-		{"qcow2 v2", "qcow2", []string{"compat=0.10"}},
-		{"qcow2 zlib", "qcow2", []string{"-c"}},
-		{"qcow2 zstd", "qcow2", []string{"-c", "compression_type=zstd"}},
-		{"vmdk sparse", "vmdk", []string{"subformat=monolithicSparse"}},
-		{"vmdk stream", "vmdk", []string{"subformat=streamOptimized"}},
-		{"vhdx", "vhdx", []string{"block_size=1M"}},
-		{"vdi", "vdi", nil},
-		{"parallels", "parallels", nil},
-		{"vhd dynamic", "vpc", []string{"subformat=dynamic", "force_size=on"}},
-		{"vhd fixed", "vpc", []string{"subformat=fixed", "force_size=on"}},
-	}
-}
-
-func targets() []contract.TargetSpec {
-	return []contract.TargetSpec{
-		{Format: "raw"},
-		{Format: "qcow2"},
-		{Format: "qcow2", Compression: "zlib"},
-		{Format: "qcow2", Compression: "zstd"},
-	}
-}
-
-// TestEverySourceToEveryTarget imports one disk in every format into every
-// target: the stored image is the same disk to qemu-img, and the content digest
-// is one and the same throughout.
-func TestEverySourceToEveryTarget(t *testing.T) {
-	for _, disk := range []imgtest.Case{
-		{Name: "mixed", Disk: mixed()},
-		{Name: "empty", Disk: imgtest.New(8<<20+512, 1)},
-		{Name: "full", Disk: imgtest.New(5<<20, 1, imgtest.Run{Len: 5 << 20, Kind: imgtest.Noise})},
-	} {
-		t.Run(disk.Name, func(t *testing.T) { matrix(t, disk.Disk, variants(), targets()) })
-	}
-}
-
-// TestBeyond4GiB does the same where 32 bits end. Hashing gigabytes of zeros is
-// all that it costs, so a few pairs stand for all.
-func TestBeyond4GiB(t *testing.T) {
-	disk := imgtest.New(4<<30+64<<20+1536, 3,
-		imgtest.Run{Off: 4<<30 - 4096, Len: 8192, Kind: imgtest.Text},
-		imgtest.Run{Off: 4<<30 + 64<<20 + 1024, Len: 512, Kind: imgtest.Noise})
-	matrix(t, disk, variants()[:2], targets()[:1])
-	matrix(t, disk, variants()[1:8], targets()[1:3])
-}
-
-// matrix imports the disk from every variant into every target.
-func matrix(t *testing.T, disk *imgtest.Disk, from []variant, to []contract.TargetSpec) {
-	t.Helper()
-	rawPath := imgtest.WriteRaw(t, disk)
-	digest := ""
-	for _, v := range from {
-		src := rawPath
-		if v.format != "raw" {
-			src = imgtest.Convert(t, rawPath, "raw", v.format, v.options...)
-		}
-		for _, target := range to {
-			t.Run(v.name+" to "+target.Format+" "+target.Compression, func(t *testing.T) {
-				got := importAndCompare(t, src, rawPath, target)
-				if digest == "" {
-					digest = got
-				}
-				if got != digest {
-					t.Errorf("content digest %s, want %s", got, digest)
-				}
-			})
-		}
-	}
-}
-
-// importAndCompare imports src and lets qemu-img compare the stored image with
-// the raw disk. It returns the content digest.
-func importAndCompare(t *testing.T, src, rawPath string, target contract.TargetSpec) string {
-	t.Helper()
-	p, _ := newPipeline(t, filepath.Dir(src))
-	j := newJob(src, target)
-	if err := j.run(t, p); err != nil {
-		t.Fatal(err)
-	}
-	out := objectFile(t, p, j, "."+target.Format)
-	if target.Format == "qcow2" {
-		imgtest.QemuImg(t, "check", "-q", "-f", "qcow2", out)
-	}
-	imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", target.Format, rawPath, out)
-	if fileSize(t, out) < 256<<20 {
-		b, err := os.ReadFile(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.Sum256(b)
-		if got := hex.EncodeToString(sum[:]); got != j.checksummed.HashValue || j.checksummed.HashAlgo != "sha256" {
-			t.Errorf("stored digest %s:%s, the bytes have %s", j.checksummed.HashAlgo, j.checksummed.HashValue, got)
-		}
-	}
-	if err := p.Cleanup(t.Context(), contract.CleanupParams{TaskID: j.task, Key: j.key, Success: true}); err != nil {
-		t.Fatal(err)
-	}
-	empty(t, p.StagingDir)
-	return j.converted.ContentDigest
-}
-
-// TestRawOutputIsQemusRawOutput compares the bytes of our raw output with
-// those of `qemu-img convert -O raw`, for every format.
-func TestRawOutputIsQemusRawOutput(t *testing.T) {
-	rawPath := imgtest.WriteRaw(t, mixed())
-	for _, v := range variants()[1:] {
-		t.Run(v.name, func(t *testing.T) {
-			src := imgtest.Convert(t, rawPath, "raw", v.format, v.options...)
-			want := imgtest.Convert(t, src, v.format, "raw")
-			p, _ := newPipeline(t, filepath.Dir(src))
-			j := newJob(src, contract.TargetSpec{Format: "raw"})
-			if err := j.run(t, p); err != nil {
-				t.Fatal(err)
-			}
-			b, err := os.ReadFile(want)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum := sha256.Sum256(b)
-			if got := hex.EncodeToString(sum[:]); got != j.checksummed.HashValue {
-				t.Errorf("our raw output has SHA-256 %s, qemu-img's %s", j.checksummed.HashValue, got)
-			}
-		})
-	}
-}
 
 func TestChecksumOfTheSource(t *testing.T) {
 	src := imgtest.WriteRaw(t, mixed())
@@ -276,94 +139,6 @@ func fileSize(t *testing.T, path string) int64 {
 	return st.Size()
 }
 
-// TestInterruptedStepsGoOn cancels fetch, convert and checksum again and again
-// and lets them go on: the end is as if nothing had happened.
-func TestInterruptedStepsGoOn(t *testing.T) {
-	disk := imgtest.New(64<<20+512, 5, imgtest.Run{Len: 64<<20 + 512, Kind: imgtest.Noise})
-	src := imgtest.WriteRaw(t, disk)
-	for _, target := range targets() {
-		t.Run(target.Format+" "+target.Compression, func(t *testing.T) {
-			calm, _ := newPipeline(t, filepath.Dir(src))
-			want := newJob(src, target)
-			if err := want.run(t, calm); err != nil {
-				t.Fatal(err)
-			}
-			p, _ := newPipeline(t, filepath.Dir(src))
-			p.CheckpointEvery = 1
-			j := newJob(src, target)
-			j.fetched, j.detected, j.target = want.fetched, want.detected, want.target
-			untilDone(t, func(ctx context.Context, stop pipeline.Observe) (err error) {
-				j.converted, err = p.Convert(ctx, j.convertParams(), stop)
-				return err
-			})
-			var resume []byte
-			untilDone(t, func(ctx context.Context, stop pipeline.Observe) (err error) {
-				j.checksummed, err = p.Checksum(ctx, j.checksumParams(), resume, func(done, total int64, hint []byte) {
-					if hint != nil {
-						resume = hint
-					}
-					stop(done, total, hint)
-				})
-				return err
-			})
-			if j.checksummed != want.checksummed || j.converted.ContentDigest != want.converted.ContentDigest {
-				t.Errorf("interrupted: %+v, want %+v", j.checksummed, want.checksummed)
-			}
-		})
-	}
-}
-
-// untilDone runs a step, cancelling it a little later each time, until it ends
-// by itself.
-func untilDone(t *testing.T, step func(context.Context, pipeline.Observe) error) {
-	t.Helper()
-	for calls := 1; ; calls += 3 {
-		ctx, cancel := context.WithCancel(t.Context())
-		n := 0
-		err := step(ctx, func(int64, int64, []byte) {
-			if n++; n == calls {
-				cancel()
-			}
-		})
-		cancel()
-		if err == nil {
-			return
-		}
-		if ctx.Err() == nil || calls > 1000 {
-			t.Fatal(err)
-		}
-	}
-}
-
-func TestStagingGoesOnWhereItStopped(t *testing.T) {
-	disk := imgtest.New(48<<20, 9, imgtest.Run{Len: 48 << 20, Kind: imgtest.Noise})
-	src := imgtest.WriteRaw(t, disk)
-	b, _ := os.ReadFile(src)
-	sum := sha256.Sum256(b)
-	var sent atomic.Int64
-	url := serveFile(t, src, true, &sent)
-	p, _ := newPipeline(t, t.TempDir(), loopback())
-	p.CheckpointEvery = 1
-	params := contract.FetchParams{TaskID: newJob("", contract.TargetSpec{}).task,
-		Source: contract.SourceSpec{URL: url, Checksum: "sha256:" + hex.EncodeToString(sum[:])}}
-	attempts := 0
-	untilDone(t, func(ctx context.Context, stop pipeline.Observe) error {
-		attempts++
-		f, err := p.Fetch(ctx, params, stop)
-		if err == nil && (!f.Staged || f.Size != int64(len(b))) {
-			t.Errorf("fetched %+v", f)
-		}
-		return err
-	})
-	if attempts < 3 {
-		t.Fatalf("only %d attempts: nothing was interrupted", attempts)
-	}
-	// Each attempt may lose what was in flight, and no more.
-	if most := int64(len(b)) + int64(attempts)*(64<<20); sent.Load() > most {
-		t.Errorf("%d bytes sent in %d attempts for %d", sent.Load(), attempts, len(b))
-	}
-}
-
 func TestChecksumSeesADamagedStore(t *testing.T) {
 	src := imgtest.WriteRaw(t, mixed())
 	for _, target := range targets() {
@@ -469,36 +244,38 @@ func TestCompareAndDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := imgtest.WriteRaw(t, a)
-	f := imgtest.OpenFile(t, path)
-	b := raw.New(f, f.Size())
-	other, otherSum, err := p.Digest(t.Context(), b, true, nil)
+	f := imgtest.OpenFile(t, imgtest.WriteRaw(t, a))
+	other, otherSum, err := p.Digest(t.Context(), raw.New(f, f.Size()), true, nil)
 	if err != nil || other != digest || otherSum != sum {
 		t.Errorf("digests differ: %s %s, %s %s, %v", digest, sum, other, otherSum, err)
 	}
-	diff, padded, err := p.Compare(t.Context(), a, b, nil)
-	if diff != nil || padded || err != nil {
-		t.Errorf("equal disks: %v %v %v", diff, padded, err)
+	const size = 5 << 20
+	text := imgtest.Run{Off: 1 << 20, Len: 4096, Kind: imgtest.Text}
+	one := imgtest.New(size, 7, text)
+	for _, c := range []struct {
+		name   string
+		b      *imgtest.Disk
+		padded bool
+		off    int64 // of the difference, -1 for none
+		what   string
+	}{
+		{"equal", imgtest.New(size, 7, text), false, -1, ""},
+		{"longer by a hole", imgtest.New(size+1024, 7, text), true, -1, ""},
+		{"longer by zeros", imgtest.New(size+1024, 7, text, imgtest.Run{Off: size, Len: 512, Kind: imgtest.Zero}), true, -1, ""},
+		{"longer by data", imgtest.New(size+1024, 7, text, imgtest.Run{Off: size + 512, Len: 1, Kind: imgtest.Text}), false, size + 512, "size"},
+		{"data in a hole", imgtest.New(size, 7, text, imgtest.Run{Off: 3<<20 + 5, Len: 1, Kind: imgtest.Noise}), false, 3<<20 + 5, "content"},
+		{"a hole in data", imgtest.New(size, 7), false, 1 << 20, "content"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, pair := range [][2]*imgtest.Disk{{one, c.b}, {c.b, one}} {
+				diff, padded, err := p.Compare(t.Context(), pair[0], pair[1], nil)
+				switch {
+				case err != nil || padded != c.padded || (diff == nil) != (c.off < 0):
+					t.Errorf("difference %+v, padded %v, %v", diff, padded, err)
+				case diff != nil && (diff.Off != c.off || diff.What != c.what || diff.A == diff.B && diff.What == "content"):
+					t.Errorf("difference %+v, want %s at %d", diff, c.what, c.off)
+				}
+			}
+		})
 	}
-	changed := imgtest.New(a.Size()+1024, 7, append(dataRuns(a), imgtest.Run{Off: a.Size() + 512, Len: 1, Kind: imgtest.Text})...)
-	_ = changed
-	diff, _, err = p.Compare(t.Context(), b, pipeline.Clip(b, b.Size()-512), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	last := make([]byte, 512)
-	imgtest.ReadFull(t, b, last, b.Size()-512)
-	if strings.Trim(string(last), "\x00") != "" && (diff == nil || diff.What != "size") {
-		t.Errorf("a disk that lost its last sector: %+v", diff)
-	}
-}
-
-func dataRuns(d *imgtest.Disk) []imgtest.Run {
-	var out []imgtest.Run
-	for _, r := range d.Runs() {
-		if r.Kind.IsData() {
-			out = append(out, r)
-		}
-	}
-	return out
 }
