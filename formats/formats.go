@@ -15,6 +15,7 @@ package formats
 import (
 	"context"
 	"io"
+	"iter"
 )
 
 // A Name is a disk format's name in Glance's vocabulary (disk_format).
@@ -175,8 +176,9 @@ type Summary struct {
 // random writes can take them. A checkpoint that does not fit starts again.
 type Encoder interface {
 	Encode(ctx context.Context, dst Sink, src Disk, from Checkpoint) (Summary, error)
-	// Head is how many bytes at the begin of the output are written last.
-	Head() int64
+	// Head is how many bytes at the begin of the output are written last, given
+	// the source's virtual size in bytes.
+	Head(size int64) int64
 	// Codec names format, options and version: what makes the output's bytes.
 	// Checkpoints of another codec do not fit.
 	Codec() string
@@ -195,9 +197,9 @@ type Plan interface {
 	DataFinder
 	Size() int64
 	Summary() Summary
-	// Metadata returns the ranges of the output that hold no guest data, in
+	// Metadata yields the ranges of the output that hold no guest data, in
 	// ascending order.
-	Metadata() []Range
+	Metadata() iter.Seq[Range]
 	// Locate returns where in the output the guest byte at off lies, and how
 	// many bytes from there on lie in one piece. hostOff is -1 for a run that
 	// the output does not store.

@@ -67,7 +67,7 @@ func (w *writer) metadata(ctx context.Context, plan formats.Plan, put func(p []b
 	buf := make([]byte, 1<<20)
 	h := sha256.New()
 	fmt.Fprintf(h, "%d\n", plan.Size())
-	for _, r := range plan.Metadata() {
+	for r := range plan.Metadata() {
 		fmt.Fprintf(h, "%d %d\n", r.Off, r.End)
 		for off := r.Off; off < r.End; {
 			if err := ctx.Err(); err != nil {

@@ -167,7 +167,7 @@ func BenchmarkWalk(b *testing.B) {
 			runs = append(runs, imgtest.Run{Off: off, Len: 64 << 10, Kind: imgtest.Text})
 		}
 		p := plan(b, 16, imgtest.New(c.size, 1, runs...))
-		image := make([]byte, p.Metadata()[0].End)
+		image := make([]byte, p.data)
 		imgtest.ReadFull(b, p, image, 0)
 		file := headOnly{bytes.NewReader(image)}
 		b.Run(name, func(b *testing.B) {

@@ -46,7 +46,7 @@ type Encoder struct {
 var _ formats.Encoder = Encoder{}
 
 // Head returns the cluster of the header, which is written last.
-func (e Encoder) Head() int64 { return 1 << e.bits() }
+func (e Encoder) Head(int64) int64 { return 1 << e.bits() }
 
 // bits returns the cluster bits; Encode refuses any that are out of bounds.
 func (e Encoder) bits() int {

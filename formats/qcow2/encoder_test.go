@@ -34,7 +34,7 @@ type sink struct {
 }
 
 func newSink(t testing.TB, e Encoder) *sink {
-	return &sink{t: t, head: e.Head(), pos: e.Head(), buf: make([]byte, e.Head())}
+	return &sink{t: t, head: e.Head(0), pos: e.Head(0), buf: make([]byte, e.Head(0))}
 }
 
 func (s *sink) WriteAt(p []byte, off int64) (int, error) {

@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"iter"
 
 	"ingest/formats"
+	"ingest/formats/rankmap"
 	"ingest/internal/errcode"
 )
 
@@ -15,8 +17,8 @@ import (
 type Plan struct {
 	target
 	src      formats.Disk
-	clusters *rankMap // stored guest clusters
-	tables   *rankMap // L1 entries with a table
+	clusters *rankmap.Map // stored guest clusters
+	tables   *rankmap.Map // L1 entries with a table
 	head     []byte
 	// Host offsets; each part ends where the next begins.
 	refTable, refBlocks, l1, l2, data, end int64
@@ -30,8 +32,10 @@ func (p *Plan) Size() int64 { return p.end }
 // Summary says what the plan writes.
 func (p *Plan) Summary() formats.Summary { return p.summary(p.end) }
 
-// Metadata returns the one range before the data clusters.
-func (p *Plan) Metadata() []formats.Range { return []formats.Range{{Off: 0, End: p.data}} }
+// Metadata yields the one range before the data clusters.
+func (p *Plan) Metadata() iter.Seq[formats.Range] {
+	return func(yield func(formats.Range) bool) { yield(formats.Range{Off: 0, End: p.data}) }
+}
 
 // Locate returns where the guest byte at off is stored, and how many bytes from
 // there on are in one piece.
@@ -40,11 +44,11 @@ func (p *Plan) Locate(off int64) (hostOff, n int64) {
 		return -1, 0
 	}
 	c := off / p.cluster
-	if !p.clusters.has(c) {
-		return -1, min(p.clusters.next(c, true)*p.cluster, p.size) - off
+	if !p.clusters.Has(c) {
+		return -1, min(p.clusters.Next(c, true)*p.cluster, p.size) - off
 	}
-	end := min(p.clusters.next(c, false)*p.cluster, p.size)
-	return p.data + p.clusters.rank(c)*p.cluster + off%p.cluster, end - off
+	end := min(p.clusters.Next(c, false)*p.cluster, p.size)
+	return p.data + p.clusters.Rank(c)*p.cluster + off%p.cluster, end - off
 }
 
 // NextData returns the rest of the file: it has no holes.
@@ -135,20 +139,20 @@ func (p *Plan) fillRefcounts(b []byte, off int64) {
 
 // l1Entry returns an entry of the L1 table.
 func (p *Plan) l1Entry(i int64) uint64 {
-	if i >= p.l1Entries || !p.tables.has(i) {
+	if i >= p.l1Entries || !p.tables.Has(i) {
 		return 0
 	}
-	return entryCopied | uint64(p.l2+p.tables.rank(i)*p.cluster)
+	return entryCopied | uint64(p.l2+p.tables.Rank(i)*p.cluster)
 }
 
 // fillL2 fills b from off bytes into the L2 tables, within one of them.
 func (p *Plan) fillL2(b []byte, off int64) {
-	first := p.tables.pick(off/p.cluster) * p.entries
+	first := p.tables.Pick(off/p.cluster) * p.entries
 	// The place of a cluster is counted on from the first that is asked for.
 	from := first + off%p.cluster/8
-	host := p.data + p.clusters.rank(from)*p.cluster
+	host := p.data + p.clusters.Rank(from)*p.cluster
 	fillWords(b, off%p.cluster, func(i int64) uint64 {
-		if c := first + i; c >= p.clusters.n || !p.clusters.has(c) {
+		if c := first + i; c >= p.clusters.Cap() || !p.clusters.Has(c) {
 			return 0
 		}
 		e := entryCopied | uint64(host)
@@ -160,9 +164,9 @@ func (p *Plan) fillL2(b []byte, off int64) {
 // readData reads guest bytes from off bytes into the data clusters, up to the
 // next gap in the guest.
 func (p *Plan) readData(b []byte, off int64) (int, error) {
-	c := p.clusters.pick(off / p.cluster)
+	c := p.clusters.Pick(off / p.cluster)
 	guest := c*p.cluster + off%p.cluster
-	b = b[:min(int64(len(b)), p.clusters.next(c, false)*p.cluster-guest)]
+	b = b[:min(int64(len(b)), p.clusters.Next(c, false)*p.cluster-guest)]
 	stored := b[:max(0, min(int64(len(b)), p.src.Size()-guest))]
 	clear(b[len(stored):])
 	if len(stored) == 0 {

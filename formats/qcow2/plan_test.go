@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -103,7 +104,7 @@ func TestPlanLocatesGuestBytes(t *testing.T) {
 		located += n
 		off += n
 	}
-	meta := p.Metadata()
+	meta := slices.Collect(p.Metadata())
 	if len(meta) != 1 || meta[0].Off != 0 || meta[0].End+located > p.Size() || meta[0].End+located < p.Size()-4096 {
 		t.Errorf("metadata %v and %d located bytes are not the file of %d bytes", meta, located, p.Size())
 	}
@@ -153,45 +154,3 @@ type failing struct {
 }
 
 func (d failing) ReadAt([]byte, int64) (int, error) { return 0, d.err }
-
-func TestRankMap(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 3))
-	for _, n := range []int64{1, 63, 64, 65, chunkBits, chunkBits + 1, 5*chunkBits + 17} {
-		m, want := newRankMap(n), make([]bool, n)
-		for range 12 {
-			a := rng.Int64N(n)
-			b := a + 1 + rng.Int64N(min(n-a, 1+n>>rng.IntN(12)))
-			m.setRange(a, b)
-			for i := a; i < b; i++ {
-				want[i] = true
-			}
-		}
-		m.seal()
-		var rank int64
-		nextIn, nextOut := n, n
-		for i := n - 1; i >= 0; i-- {
-			if want[i] {
-				nextIn = i
-			} else {
-				nextOut = i
-			}
-			if i%7 == 0 && (m.next(i, true) != nextIn || m.next(i, false) != nextOut) {
-				t.Fatalf("n %d: next of %d: %d, %d; want %d, %d", n, i, m.next(i, true), m.next(i, false), nextIn, nextOut)
-			}
-		}
-		for i := range n {
-			if m.has(i) != want[i] || m.rank(i) != rank {
-				t.Fatalf("n %d: number %d: %v, rank %d; want %v, %d", n, i, m.has(i), m.rank(i), want[i], rank)
-			}
-			if want[i] {
-				if got := m.pick(rank); got != i {
-					t.Fatalf("n %d: pick %d is %d, want %d", n, rank, got, i)
-				}
-				rank++
-			}
-		}
-		if m.len() != rank || m.rank(n) != rank {
-			t.Errorf("n %d: len %d, want %d", n, m.len(), rank)
-		}
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ingest/formats"
+	"ingest/formats/rankmap"
 	"ingest/internal/binio"
 )
 
@@ -31,8 +32,8 @@ func (p Planner) Plan(ctx context.Context, src formats.Disk) (formats.Plan, erro
 	}
 	t.compression = compressNot
 	pl := &Plan{target: t, src: src,
-		clusters: newRankMap(binio.DivCeil(t.size, t.cluster)),
-		tables:   newRankMap(t.l1Entries)}
+		clusters: rankmap.New(binio.DivCeil(t.size, t.cluster)),
+		tables:   rankmap.New(t.l1Entries)}
 	for e, err := range formats.Extents(src, 0, src.Size()) {
 		if err != nil {
 			return nil, err
@@ -43,18 +44,18 @@ func (p Planner) Plan(ctx context.Context, src formats.Disk) (formats.Plan, erro
 		if e.State != formats.Data {
 			continue
 		}
-		pl.clusters.setRange(e.Off/t.cluster, binio.DivCeil(e.End(), t.cluster))
-		pl.tables.setRange(e.Off/t.span, binio.DivCeil(e.End(), t.span))
+		pl.clusters.SetRange(e.Off/t.cluster, binio.DivCeil(e.End(), t.cluster))
+		pl.tables.SetRange(e.Off/t.span, binio.DivCeil(e.End(), t.span))
 	}
-	pl.clusters.seal()
-	pl.tables.seal()
+	pl.clusters.Seal()
+	pl.tables.Seal()
 	return pl, pl.lay()
 }
 
 // lay decides where everything lies.
 func (p *Plan) lay() error {
 	l1 := binio.DivCeil(p.l1Entries*8, p.cluster)
-	others := 1 + l1 + p.tables.len() + p.clusters.len()
+	others := 1 + l1 + p.tables.Len() + p.clusters.Len()
 	blocks, table := p.refTables(others, 0)
 	if err := p.checkRefTable(blocks); err != nil {
 		return err
@@ -63,8 +64,8 @@ func (p *Plan) lay() error {
 	p.refBlocks = p.refTable + table*p.cluster
 	p.l1 = p.refBlocks + blocks*p.cluster
 	p.l2 = p.l1 + l1*p.cluster
-	p.data = p.l2 + p.tables.len()*p.cluster
-	p.end = p.data + p.clusters.len()*p.cluster
+	p.data = p.l2 + p.tables.Len()*p.cluster
+	p.end = p.data + p.clusters.Len()*p.cluster
 	p.head = p.header(p.l1, p.refTable, table)
 	return nil
 }

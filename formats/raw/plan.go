@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 
 	"ingest/formats"
 )
@@ -25,7 +26,8 @@ var _ formats.Plan = plan{}
 
 func (p plan) Size() int64 { return p.src.Size() }
 
-func (p plan) Metadata() []formats.Range { return nil }
+// Metadata yields nothing: a raw file holds guest data only.
+func (p plan) Metadata() iter.Seq[formats.Range] { return func(func(formats.Range) bool) {} }
 
 func (p plan) Summary() formats.Summary {
 	return formats.Summary{Format: formats.Raw, FileSize: p.src.Size(), VirtualSize: p.src.Size()}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"ingest/formats"
@@ -90,8 +91,8 @@ func TestPlanIsTheDisk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Size() != c.Disk.Size() || p.Summary().FileSize != p.Size() || len(p.Metadata()) != 0 {
-				t.Errorf("size %d, summary %+v, metadata %v", p.Size(), p.Summary(), p.Metadata())
+			if p.Size() != c.Disk.Size() || p.Summary().FileSize != p.Size() || len(slices.Collect(p.Metadata())) != 0 {
+				t.Errorf("size %d, summary %+v", p.Size(), p.Summary())
 			}
 			imgtest.Equal(t, p, c.Disk, p.Size())
 			for _, off := range []int64{0, p.Size() / 2, p.Size() - 1} {

@@ -1,24 +1,27 @@
-package qcow2
+// Package rankmap holds sets of blocks that tell how many members lie before a
+// block: where a packed output stores each of them. It is what the layout of a
+// sparse image rests on.
+package rankmap
 
 import (
 	"math/bits"
 	"sort"
 )
 
-// Sizes of a rankMap's parts. A chunk of 32768 bits is 4 KiB.
+// Sizes of a Map's parts. A chunk of 32768 bits is 4 KiB.
 const (
 	chunkBits  = 1 << 15
 	chunkWords = chunkBits / 64
 	groupWords = 8
 )
 
-// A rankMap is a set of the numbers 0 to n-1 that tells in constant time how
+// A Map is a set of the numbers 0 to n-1 that tells in constant time how
 // many members lie before a number, and almost as fast which one is the k-th.
 // A chunk without members takes no memory of its own, nor does a full one, so
 // that a sparse disk of any size costs little.
 //
-// It is filled with setRange in any order, then sealed, then asked.
-type rankMap struct {
+// It is filled with SetRange in any order, then sealed, then asked.
+type Map struct {
 	n      int64
 	chunks []chunk
 	before []int64 // members before each chunk, and at the end all of them
@@ -32,16 +35,17 @@ type chunkSet struct {
 	before [chunkWords / groupWords]uint16 // members before each group of words
 }
 
-func newRankMap(n int64) *rankMap {
+// New returns the empty set of the numbers 0 to n-1.
+func New(n int64) *Map {
 	full := &chunkSet{}
 	for i := range full.words {
 		full.words[i] = ^uint64(0)
 	}
-	return &rankMap{n: n, chunks: make([]chunk, (n+chunkBits-1)/chunkBits), full: full}
+	return &Map{n: n, chunks: make([]chunk, (n+chunkBits-1)/chunkBits), full: full}
 }
 
-// setRange adds the numbers from a up to but not including b.
-func (m *rankMap) setRange(a, b int64) {
+// SetRange adds the numbers from a up to but not including b.
+func (m *Map) SetRange(a, b int64) {
 	for a < b {
 		c, start := a/chunkBits, a%chunkBits
 		end := min(chunkBits, start+b-a)
@@ -69,8 +73,8 @@ func (s *chunkSet) setRange(a, b int64) {
 	}
 }
 
-// seal counts. No number is added after it.
-func (m *rankMap) seal() {
+// Seal counts. No number is added after it.
+func (m *Map) Seal() {
 	m.before = make([]int64, len(m.chunks)+1)
 	for i, c := range m.chunks {
 		m.before[i+1] = m.before[i] + c.set.count()
@@ -92,19 +96,19 @@ func (s *chunkSet) count() int64 {
 	return int64(n)
 }
 
-// len returns how many members there are.
-func (m *rankMap) len() int64 { return m.before[len(m.chunks)] }
+// Len returns how many members there are.
+func (m *Map) Len() int64 { return m.before[len(m.chunks)] }
 
-// has reports whether i is a member.
-func (m *rankMap) has(i int64) bool {
+// Has reports whether i is a member.
+func (m *Map) Has(i int64) bool {
 	s := m.chunks[i/chunkBits].set
 	return s != nil && s.words[i%chunkBits/64]>>(i%64)&1 != 0
 }
 
-// rank returns how many members are smaller than i.
-func (m *rankMap) rank(i int64) int64 {
+// Rank returns how many members are smaller than i.
+func (m *Map) Rank(i int64) int64 {
 	if i >= m.n {
-		return m.len()
+		return m.Len()
 	}
 	c := i / chunkBits
 	n := m.before[c]
@@ -120,8 +124,8 @@ func (m *rankMap) rank(i int64) int64 {
 	return n + int64(bits.OnesCount64(s.words[w]&(1<<(i%64)-1)))
 }
 
-// pick returns the member before which k others lie, 0 <= k < len.
-func (m *rankMap) pick(k int64) int64 {
+// Pick returns the member before which k others lie, 0 <= k < len.
+func (m *Map) Pick(k int64) int64 {
 	c := sort.Search(len(m.chunks), func(i int) bool { return m.before[i+1] > k })
 	s := m.chunks[c].set
 	k -= m.before[c]
@@ -140,9 +144,9 @@ func (m *rankMap) pick(k int64) int64 {
 	}
 }
 
-// next returns the first number from i on that is a member, or with member
+// Next returns the first number from i on that is a member, or with member
 // false is not one; n if there is none.
-func (m *rankMap) next(i int64, member bool) int64 {
+func (m *Map) Next(i int64, member bool) int64 {
 	for i < m.n {
 		s := m.chunks[i/chunkBits].set
 		switch {
@@ -163,3 +167,6 @@ func (m *rankMap) next(i int64, member bool) int64 {
 	}
 	return m.n
 }
+
+// Cap returns the n of New.
+func (m *Map) Cap() int64 { return m.n }
