@@ -73,7 +73,7 @@ func (s *chunkSet) setRange(a, b int64) {
 	}
 }
 
-// Seal counts. No number is added after it.
+// Seal counts. If numbers are added after it, it must be called again.
 func (m *Map) Seal() {
 	m.before = make([]int64, len(m.chunks)+1)
 	for i, c := range m.chunks {
