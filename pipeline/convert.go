@@ -28,8 +28,8 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 	defer src.Close()
 	defer disk.Close()
 	fits := func(up stores.Upload) bool {
-		_, ok := p.resumeNote(up, c.Target, disk)
-		return ok
+		_, ok, err := p.resumeNote(up, c.Target, disk)
+		return ok && err == nil
 	}
 	out, err := p.writeUpload(ctx, store, disk, c, fits, pulse.observe)
 	if errors.Is(err, errPlanChanged) {
@@ -105,7 +105,10 @@ func (p *Pipeline) Write(ctx context.Context, disk formats.Disk, t contract.Targ
 		o = ignore
 	}
 	w := &writer{p: p, ctx: ctx, up: up, o: o, size: disk.Size(), last: time.Now()}
-	w.n, _ = p.resumeNote(up, t, disk)
+	var err error
+	if w.n, _, err = p.resumeNote(up, t, disk); err != nil {
+		return contract.Converted{}, err
+	}
 	if w.n.Done != nil {
 		return *w.n.Done, nil
 	}
@@ -133,31 +136,36 @@ func (p *Pipeline) Write(ctx context.Context, disk formats.Disk, t contract.Targ
 
 // resumeNote returns the upload's note if it is of the same work and codec, and
 // else, with false, that of a start.
-func (p *Pipeline) resumeNote(up stores.Upload, t contract.TargetSpec, disk formats.Disk) (note, bool) {
-	fresh := note{Codec: p.codec(t, disk.Info()), SourceSize: disk.Size()}
+func (p *Pipeline) resumeNote(up stores.Upload, t contract.TargetSpec, disk formats.Disk) (note, bool, error) {
+	codec, err := p.codec(t, disk.Info())
+	if err != nil {
+		return note{}, false, err
+	}
+	fresh := note{Codec: codec, SourceSize: disk.Size()}
 	var n note
 	if len(up.Note()) == 0 || json.Unmarshal(up.Note(), &n) != nil || n.SourceSize != fresh.SourceSize || n.Codec != fresh.Codec {
-		return fresh, false
+		return fresh, false, nil
 	}
 	if n.Done == nil {
 		digest := content.New(disk.Size())
 		if n.Checkpoint.Codec != n.Codec || digest.UnmarshalBinary(n.Digest) != nil || digest.Off() != n.Checkpoint.Off {
-			return fresh, false
+			return fresh, false, nil
 		}
 	}
-	return n, true
+	return n, true, nil
 }
-
-// planCodec is the codec in the checkpoints of plans.
-const planCodec = "plan/1/"
 
 // codec names what makes the output's bytes: a checkpoint of another codec is
 // never continued.
-func (p *Pipeline) codec(t contract.TargetSpec, info formats.Info) string {
-	if planner(t, info) != nil {
-		return planCodec + t.Format
+func (p *Pipeline) codec(t contract.TargetSpec, info formats.Info) (string, error) {
+	m, err := writerOf(t, p.engine())
+	if err != nil {
+		return "", err
 	}
-	return encoder(t, p.engine()).Codec()
+	if m.Plans(info) {
+		return "plan/2/" + m.Codec, nil
+	}
+	return m.Encoder.Codec(), nil
 }
 
 // write runs the plan or the encoder.
@@ -165,14 +173,18 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 	e := p.engine()
 	e.Digest = w.digest
 	e.Progress = func(off int64) { w.o(off, w.size, nil) }
-	if pl := planner(t, disk.Info()); pl != nil {
-		plan, err := pl.Plan(ctx, disk)
+	m, err := writerOf(t, e)
+	if err != nil {
+		return formats.Summary{}, err
+	}
+	if m.Plans(disk.Info()) {
+		plan, err := m.Planner.Plan(ctx, disk)
 		if err != nil {
 			return formats.Summary{}, err
 		}
 		return plan.Summary(), w.plan(ctx, e, disk, plan)
 	}
-	return encoder(t, e).Encode(ctx, w, disk, w.n.Checkpoint)
+	return m.Encoder.Encode(ctx, w, disk, w.n.Checkpoint)
 }
 
 // A writer is the sink between an encoder or a plan and an upload.

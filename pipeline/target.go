@@ -1,32 +1,17 @@
 package pipeline
 
 import (
-	"slices"
-	"sort"
+	"io"
+	"maps"
 	"strings"
 
 	"ingest/detect"
 	"ingest/formats"
-	"ingest/formats/qcow2"
-	"ingest/formats/raw"
 	"ingest/formats/transfer"
+	"ingest/formats/writers"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 )
-
-// A targetFormat says what a format that is written takes.
-type targetFormat struct {
-	compressions []string // the first is the default
-	options      []string
-}
-
-// targets lists the formats that are written.
-func targets() map[formats.Name]targetFormat {
-	return map[formats.Name]targetFormat{
-		formats.Raw:   {compressions: []string{"none"}},
-		formats.QCOW2: {compressions: []string{"none", "zlib", "zstd"}},
-	}
-}
 
 // keepsName reports whether a format is raw bytes under another name: only a
 // source of that name becomes one.
@@ -35,102 +20,109 @@ func keepsName(n formats.Name) bool { return n == formats.ISO || detect.Opaque(n
 // verbatim reports whether the bytes of a file of the format are the guest's.
 func verbatim(n formats.Name) bool { return n == formats.Raw || keepsName(n) }
 
-// target returns what a target takes that can be made of a source.
-func target(name, source formats.Name) (tf targetFormat, ok bool) {
-	switch {
-	case keepsName(name):
-		return targets()[formats.Raw], name == source
-	case source == detect.AKI, source == detect.ARI:
-		return tf, false // no disks: nothing boots from one as a disk
-	}
-	tf, ok = targets()[name]
-	return tf, ok
-}
-
-// Targets returns the names of the formats that are written, sorted.
-func Targets() []string {
-	var out []string
-	for name := range targets() {
-		out = append(out, string(name))
-	}
-	sort.Strings(out)
-	return out
-}
-
 // Target fills in what the request left open, and refuses what cannot be
 // written: raw, an ISO and the parts of a machine (ami, aki, ari) stay what they
-// are, all others become the configured format.
+// are, all others become the configured format. A preset becomes its format and
+// options.
 func (p *Pipeline) Target(source formats.Name, t contract.TargetSpec) (contract.TargetSpec, error) {
-	name := formats.Name(strings.ToLower(t.Format))
+	name := strings.ToLower(t.Format)
 	if name == "" {
 		if verbatim(source) {
-			name = source
+			name = string(source)
 		} else {
-			name = formats.Name(p.OutputFormat)
+			name = p.OutputFormat
 			if t.Compression == "" {
 				t.Compression = p.OutputCompression
 			}
 		}
 	}
-	tf, ok := target(name, source)
-	if !ok {
+	t.Format = name
+	opaque := source == detect.AKI || source == detect.ARI // no disks: nothing boots from one as a disk
+	if formats.Name(name) != source && (opaque || keepsName(formats.Name(name))) {
 		return t, wrongTarget(source, t)
 	}
-	if t.Compression == "" {
-		t.Compression = tf.compressions[0]
+	return CheckTarget(t)
+}
+
+// withFormat returns the target with another format.
+func withFormat(t contract.TargetSpec, name string) contract.TargetSpec {
+	t.Format = name
+	return t
+}
+
+// CheckTarget returns the target with its preset resolved and every option
+// named, or says what is wrong with it. It knows nothing of the source.
+func CheckTarget(t contract.TargetSpec) (contract.TargetSpec, error) {
+	if name := formats.Name(t.Format); keepsName(name) {
+		out, err := CheckTarget(withFormat(t, string(formats.Raw)))
+		out.Format, out.DiskFormat = t.Format, t.Format
+		return out, err
 	}
-	if !slices.Contains(tf.compressions, t.Compression) {
-		return t, errcode.New(errcode.TargetOption, "%s takes no compression %q", name, t.Compression).
-			With(errcode.Evidence{Structure: "request", Field: "target.compression", Value: t.Compression, Limit: strings.Join(tf.compressions, ", ")})
+	w, o, err := writers.Resolve(t.Format, settings(t, t.Format))
+	if err != nil {
+		return t, err
 	}
-	for k := range t.Options {
-		if !slices.Contains(tf.options, k) {
-			return t, errcode.New(errcode.TargetOption, "%s takes no option %q", name, k).
-				With(errcode.Evidence{Structure: "request", Field: "target.options", Value: k, Limit: strings.Join(tf.options, ", ")})
-		}
+	t.Format, t.Options = w.Name, o
+	t.DiskFormat, t.ContainerFormat = string(w.DiskFormat), w.Container
+	t.Compression = "none"
+	if c := o["compression"]; c != "" {
+		t.Compression = c
 	}
-	t.Format = string(name)
 	return t, nil
+}
+
+// settings returns a target's options with its compression among them. "none"
+// is right for a format that does not compress.
+func settings(t contract.TargetSpec, name string) map[string]string {
+	o := maps.Clone(t.Options)
+	if t.Compression == "" {
+		return o
+	}
+	if p, ok := writers.FindPreset(name); ok {
+		name = p.Format
+	}
+	if w, ok := writers.Find(name); t.Compression == "none" && ok && !w.Has("compression") {
+		return o
+	}
+	if o == nil {
+		o = map[string]string{}
+	}
+	if _, ok := o["compression"]; !ok {
+		o["compression"] = t.Compression
+	}
+	return o
 }
 
 // wrongTarget says why a target cannot be made of a source.
 func wrongTarget(source formats.Name, t contract.TargetSpec) error {
-	ev := errcode.Evidence{Structure: "request", Field: "target.format", Value: t.Format, Limit: strings.Join(Targets(), ", ")}
+	ev := errcode.Evidence{Structure: "request", Field: "target.format", Value: t.Format, Limit: strings.Join(writers.Known(), ", ")}
 	if source == detect.AKI || source == detect.ARI {
 		ev.Limit = string(source)
 		return errcode.New(errcode.TargetFormat, "an %s is no disk and stays what it is: it is not converted into %q", source, t.Format).With(ev)
 	}
-	return errcode.New(errcode.TargetFormat, "%q is not a format that ingest writes", t.Format).With(ev)
+	return errcode.New(errcode.TargetFormat, "%q is made of nothing but itself", t.Format).With(ev)
 }
 
-// planner returns the planner for a target that can be laid out in advance,
-// nil if it must be written in one forward pass.
-func planner(t contract.TargetSpec, info formats.Info) formats.Planner {
-	switch {
-	case verbatim(formats.Name(t.Format)):
-		return raw.Planner{}
-	case t.Format == string(formats.QCOW2) && t.Compression == "none" && info.HolesKnown:
-		return qcow2.Planner{}
+// writerOf returns what writes a complete target.
+func writerOf(t contract.TargetSpec, e transfer.Engine) (writers.Made, error) {
+	name := t.Format
+	if keepsName(formats.Name(name)) {
+		name = string(formats.Raw)
 	}
-	return nil
+	w, ok := writers.Find(name)
+	if !ok {
+		return writers.Made{}, errcode.New(errcode.TargetFormat, "no writer for %q", t.Format)
+	}
+	return w.Make(settings(t, name), e)
 }
 
-// encoder returns the encoder of a target that has one.
-func encoder(t contract.TargetSpec, e transfer.Engine) formats.Encoder {
-	return qcow2.Encoder{Compression: t.Compression, Engine: e}
-}
-
-// witness returns the format with which a finished target is read back: for
-// qcow2 the independent one, so that a fault of our own reader does not vouch
-// for the same fault of our writer.
-func (p *Pipeline) witness(name string) (formats.Format, error) {
-	if name == string(formats.QCOW2) {
-		return qcow2.Witness{}, nil
+// openBack opens what was written as a target: for qcow2 with the independent
+// reader, so that a fault of our own reader does not vouch for the same fault of
+// our writer.
+func (p *Pipeline) openBack(t contract.TargetSpec, r io.ReaderAt, size int64) (formats.Disk, error) {
+	m, err := writerOf(t, p.engine())
+	if err != nil {
+		return nil, err
 	}
-	for _, f := range p.Readers {
-		if string(f.Name()) == name {
-			return f, nil
-		}
-	}
-	return nil, errcode.New(errcode.TargetFormat, "no reader for %q", name)
+	return m.Open(r, size, p.Limits)
 }

@@ -1,0 +1,164 @@
+package writers
+
+import (
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ingest/internal/errcode"
+)
+
+// An Option is a setting that a writer takes, as text.
+type Option struct {
+	Name    string   `json:"name"`
+	Help    string   `json:"help"`
+	Default string   `json:"default"`          // "" means that there is none
+	Values  []string `json:"values,omitempty"` // all that are right, or none if Kind says it
+	Kind    Kind     `json:"kind"`
+	Min     int64    `json:"min,omitempty"` // of sizes (bytes) and numbers
+	Max     int64    `json:"max,omitempty"`
+}
+
+// A Kind says what an option's text is.
+type Kind string
+
+// The kinds of option.
+const (
+	Choice Kind = "choice" // one of Values
+	Size   Kind = "size"   // bytes, a power of two, with K, M or G for 2^10, 2^20, 2^30
+	Number Kind = "number" // a whole number
+	Text   Kind = "text"   // at most 255 bytes, without control characters
+)
+
+// Takes says in words what is right.
+func (o Option) Takes() string {
+	switch o.Kind {
+	case Choice:
+		return strings.Join(o.Values, ", ")
+	case Size:
+		return "a power of two, " + FormatSize(o.Min) + " to " + FormatSize(o.Max)
+	case Number:
+		return strconv.FormatInt(o.Min, 10) + " to " + strconv.FormatInt(o.Max, 10)
+	}
+	return "text"
+}
+
+// normal returns the option's text in the one form that means it, so that equal
+// settings make equal codecs.
+func (o Option) normal(s string) (string, error) {
+	ok := false
+	switch o.Kind {
+	case Choice:
+		s = strings.TrimSpace(s)
+		for _, v := range o.Values {
+			if strings.EqualFold(v, s) {
+				return v, nil
+			}
+		}
+	case Size:
+		n, good := ParseSize(s)
+		ok = good && n >= o.Min && n <= o.Max && bits.OnesCount64(uint64(n)) == 1
+		s = FormatSize(n)
+	case Number:
+		n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
+		ok = err == nil && n >= o.Min && n <= o.Max
+		s = strconv.FormatInt(n, 10)
+	case Text:
+		ok = len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' })
+	}
+	if !ok {
+		return "", errcode.New(errcode.TargetOption, "option %s takes %s", o.Name, o.Takes()).
+			With(errcode.Evidence{Structure: "option", Field: o.Name, Value: clip(s), Limit: o.Takes()})
+	}
+	return s, nil
+}
+
+// clip keeps a wrong value short enough for a message.
+func clip(s string) string { return s[:min(len(s), 80)] }
+
+var units = []struct {
+	letter string
+	bytes  int64
+}{{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}}
+
+// ParseSize reads a number of bytes such as 65536, 64K, 64k, 64KiB or 2M.
+func ParseSize(s string) (int64, bool) {
+	s = strings.TrimSuffix(strings.TrimSuffix(strings.ToUpper(strings.TrimSpace(s)), "B"), "I")
+	factor := int64(1)
+	for _, u := range units {
+		if rest, ok := strings.CutSuffix(s, u.letter); ok {
+			s, factor = rest, u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > (1<<62)/factor {
+		return 0, false
+	}
+	return n * factor, true
+}
+
+// FormatSize writes a number of bytes with the largest unit that divides it.
+func FormatSize(n int64) string {
+	for _, u := range units {
+		if n >= u.bytes && n%u.bytes == 0 {
+			return strconv.FormatInt(n/u.bytes, 10) + u.letter
+		}
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// Options are settings by name, normal and complete.
+type Options map[string]string
+
+func (o Options) size(name string) int64 {
+	n, _ := ParseSize(o[name])
+	return n
+}
+
+func (o Options) number(name string) int64 {
+	n, _ := strconv.ParseInt(o[name], 10, 64)
+	return n
+}
+
+// complete checks settings against what is taken, and adds the defaults.
+func complete(name string, takes []Option, given map[string]string) (Options, error) {
+	out := Options{}
+	for _, o := range takes {
+		s, ok := given[o.Name]
+		if !ok {
+			if o.Default != "" {
+				out[o.Name] = o.Default
+			}
+			continue
+		}
+		v, err := o.normal(s)
+		if err != nil {
+			return nil, err
+		}
+		if v != "" {
+			out[o.Name] = v
+		}
+	}
+	for k := range given {
+		if !slices.ContainsFunc(takes, func(o Option) bool { return o.Name == k }) {
+			return nil, unknownOption(name, takes, k)
+		}
+	}
+	return out, nil
+}
+
+// unknownOption names the options that there are.
+func unknownOption(name string, takes []Option, k string) error {
+	var names []string
+	for _, o := range takes {
+		names = append(names, o.Name)
+	}
+	limit := strings.Join(names, ", ")
+	if limit == "" {
+		limit = "no options"
+	}
+	return errcode.New(errcode.TargetOption, "%s takes no option %q, but %s", name, clip(k), limit).
+		With(errcode.Evidence{Structure: "option", Field: clip(k), Limit: limit})
+}
