@@ -29,7 +29,7 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 			return out, errcode.Wrap(err, errcode.Internal, "write result of task %s", out.TaskID)
 		}
 		img := out.Images[0]
-		container, err := a.container(ctx, img.ImageID, img.DiskFormat)
+		container, err := a.container(ctx, img.ImageID, img.DiskFormat, p.Target.ContainerFormat)
 		if err != nil {
 			return out, err
 		}
@@ -50,9 +50,9 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 }
 
 // container returns the container format that the image shall have, "" to leave
-// it: one that was made before its import need not have any, and the parts of an
+// it: what was written around the disk says it, one that was made before its import need not have any, and the parts of an
 // Amazon machine image have their disk format's name, as Glance wants it.
-func (a *ActivateActivity) container(ctx context.Context, imageID, diskFormat string) (string, error) {
+func (a *ActivateActivity) container(ctx context.Context, imageID, diskFormat, written string) (string, error) {
 	img, err := a.d.Catalogue.Image(ctx, imageID)
 	switch {
 	case errcode.Of(err) == errcode.NotFound:
@@ -61,6 +61,8 @@ func (a *ActivateActivity) container(ctx context.Context, imageID, diskFormat st
 		return "", err
 	case amazon(diskFormat):
 		return diskFormat, nil
+	case written != "" && written != metadata.DefaultContainerFormat:
+		return written, nil
 	case img.ContainerFormat == "" || amazon(img.ContainerFormat):
 		return metadata.DefaultContainerFormat, nil
 	}
@@ -76,7 +78,7 @@ func result(p contract.ActivateParams) contract.ImportResult {
 		TaskID: p.Request.TaskID,
 		Images: []contract.ImageResult{{
 			ImageID:       p.Request.ImageID,
-			DiskFormat:    p.Target.Format,
+			DiskFormat:    p.Target.StoredAs(),
 			Size:          p.Converted.Size,
 			VirtualSize:   p.Converted.VirtualSize,
 			ContentDigest: p.Converted.ContentDigest,
@@ -84,6 +86,7 @@ func result(p contract.ActivateParams) contract.ImportResult {
 			HashValue:     p.Checksummed.HashValue,
 			Checksum:      p.Checksummed.Checksum,
 			Location:      p.Stored.Location,
+			Verify:        p.Checksummed.Verify,
 		}},
 	}
 }

@@ -16,10 +16,33 @@ type FetchActivity struct{ d Deps }
 // NewFetchActivity returns the activity.
 func NewFetchActivity(d Deps) *FetchActivity { return &FetchActivity{d} }
 
-// Execute fetches; another attempt goes on with what is staged.
+// fetchedFile is a file of an image in the stage's report. Its URL stays out: it
+// may be signed.
+type fetchedFile struct {
+	Name   string `json:"name,omitempty"` // of a member
+	Size   int64  `json:"size"`           // bytes
+	Staged bool   `json:"staged"`         // false: read where it lies
+	Digest string `json:"digest,omitempty"`
+}
+
+// reportOf lists the files of an image that has several, the first one first.
+func reportOf(f contract.Fetched) map[string][]fetchedFile {
+	files := []fetchedFile{{"", f.Size, f.Staged, f.SourceDigest}}
+	for _, m := range f.Members {
+		files = append(files, fetchedFile{m.Name, m.Size, m.Staged, m.SourceDigest})
+	}
+	return map[string][]fetchedFile{"files": files}
+}
+
+// Execute fetches; another attempt goes on with what is staged. What the files
+// of an image are is kept as a report, if it has several.
 func (a *FetchActivity) Execute(ctx context.Context, p contract.FetchParams) (contract.Fetched, error) {
 	w := work{stage: contract.StageFetch, taskID: p.TaskID, imageID: p.ImageID, moves: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, b *beat) (contract.Fetched, error) {
-		return a.d.Steps.Fetch(ctx, p, b.observe)
+		out, err := a.d.Steps.Fetch(ctx, p, b.observe)
+		if err == nil && len(out.Members) > 0 {
+			err = a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), reportOf(out))
+		}
+		return out, err
 	})
 }

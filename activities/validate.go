@@ -20,6 +20,7 @@ func NewValidateActivity(d Deps) *ValidateActivity { return &ValidateActivity{d}
 // validation is the stage's report in the catalogue.
 type validation struct {
 	Target   contract.TargetSpec `json:"target"`
+	Verify   string              `json:"verify,omitempty"` // level of verification
 	Findings []formats.Finding   `json:"findings"`
 }
 
@@ -31,7 +32,7 @@ func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParam
 		if ctx.Err() != nil {
 			return out, errors.Join(err, ctx.Err())
 		}
-		if kept := a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), validation{out.Target, findings}); err == nil {
+		if kept := a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), validation{out.Target, out.Verify, findings}); err == nil {
 			err = kept
 		}
 		return out, err

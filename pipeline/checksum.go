@@ -8,6 +8,7 @@ import (
 	"encoding"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"hash"
 	"io"
 	"time"
@@ -36,13 +37,13 @@ func (p *Pipeline) Checksum(ctx context.Context, c contract.ChecksumParams, resu
 	if err := up.Seal(ctx, c.Converted.Size); err != nil {
 		return contract.Checksummed{}, err
 	}
-	return p.ReadBack(ctx, up, c.Target, c.Converted, resume, o)
+	return p.ReadBack(ctx, up, c.Target, c.Converted, p.verifyPolicy().AtLeast(c.Verify), resume, o)
 }
 
-// ReadBack takes the stored digests of a sealed upload, and proves that what is
-// in it is the source's content: the digest of the source's length of guest
-// bytes, zeros beyond.
-func (p *Pipeline) ReadBack(ctx context.Context, up stores.Upload, t contract.TargetSpec, c contract.Converted, resume []byte, o Observe) (contract.Checksummed, error) {
+// ReadBack takes the stored digests of a sealed upload, and proves what the
+// level says. That of contract.VerifyFull: what is in it is the source's content,
+// the digest of the source's length of guest bytes, zeros beyond.
+func (p *Pipeline) ReadBack(ctx context.Context, up stores.Upload, t contract.TargetSpec, c contract.Converted, level string, resume []byte, o Observe) (contract.Checksummed, error) {
 	if o == nil {
 		o = ignore
 	}
@@ -50,7 +51,7 @@ func (p *Pipeline) ReadBack(ctx context.Context, up stores.Upload, t contract.Ta
 	if err != nil {
 		return contract.Checksummed{}, err
 	}
-	rb := newReadback(p, r, t, c, o)
+	rb := newReadback(p, r, t, c, level, o)
 	rb.restore(resume)
 	if err := rb.stored(ctx); err != nil {
 		return contract.Checksummed{}, err
@@ -63,11 +64,16 @@ func (p *Pipeline) ReadBack(ctx context.Context, up stores.Upload, t contract.Ta
 
 // A readback is one pass over the sealed bytes, and for a target that is not
 // raw a second one over the guest's bytes in them.
+//
+// The first pass is there at every level: the stored digest is Glance's
+// os_hash_value, and cannot be taken while a target is written, whose tables
+// come before the data or whose head comes last.
 type readback struct {
 	p      *Pipeline
 	r      io.ReaderAt
 	target contract.TargetSpec
 	want   contract.Converted
+	level  string // one of contract.VerifyLevels
 	o      Observe
 
 	algo   string
@@ -81,8 +87,8 @@ type readback struct {
 // hintEvery keeps the cost of hints out of sight.
 const hintEvery = time.Second
 
-func newReadback(p *Pipeline, r io.ReaderAt, t contract.TargetSpec, c contract.Converted, o Observe) *readback {
-	rb := &readback{p: p, r: r, target: t, want: c, o: o, algo: "sha256", sum: sha256.New(), digest: content.New(c.SourceSize)}
+func newReadback(p *Pipeline, r io.ReaderAt, t contract.TargetSpec, c contract.Converted, level string, o Observe) *readback {
+	rb := &readback{p: p, r: r, target: t, want: c, level: level, o: o, algo: "sha256", sum: sha256.New(), digest: content.New(c.SourceSize)}
 	if p.HashAlgo == "sha512" {
 		rb.algo, rb.sum = "sha512", sha512.New()
 	}
@@ -97,20 +103,25 @@ func (rb *readback) plain() bool {
 	return verbatim(formats.Name(rb.target.Format))
 }
 
-// full reports whether the content is read back too.
-func (rb *readback) full() bool { return rb.p.Verify != "stored" }
+// inPass reports whether the content digest is taken in the pass over the
+// stored bytes.
+func (rb *readback) inPass() bool { return rb.plain() && rb.level != contract.VerifyNone }
+
+// guests reports whether the guest's bytes are read in a pass of their own.
+func (rb *readback) guests() bool { return !rb.plain() && rb.level == contract.VerifyFull }
 
 // total is the work in bytes, for progress.
 func (rb *readback) total() int64 {
-	if rb.plain() || !rb.full() {
-		return rb.want.Size
+	if rb.guests() {
+		return rb.want.Size + rb.want.SourceSize
 	}
-	return rb.want.Size + rb.want.SourceSize
+	return rb.want.Size
 }
 
 // A readState is the hint for another attempt.
 type readState struct {
 	UploadID string `json:"upload_id"`
+	Level    string `json:"level"`
 	Algo     string `json:"algo"`
 	Off      int64  `json:"off"`
 	Sum      []byte `json:"sum"`
@@ -120,7 +131,7 @@ type readState struct {
 
 // hint returns the state after a whole unit, nil if it cannot be told.
 func (rb *readback) hint() []byte {
-	st := readState{UploadID: rb.want.UploadID, Algo: rb.algo, Off: rb.off}
+	st := readState{UploadID: rb.want.UploadID, Level: rb.level, Algo: rb.algo, Off: rb.off}
 	st.Sum, _ = rb.sum.(encoding.BinaryMarshaler).MarshalBinary()
 	if rb.md5 != nil {
 		st.MD5, _ = rb.md5.(encoding.BinaryMarshaler).MarshalBinary()
@@ -133,14 +144,14 @@ func (rb *readback) hint() []byte {
 // restore takes up a hint, or leaves everything at the start.
 func (rb *readback) restore(resume []byte) {
 	var st readState
-	if len(resume) == 0 || json.Unmarshal(resume, &st) != nil || st.UploadID != rb.want.UploadID ||
+	if len(resume) == 0 || json.Unmarshal(resume, &st) != nil || st.UploadID != rb.want.UploadID || st.Level != rb.level ||
 		st.Algo != rb.algo || st.Off%transfer.UnitBytes != 0 || st.Off > rb.want.Size || len(st.MD5) > 0 != (rb.md5 != nil) {
 		return
 	}
-	fresh := newReadback(rb.p, rb.r, rb.target, rb.want, rb.o)
+	fresh := newReadback(rb.p, rb.r, rb.target, rb.want, rb.level, rb.o)
 	ok := restore(fresh.sum, st.Sum) && fresh.digest.UnmarshalBinary(st.Digest) == nil &&
 		(fresh.md5 == nil || restore(fresh.md5, st.MD5)) && fresh.digest.Size() == rb.want.SourceSize
-	if ok && (!fresh.plain() || fresh.digest.Off() == min(st.Off, rb.want.SourceSize)) {
+	if ok && (!fresh.inPass() || fresh.digest.Off() == min(st.Off, rb.want.SourceSize)) {
 		fresh.off = st.Off
 		*rb = *fresh
 	}
@@ -150,7 +161,7 @@ func (rb *readback) restore(resume []byte) {
 // is taken in the same pass.
 func (rb *readback) stored(ctx context.Context) error {
 	e := rb.p.engine()
-	if rb.plain() {
+	if rb.inPass() {
 		e.Digest = rb.digest
 	}
 	return e.Run(ctx, raw.New(rb.r, rb.want.Size), rb.off, rb.want.Size, nil, func(u *transfer.Unit) error {
@@ -184,16 +195,30 @@ func (rb *readback) report(done int64) {
 	rb.o(done, rb.total(), hint)
 }
 
-// content proves the content digest.
+// content proves of the content what the level says.
 func (rb *readback) content(ctx context.Context) error {
-	if !rb.plain() {
-		if !rb.full() {
-			return nil
-		}
-		if err := rb.guest(ctx); err != nil {
-			return err
-		}
+	switch {
+	case rb.inPass():
+		return rb.compare()
+	case rb.level == contract.VerifyNone:
+		return nil
 	}
+	disk, err := rb.open()
+	if err != nil {
+		return err
+	}
+	defer disk.Close()
+	if !rb.guests() {
+		return rb.tables(ctx, disk)
+	}
+	if err := rb.guest(ctx, disk); err != nil {
+		return err
+	}
+	return rb.compare()
+}
+
+// compare compares the content digests.
+func (rb *readback) compare() error {
 	got, err := rb.digest.Sum()
 	if err != nil {
 		return err
@@ -205,23 +230,47 @@ func (rb *readback) content(ctx context.Context) error {
 	return nil
 }
 
-// guest opens the target as a disk and digests the source's length of it.
-func (rb *readback) guest(ctx context.Context) error {
-	f, err := rb.p.witness(rb.target.Format)
+// open opens the target as a disk of the right size.
+func (rb *readback) open() (formats.Disk, error) {
+	disk, err := rb.p.openBack(rb.target, rb.r, rb.want.Size)
 	if err != nil {
-		return err
+		return nil, readBackError(err)
 	}
-	disk, err := f.Open(rb.r, rb.want.Size, rb.p.Limits)
+	err = disk.Info().Unreadable
+	switch {
+	case err != nil:
+		err = unreadable(err)
+	case disk.Size() < rb.want.SourceSize || disk.Size() != rb.want.VirtualSize:
+		err = errcode.New(errcode.VerifyMismatch, "the stored disk has %d bytes, the source %d", disk.Size(), rb.want.SourceSize)
+	}
 	if err != nil {
-		return readBackError(err)
+		return nil, errors.Join(err, disk.Close())
 	}
-	defer disk.Close()
-	if err := disk.Info().Unreadable; err != nil {
-		return unreadable(err)
+	return disk, nil
+}
+
+// tables walks the target's extents, and checks its whole structure if its
+// reader can.
+func (rb *readback) tables(ctx context.Context, disk formats.Disk) error {
+	if v, ok := disk.(formats.Validator); ok {
+		if _, err := v.Validate(ctx); err != nil {
+			return readBackError(err)
+		}
 	}
-	if disk.Size() < rb.want.SourceSize || disk.Size() != rb.want.VirtualSize {
-		return errcode.New(errcode.VerifyMismatch, "the stored disk has %d bytes, the source %d", disk.Size(), rb.want.SourceSize)
+	for e, err := range formats.Extents(disk, 0, disk.Size()) {
+		if err != nil {
+			return readBackError(err)
+		}
+		rb.o(rb.want.Size, rb.total(), sign("tables", e.Off))
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
+	return nil
+}
+
+// guest digests the source's length of the target's guest bytes.
+func (rb *readback) guest(ctx context.Context, disk formats.Disk) error {
 	rb.digest = content.New(rb.want.SourceSize)
 	e := rb.p.engine()
 	e.Digest = rb.digest
@@ -264,7 +313,7 @@ func readBackError(err error) error {
 }
 
 func (rb *readback) result() contract.Checksummed {
-	out := contract.Checksummed{HashAlgo: rb.algo, HashValue: hex.EncodeToString(rb.sum.Sum(nil))}
+	out := contract.Checksummed{HashAlgo: rb.algo, HashValue: hex.EncodeToString(rb.sum.Sum(nil)), Verify: rb.level}
 	if rb.md5 != nil {
 		out.Checksum = hex.EncodeToString(rb.md5.Sum(nil))
 	}

@@ -13,68 +13,51 @@ import (
 	"ingest/sources"
 )
 
-// Fetch pins the source. A source that can be read at random, and whose digest
-// nobody asks for, is read where it lies; any other one is staged first.
+// Fetch pins the source and its members. A file that can be read at random, and
+// whose digest nobody asks for, is read where it lies; any other one is staged
+// first.
 func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
-	out, err := p.fetch(ctx, f, o)
-	return out, sourceError(err, f.Source.URL)
-}
-
-func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
-	want, err := parseChecksum(f.Source.Checksum)
-	if err != nil {
-		return contract.Fetched{}, err
-	}
 	if o == nil {
 		o = ignore
 	}
-	staged := p.staging(f.TaskID)
-	ref := sources.Ref{URL: f.Source.URL, Credential: f.Source.Credential}
-	src, err := p.Sources.Open(ctx, ref, staged.pin())
-	if errcode.Of(err) == errcode.SourceChanged {
-		// Nothing of this import has been read by a later step yet: what was
-		// staged of the old version is thrown away, never continued.
-		if err := staged.remove(); err != nil {
+	parts, err := p.parts(f)
+	if err != nil {
+		return contract.Fetched{}, err
+	}
+	defer func() {
+		for _, pt := range parts {
+			pt.close()
+		}
+	}()
+	// All are found before the first is read: what is missing is told at once.
+	for i, pt := range parts {
+		if err := pt.in(pt.find(ctx, p)); err != nil {
 			return contract.Fetched{}, err
 		}
-		src, err = p.Sources.Open(ctx, ref, nil)
+		o(0, -1, sign("found", int64(i+1)))
 	}
-	if err != nil {
+	if err := p.checkParts(parts); err != nil {
 		return contract.Fetched{}, err
 	}
-	defer src.Close()
-	if err := p.checkSource(src.Pin()); err != nil {
-		return contract.Fetched{}, err
-	}
-	out := fetchedOf(f.Source, src.Pin())
-	out.Queue = p.HostQueue
-	direct := src.Pin().Random && (want == nil || src.Pin().Local)
-	switch {
-	case direct && want != nil:
-		out.SourceDigest, err = p.digestSource(ctx, src, want, o)
-	case !direct:
-		out.Staged = true
-		out.Size, out.SourceDigest, err = p.stage(ctx, staged, src, want, o)
-	}
-	if err != nil {
-		return contract.Fetched{}, err
-	}
-	if want != nil && out.SourceDigest != want.String() {
-		return contract.Fetched{}, errcode.New(errcode.ChecksumMismatch, "the source's %s is not the one that was given", want.algo).
-			With(errcode.Evidence{Structure: "source", Field: want.algo, Value: out.SourceDigest, Limit: want.String()})
+	t := tally{o: o, total: total(parts)}
+	var out contract.Fetched
+	for i, pt := range parts {
+		got, err := pt.take(ctx, p, sizeOf(parts, i), t.observe)
+		if err != nil {
+			return contract.Fetched{}, pt.in(err)
+		}
+		pt.size = got.Size
+		if pt.moves() {
+			t.base += got.Size
+		}
+		if i == 0 {
+			out = got
+			out.Queue = p.HostQueue
+		} else {
+			out.Members = append(out.Members, contract.FetchedMember{Name: pt.name, Fetched: got})
+		}
 	}
 	return out, nil
-}
-
-// checkSource refuses what no step could use.
-func (p *Pipeline) checkSource(pin sources.Pin) error {
-	if pin.Size == 0 {
-		return errcode.New(errcode.Empty, "the source has no bytes").With(errcode.Evidence{Structure: "source", Field: "length", Value: "0"})
-	}
-	if p.MaxSourceBytes > 0 && pin.Size > p.MaxSourceBytes {
-		return tooLarge(pin.Size, p.MaxSourceBytes)
-	}
-	return nil
 }
 
 func fetchedOf(s contract.SourceSpec, pin sources.Pin) contract.Fetched {

@@ -2,10 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 
-	"ingest/formats"
-	"ingest/formats/overlay"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/sources"
@@ -33,36 +30,21 @@ func (p *Pipeline) find(ctx context.Context, url string) (contract.Fetched, erro
 		return contract.Fetched{}, errcode.New(errcode.BadRequest, "this server sends no ranges, so the image cannot be read where it is; download it first, or import it").
 			With(errcode.Evidence{Structure: "source", Field: "ranges", Value: "none"})
 	}
-	return fetchedOf(contract.SourceSpec{URL: url}, pin), p.checkSource(pin)
+	return fetchedOf(contract.SourceSpec{URL: url}, pin), checkSize(pin.Size)
 }
 
-// openMembers opens the members' sources, which the caller closes; on an error
-// it has closed them itself.
-func (p *Pipeline) openMembers(ctx context.Context, members []Member) (opening []*opened, given []formats.Member, err error) {
-	for _, m := range members {
-		src, err := p.openMember(ctx, m)
-		if err != nil {
-			return nil, nil, errors.Join(overlay.In(m.Name, err), closeAll(opening))
-		}
-		opening = append(opening, src)
-		// Not src itself, which would hide that the reader knows its holes.
-		given = append(given, formats.Member{Name: m.Name, R: src.ReaderAt, Size: src.size})
-	}
-	return opening, given, nil
-}
-
-func (p *Pipeline) openMember(ctx context.Context, m Member) (*opened, error) {
-	f, err := p.find(ctx, m.URL)
+// findAll finds an image's files.
+func (p *Pipeline) findAll(ctx context.Context, url string, members []Member) (contract.Fetched, error) {
+	out, err := p.find(ctx, url)
 	if err != nil {
-		return nil, err
+		return out, err
 	}
-	return p.open(ctx, "", f)
-}
-
-func closeAll(sources []*opened) error {
-	var errs []error
-	for _, s := range sources {
-		errs = append(errs, s.Close())
+	for _, m := range members {
+		f, err := p.find(ctx, m.URL)
+		if err != nil {
+			return contract.Fetched{}, named(m.Name, err)
+		}
+		out.Members = append(out.Members, contract.FetchedMember{Name: m.Name, Fetched: f})
 	}
-	return errors.Join(errs...)
+	return out, nil
 }

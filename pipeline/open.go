@@ -11,6 +11,7 @@ import (
 
 	"ingest/detect"
 	"ingest/formats"
+	"ingest/formats/overlay"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
@@ -37,15 +38,54 @@ func sourceError(err error, ref string) error {
 	return e.With(ev)
 }
 
-// An opened is a fetched source, open for reading at random.
+// An opened is a fetched file, open for reading at random.
 type opened struct {
 	io.ReaderAt
+	name   string // of a member, "" for the first file
 	size   int64
 	closer io.Closer
 	check  func(context.Context) error
 }
 
-func (o *opened) Close() error { return o.closer.Close() }
+// An openedSet is all files of an image, the first one first.
+type openedSet []*opened
+
+// Close closes all files.
+func (s openedSet) Close() error {
+	var errs []error
+	for _, f := range s {
+		errs = append(errs, f.closer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// check returns errcode.SourceChanged if a file has changed since it was pinned.
+func (s openedSet) check(ctx context.Context) error {
+	for _, f := range s {
+		if err := f.check(ctx); err != nil {
+			return named(f.name, err)
+		}
+	}
+	return nil
+}
+
+// members returns the files behind the first one, as formats take them.
+func (s openedSet) members() []formats.Member {
+	var out []formats.Member
+	for _, f := range s[1:] {
+		// Not f itself, which would hide that the reader knows its holes.
+		out = append(out, formats.Member{Name: f.name, R: f.ReaderAt, Size: f.size})
+	}
+	return out
+}
+
+// named names a member in an error.
+func named(member string, err error) error {
+	if member == "" {
+		return err
+	}
+	return overlay.In(member, err)
+}
 
 // A checker is a source that can tell, after reading, whether it was still the
 // pinned version.
@@ -53,11 +93,30 @@ type checker interface {
 	Check(ctx context.Context) error
 }
 
-// open opens what Fetch found: the staged copy, or the source itself, which
-// must still be the pinned version. The context ends all reads.
-func (p *Pipeline) open(ctx context.Context, taskID string, f contract.Fetched) (*opened, error) {
+// openSet opens all files that Fetch found. The context ends all reads.
+func (p *Pipeline) openSet(ctx context.Context, taskID string, f contract.Fetched) (openedSet, error) {
+	staged := p.staging(taskID)
+	first, err := p.open(ctx, staged, f)
+	if err != nil {
+		return nil, err
+	}
+	set := openedSet{first}
+	for i, m := range f.Members {
+		file, err := p.open(ctx, staged.member(i), m.Fetched)
+		if err != nil {
+			return nil, errors.Join(named(m.Name, err), set.Close())
+		}
+		file.name = m.Name
+		set = append(set, file)
+	}
+	return set, nil
+}
+
+// open opens one file: the staged copy, or the source itself, which must still
+// be the pinned version.
+func (p *Pipeline) open(ctx context.Context, s staging, f contract.Fetched) (*opened, error) {
 	if f.Staged {
-		return p.openStaged(taskID, f)
+		return openStaged(s, f.Size)
 	}
 	src, err := p.Sources.Open(ctx, sources.Ref{URL: f.URL, Credential: f.Credential}, pinOf(f))
 	if err != nil {
@@ -74,8 +133,7 @@ func (p *Pipeline) open(ctx context.Context, taskID string, f contract.Fetched) 
 	return out, nil
 }
 
-func (p *Pipeline) openStaged(taskID string, f contract.Fetched) (*opened, error) {
-	s := p.staging(taskID)
+func openStaged(s staging, size int64) (*opened, error) {
 	file, err := os.Open(s.data())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errcode.Wrap(err, errcode.StagingLost, "the staged source is gone")
@@ -84,12 +142,12 @@ func (p *Pipeline) openStaged(taskID string, f contract.Fetched) (*opened, error
 		return nil, err
 	}
 	c := s.load()
-	if st, err := file.Stat(); err != nil || !c.Done || c.Off != f.Size || st.Size() != f.Size {
+	if st, err := file.Stat(); err != nil || !c.Done || c.Off != size || st.Size() != size {
 		file.Close()
 		return nil, errcode.New(errcode.StagingLost, "the staged source is not whole")
 	}
 	return &opened{
-		ReaderAt: sparseFile{file, f.Size}, size: f.Size, closer: file,
+		ReaderAt: sparseFile{file, size}, size: size, closer: file,
 		check: func(context.Context) error { return nil },
 	}, nil
 }
@@ -106,23 +164,24 @@ func (f sparseFile) NextData(off int64) (start, end int64, err error) {
 
 var _ formats.DataFinder = sparseFile{}
 
-// openDisk opens a source and the disk in it; both are to be closed. read, if
-// not nil, is told of all bytes that are read from the source. The members stay
-// the caller's.
-func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, read func(n int), members ...formats.Member) (formats.Disk, *opened, detect.Report, error) {
-	src, err := p.open(ctx, taskID, f)
+// openDisk opens the files of an image and the disk in them; both are to be
+// closed. read, if not nil, is told of all bytes that are read from the files.
+func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, read func(n int)) (formats.Disk, openedSet, detect.Report, error) {
+	set, err := p.openSet(ctx, taskID, f)
 	if err != nil {
 		return nil, nil, detect.Report{}, err
 	}
 	if read != nil {
-		src.ReaderAt = watch(src.ReaderAt, read)
+		for _, file := range set {
+			file.ReaderAt = watch(file.ReaderAt, read)
+		}
 	}
-	// Not src itself, which would hide that the reader knows its holes.
-	rep, disk, err := p.detect().Detect(ctx, src.ReaderAt, src.size, detect.Options{Declared: formats.Name(declared), Limits: p.Limits, Members: members})
+	o := detect.Options{Declared: formats.Name(declared), Limits: p.Limits, Members: set.members()}
+	rep, disk, err := p.detect().Detect(ctx, set[0].ReaderAt, set[0].size, o)
 	if err != nil {
-		return nil, nil, rep, errors.Join(err, src.Close())
+		return nil, nil, rep, errors.Join(err, set.Close())
 	}
-	return disk, src, rep, nil
+	return disk, set, rep, nil
 }
 
 // Detect finds out what the source is.
@@ -139,7 +198,8 @@ func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contrac
 	}, rep, src.check(ctx)
 }
 
-// Validate checks the whole structure and fixes the target.
+// Validate checks the whole structure, and fixes the target and the level of
+// verification.
 func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (contract.Validated, []formats.Finding, error) {
 	disk, src, _, err := p.openDisk(ctx, v.TaskID, v.Fetched, v.Detected.Format, nil)
 	if err != nil {
@@ -158,7 +218,11 @@ func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (con
 	if _, err := p.store(target.Store); err != nil {
 		return contract.Validated{}, findings, err
 	}
-	return contract.Validated{Target: target}, findings, src.check(ctx)
+	verify, err := p.verifyPolicy().Resolve(v.Verify)
+	if err != nil {
+		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
+	}
+	return contract.Validated{Target: target, Verify: verify}, findings, src.check(ctx)
 }
 
 // CheckDisk checks a disk's whole structure, and that what the guest sees is

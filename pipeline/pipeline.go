@@ -41,8 +41,11 @@ type Pipeline struct {
 	// MD5 adds Glance's old checksum.
 	HashAlgo string
 	MD5      bool
-	// Verify is what the checksum step reads back: "full" or "stored".
-	Verify  string
+	// Verify is the level of imports that ask for none, and VerifyMinimum the
+	// least strict one that an import may ask for: see contract.VerifyPolicy.
+	Verify        string
+	VerifyMinimum string
+
 	Limits  formats.Limits
 	Workers int   // of one copy; 0 means one for each core
 	Memory  int64 // bytes in flight of one copy; 0 means the default
@@ -89,6 +92,11 @@ func (p *Pipeline) checkpointDue(last time.Time, written int64) bool {
 	return written >= checkpointBytes || time.Since(last) >= every
 }
 
+// verifyPolicy is what imports may ask for.
+func (p *Pipeline) verifyPolicy() contract.VerifyPolicy {
+	return contract.VerifyPolicy{Default: p.Verify, Least: p.VerifyMinimum}
+}
+
 // store returns the named store, or the default one.
 func (p *Pipeline) store(name string) (stores.Store, error) {
 	if name == "" {
@@ -104,20 +112,21 @@ func (p *Pipeline) store(name string) (stores.Store, error) {
 // Steps are the pipeline's steps as the activities call them. Each takes and
 // returns what travels through Temporal.
 type Steps interface {
-	// Fetch pins the source and decides whether it is read where it lies or
-	// staged; stages it, resuming what an earlier attempt staged; checks the
-	// caller's digest.
+	// Fetch pins the source and its members and decides which of them are read
+	// where they lie; stages the others, resuming what an earlier attempt
+	// staged; checks the caller's digests.
 	Fetch(ctx context.Context, p contract.FetchParams, o Observe) (contract.Fetched, error)
 	// Detect finds out what the source is. The report is whole even when the
 	// error refuses the image.
 	Detect(ctx context.Context, p contract.DetectParams) (contract.Detected, detect.Report, error)
-	// Validate checks the whole structure and fixes the target.
+	// Validate checks the whole structure, and fixes the target and the level
+	// of verification.
 	Validate(ctx context.Context, p contract.ValidateParams) (contract.Validated, []formats.Finding, error)
 	// Convert writes the target into the upload named by the key, resuming
 	// what an earlier attempt wrote.
 	Convert(ctx context.Context, p contract.ConvertParams, o Observe) (contract.Converted, error)
-	// Checksum seals the upload and reads it back: stored digests, and the
-	// content digest of what is in it. resume is the last hint of an earlier
+	// Checksum seals the upload and reads it back: stored digests, and as
+	// much of what is in it as the level of verification says. resume is the last hint of an earlier
 	// attempt, or nil.
 	Checksum(ctx context.Context, p contract.ChecksumParams, resume []byte, o Observe) (contract.Checksummed, error)
 	// Commit makes the sealed upload visible.

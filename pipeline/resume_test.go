@@ -150,7 +150,7 @@ func TestStoreGoneWhileReadBackIsNoMismatch(t *testing.T) {
 	}
 	// Within the first pass, at the open of the second, and within that.
 	for _, left := range []int64{1 << 20, out.Size, out.Size + shiftySize/2} {
-		_, err := p.ReadBack(t.Context(), &flaky{up, r, left}, c.Target, out, nil, nil)
+		_, err := p.ReadBack(t.Context(), &flaky{up, r, left}, c.Target, out, contract.VerifyFull, nil, nil)
 		if errcode.Of(err) != errcode.StoreUnavailable {
 			t.Errorf("after %d bytes: %v, want %s", left, err, errcode.StoreUnavailable)
 		}

@@ -28,12 +28,18 @@ import (
 //
 //	<task id>/source       the source's bytes so far, holes where they are zero
 //	<task id>/source.json  the sidecar: pin, bytes that are durable, hash state
+//	<task id>/member-N     those of the image's N-th other file, from 0
+//	<task id>/member-N.json
 //
+// A staging value is one of these files with its sidecar.
 // The sidecar vouches for the bytes before its offset and nothing else. Attempts
 // at one task exclude each other by a lock on the source's file: one that goes
 // on cuts the file where the sidecar ends, which would cut what an older one has
 // written since, and sources without a version need not give the same bytes.
-type staging struct{ dir string }
+type staging struct {
+	dir  string
+	name string // of the file
+}
 
 // A sidecar is what is known of a staged file.
 type sidecar struct {
@@ -52,21 +58,35 @@ func (p *Pipeline) staging(taskID string) staging {
 	if err != nil {
 		id = uuid.Nil
 	}
-	return staging{dir: filepath.Join(p.StagingDir, id.String())}
+	return staging{dir: filepath.Join(p.StagingDir, id.String()), name: "source"}
 }
 
-const (
-	dataName    = "source"
-	sidecarName = "source.json"
-)
+// member returns the staging of the image's i-th other file.
+func (s staging) member(i int) staging {
+	return staging{dir: s.dir, name: "member-" + strconv.Itoa(i)}
+}
 
-func (s staging) data() string  { return filepath.Join(s.dir, dataName) }
+func (s staging) data() string    { return filepath.Join(s.dir, s.name) }
+func (s staging) sidecar() string { return s.data() + ".json" }
+
+// remove removes all that is staged for the task.
 func (s staging) remove() error { return os.RemoveAll(s.dir) }
+
+// discard removes this file. The bytes go first: an attempt that still writes
+// them then vouches for nothing any more.
+func (s staging) discard() error {
+	for _, name := range []string{s.data(), s.sidecar()} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
 
 // load returns the sidecar, the zero value if there is none that can be used.
 func (s staging) load() sidecar {
 	var c sidecar
-	p, err := os.ReadFile(filepath.Join(s.dir, sidecarName))
+	p, err := os.ReadFile(s.sidecar())
 	if err != nil || json.Unmarshal(p, &c) != nil {
 		return sidecar{}
 	}
@@ -81,18 +101,27 @@ func (s staging) pin() *sources.Pin {
 	return nil
 }
 
+// have returns how many bytes of a version are staged.
+func (s staging) have(pin sources.Pin) int64 {
+	if c := s.load(); c.Pin == pin && (pin.Random || c.Done) {
+		return c.Off
+	}
+	return 0
+}
+
 func (s staging) save(c sidecar) error {
 	p, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	return fsutil.WriteDurable(s.dir, sidecarName, p)
+	return fsutil.WriteDurable(s.dir, s.name+".json", p)
 }
 
 // stage copies the source into the staging folder, taking its digest on the
 // way, and returns its length and digest. It goes on where an earlier attempt
-// stopped if the source is still the pinned version.
-func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, want *checksum, o Observe) (int64, string, error) {
+// stopped if the source is still the pinned version. others is the bytes of the
+// image's other files, which count towards the largest source.
+func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, want *checksum, others int64, o Observe) (int64, string, error) {
 	f, err := s.own(ctx)
 	if err != nil {
 		return 0, "", spaceError(err)
@@ -106,7 +135,7 @@ func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, wan
 	if err := p.checkSpace(src.Pin().Size - c.Off); err != nil {
 		return 0, "", err
 	}
-	st := &stager{staging: s, f: f, c: c, h: h, max: p.MaxSourceBytes, last: time.Now(), lastOff: c.Off, o: o}
+	st := &stager{staging: s, f: f, c: c, h: h, max: p.MaxSourceBytes, others: others, last: time.Now(), lastOff: c.Off, o: o}
 	if err := st.run(ctx, p, src); err != nil {
 		return 0, "", spaceError(err)
 	}
@@ -193,8 +222,10 @@ type stager struct {
 	f    *os.File
 	c    sidecar
 	h    hash.Hash
-	max  int64
+	max  int64     // bytes of all files together, 0 for any number
 	last time.Time // of the last checkpoint
+	// others is the bytes of the image's other files.
+	others int64
 	// lastOff is the offset of the last checkpoint.
 	lastOff int64
 	o       Observe
@@ -271,8 +302,8 @@ func (s *stager) endOfStream(src sources.Source) error {
 
 // take writes, hashes and counts the next bytes. data is nil for zeros.
 func (s *stager) take(data []byte, off, n int64) error {
-	if s.max > 0 && off+n > s.max {
-		return tooLarge(off+n, s.max)
+	if size := addSizes(s.others, off+n); s.max > 0 && size > s.max {
+		return tooLarge(size, s.max)
 	}
 	if data == nil {
 		hashZeros(s.h, n)

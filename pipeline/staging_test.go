@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -48,7 +47,7 @@ func stageTest(t *testing.T) (*Pipeline, staging) {
 func cut(t *testing.T, p *Pipeline, s staging, src sources.Source) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	_, _, err := p.stage(ctx, s, src, nil, func(done, _ int64, _ []byte) {
+	_, _, err := p.stage(ctx, s, src, nil, 0, func(done, _ int64, _ []byte) {
 		if done >= 16<<20 {
 			cancel()
 		}
@@ -82,7 +81,7 @@ func TestStagedBytesThatAreGoneAreFetchedAgain(t *testing.T) {
 			src := newMemory(48<<20 + 1)
 			if c.cut {
 				cut(t, p, s, src)
-			} else if _, _, err := p.stage(t.Context(), s, src, nil, ignore); err != nil {
+			} else if _, _, err := p.stage(t.Context(), s, src, nil, 0, ignore); err != nil {
 				t.Fatal(err)
 			}
 			err := os.Truncate(s.data(), max(c.size, 0))
@@ -92,7 +91,7 @@ func TestStagedBytesThatAreGoneAreFetchedAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := p.stage(t.Context(), s, src, nil, ignore); err != nil {
+			if _, _, err := p.stage(t.Context(), s, src, nil, 0, ignore); err != nil {
 				t.Fatal(err)
 			}
 			wantStaged(t, s, src)
@@ -107,11 +106,11 @@ func TestStagingNeedsRoomForTheRest(t *testing.T) {
 	cut(t, p, s, src)
 	rest := src.pin.Size - s.load().Off
 	p.free = func(string) (int64, error) { return rest - 1, nil }
-	if _, _, err := p.stage(t.Context(), s, src, nil, ignore); errcode.Of(err) != errcode.NoSpace {
+	if _, _, err := p.stage(t.Context(), s, src, nil, 0, ignore); errcode.Of(err) != errcode.NoSpace {
 		t.Errorf("with too little room: %v", err)
 	}
 	p.free = func(string) (int64, error) { return rest, nil }
-	if _, _, err := p.stage(t.Context(), s, src, nil, ignore); err != nil {
+	if _, _, err := p.stage(t.Context(), s, src, nil, 0, ignore); err != nil {
 		t.Error(err)
 	}
 	wantStaged(t, s, src)
@@ -125,14 +124,14 @@ func TestAttemptsAtStagingExcludeEachOther(t *testing.T) {
 		old.pin.Random, young.pin.Random = random, random
 		young.fill = 'b'
 		tried := false
-		_, _, err := p.stage(t.Context(), s, old, nil, func(done, _ int64, _ []byte) {
+		_, _, err := p.stage(t.Context(), s, old, nil, 0, func(done, _ int64, _ []byte) {
 			if tried || done < 16<<20 {
 				return
 			}
 			tried = true
 			ctx, cancel := context.WithTimeout(t.Context(), 4*lockEvery)
 			defer cancel()
-			if _, _, err := p.stage(ctx, s, young, nil, ignore); !errors.Is(err, context.DeadlineExceeded) {
+			if _, _, err := p.stage(ctx, s, young, nil, 0, ignore); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("random %v: a second attempt meanwhile: %v", random, err)
 			}
 		})
@@ -147,7 +146,7 @@ func TestAttemptsAtStagingExcludeEachOther(t *testing.T) {
 func TestRemovedStagingIsNotVouchedFor(t *testing.T) {
 	p, s := stageTest(t)
 	removed := false
-	_, _, err := p.stage(t.Context(), s, newMemory(32<<20), nil, func(int64, int64, []byte) {
+	_, _, err := p.stage(t.Context(), s, newMemory(32<<20), nil, 0, func(int64, int64, []byte) {
 		if removed {
 			return
 		}
@@ -162,7 +161,7 @@ func TestRemovedStagingIsNotVouchedFor(t *testing.T) {
 	if errcode.Of(err) != errcode.UploadFenced {
 		t.Errorf("got %v, want %s", err, errcode.UploadFenced)
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, sidecarName)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(s.sidecar()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a sidecar for bytes that are gone: %v", err)
 	}
 }

@@ -99,7 +99,7 @@ func fetch(ctx workflow.Context, st *state, lost error) error {
 		st.nextRound(got)
 		return nil
 	}
-	if hostSilent(lost) && *st.fetched == got {
+	if hostSilent(lost) && st.fetched.Same(got) {
 		return nil
 	}
 	if st.round == maxRounds {
@@ -123,7 +123,7 @@ func build(ctx workflow.Context, st *state) error {
 	}
 	if st.validated == nil {
 		var got contract.Validated
-		params := contract.ValidateParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched, Detected: *st.detected, Target: st.req.Target}
+		params := contract.ValidateParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched, Detected: *st.detected, Target: st.req.Target, Verify: st.req.Verify}
 		if err := run(withPass(ctx, queue), st, contract.StageValidate, contract.ValidateActivity, params, &got); err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func convert(ctx workflow.Context, st *state) error {
 // second look tells a bad read from bad bytes.
 func checksum(ctx workflow.Context, st *state) error {
 	var got contract.Checksummed
-	params := contract.ChecksumParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Target: st.validated.Target, Converted: *st.converted}
+	params := contract.ChecksumParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Target: st.validated.Target, Converted: *st.converted, Verify: st.validated.Verify}
 	work := withPass(ctx, st.fetched.Queue)
 	err := run(work, st, contract.StageChecksum, contract.ChecksumActivity, params, &got)
 	if verifyMismatch(err) {

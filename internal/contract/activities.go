@@ -2,6 +2,7 @@ package contract
 
 import (
 	"encoding/json"
+	"reflect"
 	"strconv"
 
 	"ingest/internal/errcode"
@@ -58,10 +59,33 @@ type Fetched struct {
 	// Queue is the task queue on which the following activities must run,
 	// because staged files and local stores belong to a host; "" for any.
 	Queue string `json:"queue,omitempty"`
+	// Members are the image's other files, in the request's order.
+	Members []FetchedMember `json:"members,omitempty"`
 }
 
-// Pin tells two versions of a source apart, "" if that cannot be told.
+// A FetchedMember is another file of an image, pinned as the first one is. It
+// has no queue and no members of its own.
+type FetchedMember struct {
+	Name string `json:"name"` // by which the image knows it
+	Fetched
+}
+
+// Pin tells two versions of a source apart, "" if that cannot be told: that of
+// the first file, and of all members if there are any.
 func (f Fetched) Pin() string {
+	pin := f.filePin()
+	for _, m := range f.Members {
+		member := m.filePin()
+		if pin == "" || member == "" {
+			return ""
+		}
+		pin += "\n" + m.Name + "\n" + member
+	}
+	return pin
+}
+
+// filePin is the pin of one file.
+func (f Fetched) filePin() string {
 	switch {
 	case f.Validator != "":
 		return strconv.FormatInt(f.Size, 10) + "/" + f.Validator
@@ -70,6 +94,9 @@ func (f Fetched) Pin() string {
 	}
 	return ""
 }
+
+// Same reports whether two fetches found the same, in the same place.
+func (f Fetched) Same(other Fetched) bool { return reflect.DeepEqual(f, other) }
 
 // DetectParams asks what a source is.
 type DetectParams struct {
@@ -94,11 +121,14 @@ type ValidateParams struct {
 	Fetched  Fetched    `json:"fetched"`
 	Detected Detected   `json:"detected"`
 	Target   TargetSpec `json:"target"`
+	Verify   string     `json:"verify,omitempty"` // level that is asked for, "" for the default
 }
 
-// Validated is the plan of the conversion: the target with nothing left open.
+// Validated is the plan of the conversion: the target and the level of
+// verification, with nothing left open.
 type Validated struct {
 	Target TargetSpec `json:"target"`
+	Verify string     `json:"verify,omitempty"`
 }
 
 // ConvertParams asks for the target's bytes in an uncommitted upload.
@@ -129,6 +159,7 @@ type ChecksumParams struct {
 	ImageID   string     `json:"image_id,omitempty"`
 	Target    TargetSpec `json:"target"`
 	Converted Converted  `json:"converted"`
+	Verify    string     `json:"verify,omitempty"` // as validated
 }
 
 // Checksummed holds the digests of the sealed bytes.
@@ -136,6 +167,7 @@ type Checksummed struct {
 	HashAlgo  string `json:"os_hash_algo"`
 	HashValue string `json:"os_hash_value"`
 	Checksum  string `json:"checksum,omitempty"` // MD5, if switched on
+	Verify    string `json:"verify,omitempty"`   // level at which they were verified
 }
 
 // StoreParams asks to commit a sealed upload.

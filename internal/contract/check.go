@@ -1,6 +1,8 @@
 package contract
 
 import (
+	"slices"
+
 	"github.com/google/uuid"
 
 	"ingest/internal/errcode"
@@ -27,6 +29,8 @@ func (r ImportRequest) Check() error {
 		return badField("image.min_disk", "is negative")
 	case r.Image.MinRAM < 0:
 		return badField("image.min_ram", "is negative")
+	case r.Verify != "" && !slices.Contains(VerifyLevels(), r.Verify):
+		return badLevel(r.Verify)
 	}
 	switch r.Image.Visibility {
 	case "", "private", "shared", "community", "public":
@@ -38,10 +42,10 @@ func (r ImportRequest) Check() error {
 	default:
 		return badField("task_type", "is neither import nor api_image_import")
 	}
-	return nil
+	return r.Source.checkMembers()
 }
 
-func badField(field, what string) error {
+func badField(field, what string) *errcode.Error {
 	return errcode.New(errcode.BadRequest, "%s %s", field, what).
 		With(errcode.Evidence{Structure: "request", Field: field})
 }

@@ -98,6 +98,9 @@ type ImportRequest struct {
 	Source SourceSpec `json:"source"`
 	Target TargetSpec `json:"target"`
 	Image  ImageSpec  `json:"image"`
+
+	// Verify is one of VerifyLevels; "" means the server's default.
+	Verify string `json:"verify,omitempty"`
 }
 
 // SourceSpec says where the bytes are and what they are said to be.
@@ -106,14 +109,29 @@ type SourceSpec struct {
 	Format     string `json:"format,omitempty"`     // declared disk format; "" means detect
 	Checksum   string `json:"checksum,omitempty"`   // "sha256:HEX" or "sha512:HEX" of the source's bytes
 	Credential string `json:"credential,omitempty"` // name of a credential, never the secret
+	// Members are the image's other files, if its disk is spread over several.
+	// Format and Checksum are those of the file at URL.
+	Members []MemberSpec `json:"members,omitempty"`
 }
 
 // TargetSpec says what to store.
 type TargetSpec struct {
-	Format      string            `json:"format,omitempty"`      // "" means: raw stays raw, all others the configured format
-	Compression string            `json:"compression,omitempty"` // "none", "zlib", "zstd"
+	Format      string            `json:"format,omitempty"`      // format or preset; "" means: raw stays raw, all others the configured format
+	Compression string            `json:"compression,omitempty"` // short for the option of that name
 	Options     map[string]string `json:"options,omitempty"`
 	Store       string            `json:"store,omitempty"` // "" means the default store
+	// DiskFormat and ContainerFormat are what the image will be called. Validate
+	// fills them in; a request leaves them empty.
+	DiskFormat      string `json:"disk_format,omitempty"`
+	ContainerFormat string `json:"container_format,omitempty"`
+}
+
+// StoredAs returns the disk format that the image will have.
+func (t TargetSpec) StoredAs() string {
+	if t.DiskFormat != "" {
+		return t.DiskFormat
+	}
+	return t.Format
 }
 
 // ImageSpec holds the image's own fields, as Glance has them.
@@ -145,6 +163,7 @@ type ImageResult struct {
 	HashValue     string `json:"os_hash_value"`
 	Checksum      string `json:"checksum,omitempty"` // MD5, if switched on
 	Location      string `json:"location"`
+	Verify        string `json:"verify,omitempty"` // level at which it was verified
 }
 
 // Progress says how far an import is. It is the answer of ProgressQuery, the

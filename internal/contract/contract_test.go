@@ -29,6 +29,7 @@ func TestCheckNamesTheField(t *testing.T) {
 		{"min ram", func(r *ImportRequest) { r.Image.MinRAM = -1 }, "image.min_ram"},
 		{"visibility", func(r *ImportRequest) { r.Image.Visibility = "all" }, "image.visibility"},
 		{"task type", func(r *ImportRequest) { r.TaskType = "export" }, "task_type"},
+		{"verify", func(r *ImportRequest) { r.Verify = "some" }, "verify"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

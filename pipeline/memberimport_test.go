@@ -1,0 +1,444 @@
+package pipeline_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/internal/imgtest"
+	"ingest/pipeline"
+	httpsource "ingest/sources/http"
+)
+
+// A set is the files of one image, the first one first, and what they show.
+type set struct {
+	files []string
+	want  imgtest.Content
+}
+
+// sparseSet is a VMDK of a descriptor and three sparse extent files.
+func sparseSet(t *testing.T) set {
+	t.Helper()
+	disk := imgtest.New(4<<30+1<<20, 11,
+		imgtest.Run{Off: 2<<30 - 70_000, Len: 200_000, Kind: imgtest.Text},
+		imgtest.Run{Off: 3 << 30, Len: 40 << 20, Kind: imgtest.Noise},
+		imgtest.Run{Off: 4<<30 + 1<<20 - 512, Len: 512, Kind: imgtest.Noise})
+	src := imgtest.Convert(t, imgtest.WriteRaw(t, disk), "raw", "vmdk", "subformat=twoGbMaxExtentSparse")
+	base := strings.TrimSuffix(src, ".vmdk")
+	return set{[]string{src, base + "-s001.vmdk", base + "-s002.vmdk", base + "-s003.vmdk"}, disk}
+}
+
+// vhdFooter is the footer of a VHD with an id, whose type is 2 for fixed or 4
+// for differencing.
+func vhdFooter(kind uint32, id byte, size int64) []byte {
+	be := binary.BigEndian
+	f := make([]byte, 512)
+	copy(f, "conectix")
+	be.PutUint32(f[8:], 2)
+	be.PutUint32(f[12:], 1<<16)
+	be.PutUint64(f[16:], 512)
+	if kind == 2 {
+		be.PutUint64(f[16:], 1<<64-1)
+	}
+	be.PutUint64(f[40:], uint64(size))
+	be.PutUint64(f[48:], uint64(size))
+	be.PutUint32(f[60:], kind)
+	f[83] = id
+	be.PutUint32(f[64:], vhdSum(f))
+	return f
+}
+
+// vhdSum is the checksum of a structure whose own field for it is zero.
+func vhdSum(p []byte) uint32 {
+	sum := uint32(0)
+	for _, b := range p {
+		sum += uint32(b)
+	}
+	return ^sum
+}
+
+// vhdSet is a fixed VHD and a differencing one over it, which qemu-img cannot
+// write: the child holds the second of two blocks of 2 MiB, with one sector in it.
+func vhdSet(t *testing.T) set {
+	t.Helper()
+	const size, block, table = 4 << 20, 2 << 20, 512 + 1024
+	be := binary.BigEndian
+	guest := make([]byte, size)
+	imgtest.ReadFull(t, imgtest.New(size, 3, imgtest.Run{Len: size, Kind: imgtest.Noise}), guest, 0)
+	parent := append(bytes.Clone(guest), vhdFooter(2, 1, size)...)
+
+	h := make([]byte, 1024)
+	copy(h, "cxsparse")
+	be.PutUint64(h[8:], 1<<64-1)
+	be.PutUint64(h[16:], table)
+	be.PutUint32(h[24:], 1<<16)
+	be.PutUint32(h[28:], size/block)
+	be.PutUint32(h[32:], block)
+	h[40+15] = 1
+	be.PutUint32(h[36:], vhdSum(h))
+	bat := bytes.Repeat([]byte{255}, 512)
+	be.PutUint32(bat[4:], (table+512)/512)
+	stored := make([]byte, 512+block)
+	stored[0] = 0x40 // the block's second sector
+	sector := bytes.Repeat([]byte("child..."), 64)
+	copy(stored[512+512:], sector)
+	child := bytes.Join([][]byte{vhdFooter(4, 2, size), h, bat, stored, vhdFooter(4, 2, size)}, nil)
+	copy(guest[block+512:], sector)
+
+	dir := t.TempDir()
+	s := set{files: []string{filepath.Join(dir, "child.vhd"), filepath.Join(dir, "parent.vhd")}}
+	for i, p := range [][]byte{child, parent} {
+		writeFile(t, s.files[i], p)
+	}
+	want := filepath.Join(dir, "want.raw")
+	writeFile(t, want, guest)
+	s.want = imgtest.OpenFile(t, want)
+	return s
+}
+
+func writeFile(t *testing.T, path string, p []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, p, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func sha256Of(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// A served is a folder's files over HTTP.
+type served struct {
+	url  string
+	sent map[string]*atomic.Int64 // bytes, by file name
+	// plain names the file that is served without ranges, version and length.
+	plain string
+	etag  atomic.Int64 // of all others
+}
+
+func serve(t *testing.T, s set) *served {
+	t.Helper()
+	out := &served{sent: map[string]*atomic.Int64{}}
+	for _, f := range s.files {
+		out.sent[filepath.Base(f)] = new(atomic.Int64)
+	}
+	dir := filepath.Dir(s.files[0])
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := filepath.Base(r.URL.Path)
+		sent := out.sent[name]
+		if sent == nil {
+			http.NotFound(w, r)
+			return
+		}
+		count := &counting{ResponseWriter: w, n: sent}
+		if name != out.plain {
+			w.Header().Set("ETag", `"v`+strconv.FormatInt(out.etag.Load(), 10)+`"`)
+			http.ServeFile(count, r, filepath.Join(dir, name))
+			return
+		}
+		if f, err := os.Open(filepath.Join(dir, name)); err == nil {
+			defer f.Close()
+			io.Copy(count, f)
+		}
+	}))
+	t.Cleanup(srv.Close)
+	out.url = srv.URL
+	return out
+}
+
+// importOf is the import of a set whose files lie at a URL or in a folder.
+func importOf(s set, at string, t contract.TargetSpec) *job {
+	url := func(f string) string { return at + "/" + filepath.Base(f) }
+	j := newJob(url(s.files[0]), t)
+	for _, f := range s.files[1:] {
+		j.source.Members = append(j.source.Members, contract.MemberSpec{URL: url(f) + "?sig=secret"})
+	}
+	if strings.HasPrefix(at, "/") {
+		for i := range j.source.Members {
+			j.source.Members[i].URL = strings.TrimSuffix(j.source.Members[i].URL, "?sig=secret")
+		}
+	}
+	return j
+}
+
+func TestImportOfSeveralFiles(t *testing.T) {
+	for name, make := range map[string]func(*testing.T) set{"VMDK of extents": sparseSet, "VHD over its parent": vhdSet} {
+		t.Run(name, func(t *testing.T) {
+			s := make(t)
+			srv := serve(t, s)
+			srv.plain = filepath.Base(s.files[1])
+			dir := filepath.Dir(s.files[0])
+			for _, at := range []string{dir, srv.url} {
+				p, _ := newPipeline(t, dir, loopback())
+				j := importOf(s, at, contract.TargetSpec{Format: "raw"})
+				last := len(j.source.Members) - 1
+				j.source.Members[last].Checksum = sha256Of(t, s.files[last+1])
+				if err := j.run(t, p); err != nil {
+					t.Fatal(err)
+				}
+				remote := at == srv.url
+				for i, m := range j.fetched.Members {
+					staged := remote && (i == 0 || i == last)
+					if m.Name != filepath.Base(s.files[i+1]) || m.Staged != staged || m.Local == remote || m.Size != fileSize(t, s.files[i+1]) {
+						t.Errorf("fetched from %s: member %d is %+v, staged should be %v", at, i, m, staged)
+					}
+				}
+				if j.fetched.Members[last].SourceDigest != j.source.Members[last].Checksum || j.fetched.Staged {
+					t.Errorf("fetched %+v", j.fetched)
+				}
+				f := imgtest.OpenFile(t, objectFile(t, p, j, ".raw"))
+				imgtest.Equal(t, f, s.want, s.want.Size())
+				if f.Size() != s.want.Size() {
+					t.Errorf("%d bytes, want %d", f.Size(), s.want.Size())
+				}
+				if err := p.Cleanup(t.Context(), contract.CleanupParams{TaskID: j.task, Success: true}); err != nil {
+					t.Fatal(err)
+				}
+				empty(t, p.StagingDir)
+			}
+		})
+	}
+}
+
+func TestRefusedMembers(t *testing.T) {
+	s := sparseSet(t)
+	dir := filepath.Dir(s.files[0])
+	srv := serve(t, s)
+	ok := func(string) string { return "" }
+	for _, c := range []struct {
+		name   string
+		change func(*contract.SourceSpec)
+		drop   bool // the server's leave to reach the loopback network
+		want   errcode.Code
+		says   func(url string) string
+	}{
+		{"one left out", func(s *contract.SourceSpec) { s.Members = s.Members[:2] }, false, errcode.MemberMissing, ok},
+		{"one that is not there", func(s *contract.SourceSpec) { s.Members[1].URL = srv.url + "/none.vmdk" }, false, errcode.SourceNotFound, nil},
+		{"one under another name", func(s *contract.SourceSpec) { s.Members[1].Name = "other.vmdk" }, false, errcode.MemberMissing, ok},
+		{"one outside the roots", func(s *contract.SourceSpec) { s.Members[1].URL = "/etc/hostname" }, false, errcode.SourceOutsideRoots, nil},
+		{"another's content", func(s *contract.SourceSpec) {
+			s.Members[1].URL, s.Members[2].URL = s.Members[2].URL, s.Members[1].URL
+			s.Members[1].Name, s.Members[2].Name = filepath.Base(s.Members[2].URL), filepath.Base(s.Members[1].URL)
+		}, false, errcode.MemberMismatch, ok},
+		{"a network that is closed", func(s *contract.SourceSpec) { s.Members[1].URL = srv.url + "/disk-s002.vmdk" }, true, errcode.SourceAddrBlocked, nil},
+		{"wrong digest", func(s *contract.SourceSpec) { s.Members[1].Checksum = "sha256:" + strings.Repeat("0", 64) }, false, errcode.ChecksumMismatch, nil},
+		{"no digest", func(s *contract.SourceSpec) { s.Members[1].Checksum = "md5:00" }, false, errcode.ChecksumInvalid, nil},
+		{"a credential for a driver that has none", func(s *contract.SourceSpec) {
+			s.Members[1] = contract.MemberSpec{URL: srv.url + "/disk-s002.vmdk", Credential: "c"}
+		}, false, errcode.SourceAuth, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			driver := loopback()
+			if c.drop {
+				driver = httpsource.New(httpsource.Options{})
+			}
+			p, _ := newPipeline(t, dir, driver)
+			j := importOf(s, dir, contract.TargetSpec{})
+			c.change(&j.source)
+			err := j.run(t, p)
+			if errcode.Of(err) != c.want {
+				t.Fatalf("got %v, want %s", err, c.want)
+			}
+			if c.says == nil && !strings.Contains(err.Error(), `in member "`+j.source.Members[1].FileName()+`"`) {
+				t.Errorf("%v does not name the member", err)
+			}
+			if remedy := errcode.Lookup(c.want).Remedy; c.want == errcode.MemberMissing && !strings.Contains(remedy, "--member") {
+				t.Errorf("remedy %q", remedy)
+			}
+		})
+	}
+}
+
+func TestMembersThatChange(t *testing.T) {
+	s := vhdSet(t)
+	dir := filepath.Dir(s.files[0])
+	steps := map[string]func(*pipeline.Pipeline, *job) error{
+		"detect": func(p *pipeline.Pipeline, j *job) error {
+			_, _, err := p.Detect(t.Context(), contract.DetectParams{TaskID: j.task, Fetched: j.fetched})
+			return err
+		},
+		"validate": func(p *pipeline.Pipeline, j *job) error {
+			_, _, err := p.Validate(t.Context(), contract.ValidateParams{TaskID: j.task, Fetched: j.fetched, Detected: j.detected})
+			return err
+		},
+		"convert": func(p *pipeline.Pipeline, j *job) error {
+			_, err := p.Convert(t.Context(), j.convertParams(), nil)
+			return err
+		},
+	}
+	for name, step := range steps {
+		t.Run(name, func(t *testing.T) {
+			srv := serve(t, s)
+			p, _ := newPipeline(t, dir, loopback())
+			j := importOf(s, srv.url, contract.TargetSpec{Format: "raw"})
+			j.source.URL = s.files[0] // of which the server's version says nothing
+			if err := j.run(t, p); err != nil {
+				t.Fatal(err)
+			}
+			j.key = newJob("", contract.TargetSpec{}).key
+			srv.etag.Add(1)
+			err := step(p, j)
+			if errcode.Of(err) != errcode.SourceChanged || !strings.Contains(err.Error(), `in member "parent.vhd"`) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want %s of the member", err, errcode.SourceChanged)
+			}
+		})
+	}
+}
+
+// While the conversion reads it, a local file is replaced.
+func TestMemberReplacedDuringTheConversion(t *testing.T) {
+	s := vhdSet(t)
+	p, _ := newPipeline(t, filepath.Dir(s.files[0]))
+	j := importOf(s, filepath.Dir(s.files[0]), contract.TargetSpec{Format: "raw"})
+	if err := j.run(t, p); err != nil {
+		t.Fatal(err)
+	}
+	j.key = newJob("", contract.TargetSpec{}).key
+	replaced := false
+	_, err := p.Convert(t.Context(), j.convertParams(), func(int64, int64, []byte) {
+		if !replaced {
+			replaced = true
+			f, err := os.OpenFile(s.files[1], os.O_WRONLY|os.O_APPEND, 0)
+			if err == nil {
+				_, err = f.Write(make([]byte, 512))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			f.Close()
+		}
+	})
+	if errcode.Of(err) != errcode.SourceChanged || !strings.Contains(err.Error(), `in member "parent.vhd"`) {
+		t.Errorf("got %v, want %s of the member", err, errcode.SourceChanged)
+	}
+}
+
+// A fetch that dies while the second member is staged goes on there: what is
+// staged of the first one is not asked for again, and what is left of an older
+// version is thrown away alone.
+func TestStagingOfMembersGoesOn(t *testing.T) {
+	s := sparseSet(t)
+	srv := serve(t, s)
+	p, _ := newPipeline(t, t.TempDir(), loopback())
+	p.CheckpointEvery = 1
+	j := importOf(s, srv.url, contract.TargetSpec{Format: "raw"})
+	for i := range j.source.Members {
+		j.source.Members[i].Checksum = sha256Of(t, s.files[i+1])
+	}
+	params := contract.FetchParams{TaskID: j.task, Source: j.source}
+	first, second := fileSize(t, s.files[1]), fileSize(t, s.files[2])
+	all := first + second + fileSize(t, s.files[3])
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := p.Fetch(ctx, params, func(done, total int64, _ []byte) {
+		if done > 0 && total != all {
+			t.Errorf("%d of %d bytes, want of %d", done, total, all)
+		}
+		if done >= first+20<<20 {
+			cancel()
+		}
+	})
+	if ctx.Err() == nil || err == nil {
+		t.Fatalf("not cut off: %v", err)
+	}
+	names := []string{filepath.Base(s.files[1]), filepath.Base(s.files[2])}
+	before := srv.sent[names[0]].Load()
+
+	begins := int64(-1)
+	if j.fetched, err = p.Fetch(t.Context(), params, func(done, total int64, _ []byte) {
+		if begins < 0 && total >= 0 {
+			begins = done
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if begins <= first {
+		t.Errorf("goes on at %d, behind the first member are %d", begins, first)
+	}
+	if again := srv.sent[names[0]].Load() - before; again > 4096 {
+		t.Errorf("%d bytes of the first member were sent again", again)
+	}
+	for _, m := range j.fetched.Members {
+		if !m.Staged || m.SourceDigest == "" {
+			t.Errorf("member %+v is not staged", m)
+		}
+	}
+	if err := j.run(t, p); err != nil {
+		t.Fatal(err)
+	}
+	imgtest.Equal(t, imgtest.OpenFile(t, objectFile(t, p, j, ".raw")), s.want, s.want.Size())
+
+	// All change their version: all are asked for again, and nothing is kept.
+	srv.etag.Add(1)
+	before = srv.sent[names[1]].Load()
+	if _, err := p.Fetch(t.Context(), params, nil); err != nil {
+		t.Fatal(err)
+	}
+	if sent := srv.sent[names[1]].Load() - before; sent < second {
+		t.Errorf("%d bytes of the second member were sent, want all %d", sent, second)
+	}
+	if err := p.Cleanup(t.Context(), contract.CleanupParams{TaskID: j.task, Success: true}); err != nil {
+		t.Fatal(err)
+	}
+	empty(t, p.StagingDir)
+}
+
+// A staged member that is lost is as a staged source that is lost: fetched
+// again by another round.
+func TestLostMember(t *testing.T) {
+	s := vhdSet(t)
+	srv := serve(t, s)
+	srv.plain = "parent.vhd"
+	p, _ := newPipeline(t, t.TempDir(), loopback())
+	j := importOf(s, srv.url, contract.TargetSpec{Format: "raw"})
+	if err := j.run(t, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(p.StagingDir, j.task, "member-0"), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.Convert(t.Context(), j.convertParams(), nil)
+	if errcode.Of(err) != errcode.StagingLost {
+		t.Errorf("got %v, want %s", err, errcode.StagingLost)
+	}
+}
+
+// The largest source is that of all files together.
+func TestMembersCountTowardsTheLargestSource(t *testing.T) {
+	s := vhdSet(t)
+	srv := serve(t, s)
+	size := fileSize(t, s.files[0]) + fileSize(t, s.files[1])
+	for _, plain := range []string{"", "parent.vhd"} {
+		srv.plain = plain
+		for _, c := range []struct {
+			most int64
+			want errcode.Code
+		}{{size, ""}, {size - 1, errcode.SourceTooLarge}} {
+			p, _ := newPipeline(t, t.TempDir(), loopback())
+			p.MaxSourceBytes = c.most
+			j := importOf(s, srv.url, contract.TargetSpec{Format: "raw"})
+			_, err := p.Fetch(t.Context(), contract.FetchParams{TaskID: j.task, Source: j.source}, nil)
+			if errcode.Of(err) != c.want {
+				t.Errorf("%d bytes of at most %d, %q without ranges: %v, want %q", size, c.most, plain, err, c.want)
+			}
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package pipeline
+
+import (
+	"context"
+	"math"
+
+	"ingest/internal/binio"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/sources"
+)
+
+// A part is one file of an image that is being fetched.
+type part struct {
+	name   string // of a member, "" for the first file
+	spec   contract.SourceSpec
+	want   *checksum
+	staged staging
+	src    sources.Source // from find on
+	size   int64          // bytes, -1 if not known yet
+}
+
+// parts lists the files that are asked for, the first one first.
+func (p *Pipeline) parts(f contract.FetchParams) ([]*part, error) {
+	staged := p.staging(f.TaskID)
+	parts := []*part{{spec: f.Source, staged: staged}}
+	for i, m := range f.Source.Members {
+		parts = append(parts, &part{
+			name:   m.FileName(),
+			spec:   contract.SourceSpec{URL: m.URL, Checksum: m.Checksum, Credential: m.Credential},
+			staged: staged.member(i),
+		})
+	}
+	for _, pt := range parts {
+		var err error
+		if pt.want, err = parseChecksum(pt.spec.Checksum); err != nil {
+			return nil, pt.in(err)
+		}
+	}
+	return parts, nil
+}
+
+// in names the file in an error.
+func (pt *part) in(err error) error {
+	return named(pt.name, sourceError(err, pt.spec.URL))
+}
+
+func (pt *part) close() {
+	if pt.src != nil {
+		pt.src.Close()
+	}
+}
+
+// find opens the file's source, in the version that was being staged.
+func (pt *part) find(ctx context.Context, p *Pipeline) error {
+	ref := sources.Ref{URL: pt.spec.URL, Credential: pt.spec.Credential}
+	src, err := p.Sources.Open(ctx, ref, pt.staged.pin())
+	if errcode.Of(err) == errcode.SourceChanged {
+		// Nothing of this import has been read by a later step yet: what was
+		// staged of the old version is thrown away, never continued.
+		if err := pt.staged.discard(); err != nil {
+			return err
+		}
+		src, err = p.Sources.Open(ctx, ref, nil)
+	}
+	if err != nil {
+		return err
+	}
+	pt.src, pt.size = src, src.Pin().Size
+	return checkSize(pt.size)
+}
+
+// checkSize refuses a file without bytes.
+func checkSize(size int64) error {
+	if size != 0 {
+		return nil
+	}
+	return errcode.New(errcode.Empty, "the source has no bytes").
+		With(errcode.Evidence{Structure: "source", Field: "length", Value: "0"})
+}
+
+// direct reports whether the file is read where it lies.
+func (pt *part) direct() bool {
+	return pt.src.Pin().Random && (pt.want == nil || pt.src.Pin().Local)
+}
+
+// moves reports whether all bytes of the file are read by the fetch.
+func (pt *part) moves() bool { return !pt.direct() || pt.want != nil }
+
+// take stages the file, or takes its digest, if that is needed. others is the
+// bytes of the image's other files, as far as they are known.
+func (pt *part) take(ctx context.Context, p *Pipeline, others int64, o Observe) (contract.Fetched, error) {
+	out := fetchedOf(pt.spec, pt.src.Pin())
+	var err error
+	switch {
+	case !pt.direct():
+		out.Staged = true
+		out.Size, out.SourceDigest, err = p.stage(ctx, pt.staged, pt.src, pt.want, others, o)
+	case pt.want != nil:
+		out.SourceDigest, err = p.digestSource(ctx, pt.src, pt.want, o)
+	}
+	if err != nil {
+		return contract.Fetched{}, err
+	}
+	if pt.want != nil && out.SourceDigest != pt.want.String() {
+		return contract.Fetched{}, errcode.New(errcode.ChecksumMismatch, "the source's %s is not the one that was given", pt.want.algo).
+			With(errcode.Evidence{Structure: "source", Field: pt.want.algo, Value: out.SourceDigest, Limit: pt.want.String()})
+	}
+	return out, nil
+}
+
+// checkParts refuses files that are too large together, and those that staging
+// has no room for, before the first byte of any.
+func (p *Pipeline) checkParts(parts []*part) error {
+	if n := sizeOf(parts, -1); p.MaxSourceBytes > 0 && n > p.MaxSourceBytes {
+		return tooLarge(n, p.MaxSourceBytes)
+	}
+	need := int64(0)
+	for _, pt := range parts {
+		if !pt.direct() && pt.size > 0 {
+			need = addSizes(need, pt.size-pt.staged.have(pt.src.Pin()))
+		}
+	}
+	return p.checkSpace(need)
+}
+
+// sizeOf is the bytes of all parts but one, as far as they are known.
+func sizeOf(parts []*part, but int) int64 {
+	n := int64(0)
+	for i, pt := range parts {
+		if i != but && pt.size > 0 {
+			n = addSizes(n, pt.size)
+		}
+	}
+	return n
+}
+
+// addSizes adds what servers claim, without running over.
+func addSizes(a, b int64) int64 {
+	sum, err := binio.Add(a, b)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return sum
+}
+
+// total is how many bytes the fetch reads, -1 if that is not known.
+func total(parts []*part) int64 {
+	n := int64(0)
+	for _, pt := range parts {
+		if !pt.moves() {
+			continue
+		}
+		if pt.size < 0 {
+			return -1
+		}
+		n = addSizes(n, pt.size)
+	}
+	return n
+}
+
+// A tally makes one progress of that of several files.
+type tally struct {
+	o           Observe
+	base, total int64 // bytes of the files before, and of all
+}
+
+func (t *tally) observe(done, _ int64, hint []byte) { t.o(t.base+done, t.total, hint) }
