@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ingest/api/wire"
 	"ingest/internal/contract"
 	"ingest/metadata"
 )
@@ -37,14 +38,21 @@ type Blobs interface {
 	Delete(ctx context.Context, store, key string) error
 }
 
-// Defaults say what the server takes and what it makes of it. An empty list
-// means that of StandardDefaults.
+// Defaults say what the server takes and what it makes of it. An empty list of
+// schemes or source formats means that of StandardDefaults; without Resolve, the
+// import itself finds out whether its target is right.
 type Defaults struct {
 	OutputFormat      string
 	OutputCompression string
-	Schemes           []string            // of source URLs; "file" also admits plain paths
-	SourceFormats     []string            // that may be declared
-	Targets           map[string][]string // formats that can be written, each with its compressions
+	Schemes           []string      // of source URLs; "file" also admits plain paths
+	SourceFormats     []string      // that may be declared
+	Targets           []wire.Target // that can be written
+	Presets           []wire.Preset
+	// Resolve returns a target with its preset resolved and every option named,
+	// or says what is wrong with it.
+	Resolve func(contract.TargetSpec) (contract.TargetSpec, error)
+	// Verify is what an import may ask to be verified.
+	Verify contract.VerifyPolicy
 }
 
 // StandardDefaults returns what a server takes that was not told otherwise.
@@ -53,10 +61,6 @@ func StandardDefaults() Defaults {
 		OutputFormat:  "qcow2",
 		Schemes:       []string{"http", "https", "file"},
 		SourceFormats: []string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ploop", "ami", "aki", "ari"},
-		Targets: map[string][]string{
-			"raw":   {"none"},
-			"qcow2": {"none", "zlib", "zstd"},
-		},
 	}
 }
 
@@ -102,8 +106,8 @@ func filled(d Defaults) Defaults {
 	if len(d.SourceFormats) == 0 {
 		d.SourceFormats = std.SourceFormats
 	}
-	if len(d.Targets) == 0 {
-		d.Targets = std.Targets
+	if d.Resolve == nil {
+		d.Resolve = func(t contract.TargetSpec) (contract.TargetSpec, error) { return t, nil }
 	}
 	return d
 }

@@ -19,6 +19,7 @@ import (
 	"ingest/internal/errcode"
 	"ingest/metadata"
 	"ingest/metadata/sqlite"
+	"ingest/pipeline"
 )
 
 // script is Imports that does as it is told and remembers what it was asked.
@@ -114,7 +115,12 @@ func newBench(t testing.TB, adjust ...func(*Deps)) *bench {
 		return now
 	}
 	b := &bench{t: t, cat: metadata.New(repo, metadata.WithClock(clock)), imports: &script{}, blobs: &blobs{data: map[string][]byte{}}}
-	d := Deps{Catalogue: b.cat, Imports: b.imports, Blobs: b.blobs, Stores: []string{"local"}, DefaultStore: "local", Version: "1.2.3", Log: zerolog.Nop()}
+	d := Deps{Catalogue: b.cat, Imports: b.imports, Blobs: b.blobs, Stores: []string{"local"}, DefaultStore: "local", Version: "1.2.3", Log: zerolog.Nop(),
+		Defaults: Defaults{
+			Targets: []wire.Target{{Name: "raw"}, {Name: "qcow2", Options: []wire.TargetOption{{Name: "compression", Takes: "none, zlib, zstd"}}}},
+			Presets: []wire.Preset{{Name: "openstack", Format: "qcow2"}},
+			Resolve: pipeline.CheckTarget,
+		}}
 	for _, f := range adjust {
 		f(&d)
 	}

@@ -251,7 +251,7 @@ func TestImportCall(t *testing.T) {
 	}
 	got := b.imports.started[0]
 	want := contract.SourceSpec{URL: "https://example.org/disk.vmdk", Format: "vmdk"}
-	if got.Source != want || "/v2/images/"+got.ImageID != image || got.Image.Properties["architecture"] != "x86_64" || got.TaskID != a.Header.Get("X-Ingest-Task-Id") {
+	if !cmp.Equal(got.Source, want) || "/v2/images/"+got.ImageID != image || got.Image.Properties["architecture"] != "x86_64" || got.TaskID != a.Header.Get("X-Ingest-Task-Id") {
 		t.Errorf("started %+v", got)
 	}
 }

@@ -79,7 +79,7 @@ func (a *api) accept(ctx context.Context, req contract.ImportRequest, existing b
 			ImageID: req.ImageID, WorkflowID: contract.WorkflowID(req.Owner, req.TaskID, req.IdempotencyKey),
 			IdempotencyKey: req.IdempotencyKey, Request: raw,
 		},
-		Image:         newImage(req),
+		Image:         newImage(req, a.targetFormat(req.Target)),
 		ExistingImage: existing,
 	})
 	if err != nil {
@@ -122,11 +122,20 @@ func requestOf(t metadata.Task) (contract.ImportRequest, error) {
 	return req, err
 }
 
+// targetFormat is what an image will be called that is stored as the target, ""
+// if only the source will tell.
+func (a *api) targetFormat(t contract.TargetSpec) string {
+	if resolved, err := a.resolveTarget(t); err == nil {
+		return resolved.StoredAs()
+	}
+	return t.Format
+}
+
 // newImage is the record of an image that an import makes.
-func newImage(req contract.ImportRequest) metadata.Image {
+func newImage(req contract.ImportRequest, diskFormat string) metadata.Image {
 	return metadata.Image{
 		ID: req.ImageID, Owner: req.Owner, Name: req.Image.Name, Visibility: req.Image.Visibility,
-		Protected: req.Image.Protected, DiskFormat: req.Target.Format, ContainerFormat: req.Image.ContainerFormat,
+		Protected: req.Image.Protected, DiskFormat: diskFormat, ContainerFormat: req.Image.ContainerFormat,
 		MinDisk: req.Image.MinDisk, MinRAM: req.Image.MinRAM, Tags: unique(req.Image.Tags), Properties: req.Image.Properties,
 	}
 }
@@ -143,6 +152,9 @@ func sameAsk(recorded json.RawMessage, req contract.ImportRequest) bool {
 // plain strips what names one submission, and empty lists.
 func plain(r contract.ImportRequest) contract.ImportRequest {
 	r.TaskID, r.ImageID, r.RequestID, r.UserID, r.IdempotencyKey = "", "", "", "", ""
+	if len(r.Source.Members) == 0 {
+		r.Source.Members = nil
+	}
 	if len(r.Target.Options) == 0 {
 		r.Target.Options = nil
 	}

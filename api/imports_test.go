@@ -17,7 +17,7 @@ import (
 func TestSubmit(t *testing.T) {
 	b := newBench(t)
 	body := `{"source":{"url":"https://example.org/disk.vmdk","format":"vmdk","checksum":"sha256:` + strings.Repeat("0a", 32) + `"},
-		"target":{"format":"qcow2","compression":"zstd","store":"local","options":{"cluster":"64k"}},
+		"target":{"format":"qcow2","compression":"zstd","store":"local","options":{"cluster_size":"64k"}},
 		"image":{"name":"disk","visibility":"private","tags":["a","a","b"],"properties":{"os_distro":"debian"},"min_disk":3,"protected":true}}`
 	a := b.do("POST", "/v1/imports", body, "X-Project-Id", "red").want(t, 202, "")
 	var s wire.Submitted
@@ -29,7 +29,7 @@ func TestSubmit(t *testing.T) {
 		t.Fatalf("started %v", b.imports.workflows)
 	}
 	got := b.imports.started[0]
-	if got.TaskID != s.TaskID || got.ImageID != s.ImageID || got.Owner != "red" || got.TaskType != "api_image_import" || got.Target.Options["cluster"] != "64k" {
+	if got.TaskID != s.TaskID || got.ImageID != s.ImageID || got.Owner != "red" || got.TaskType != "api_image_import" || got.Target.Options["cluster_size"] != "64k" {
 		t.Errorf("started %+v", got)
 	}
 	// What is recorded is what was started.
@@ -82,9 +82,9 @@ func TestSubmitIsValidated(t *testing.T) {
 		{"checksum length", `{"source":{"url":"http://h/i","checksum":"sha256:00"}}`, 400, errcode.ChecksumInvalid, "source.checksum"},
 		{"checksum digits", `{"source":{"url":"http://h/i","checksum":"sha256:` + strings.Repeat("zz", 32) + `"}}`, 400, errcode.ChecksumInvalid, "source.checksum"},
 		{"checksum alone", `{"source":{"url":"http://h/i","checksum":"` + strings.Repeat("00", 32) + `"}}`, 400, errcode.ChecksumInvalid, "source.checksum"},
-		{"target", `{"source":{"url":"http://h/i"},"target":{"format":"iso"}}`, 400, errcode.TargetFormat, "target.format"},
-		{"compression", `{"source":{"url":"http://h/i"},"target":{"format":"raw","compression":"zlib"}}`, 400, errcode.TargetOption, "target.compression"},
-		{"compression of the default", `{"source":{"url":"http://h/i"},"target":{"compression":"rle"}}`, 400, errcode.TargetOption, "target.compression"},
+		{"target", `{"source":{"url":"http://h/i"},"target":{"format":"doc"}}`, 400, errcode.TargetFormat, "target.format"},
+		{"compression", `{"source":{"url":"http://h/i"},"target":{"format":"raw","compression":"zlib"}}`, 400, errcode.TargetOption, "target.options.compression"},
+		{"compression of the default", `{"source":{"url":"http://h/i"},"target":{"compression":"rle"}}`, 400, errcode.TargetOption, "target.options.compression"},
 		{"store", `{"source":{"url":"http://h/i"},"target":{"store":"other"}}`, 409, errcode.StoreUnknown, "target.store"},
 		{"name", `{"source":{"url":"http://h/i"},"image":{"name":"` + long + `"}}`, 400, errcode.BadRequest, "name"},
 		{"visibility", `{"source":{"url":"http://h/i"},"image":{"visibility":"secret"}}`, 400, errcode.BadRequest, "visibility"},

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -154,61 +155,86 @@ func (a *api) checkRequest(req contract.ImportRequest) error {
 	if err := checkText("user_id", req.UserID, maxName); err != nil {
 		return err
 	}
-	return checkImage(metadata.Image{
+	if _, err := a.Defaults.Verify.Resolve(req.Verify); err != nil {
+		return err
+	}
+	if err := checkImage(metadata.Image{
 		Name: req.Image.Name, Visibility: req.Image.Visibility, ContainerFormat: req.Image.ContainerFormat,
 		MinDisk: req.Image.MinDisk, MinRAM: req.Image.MinRAM, Tags: req.Image.Tags, Properties: req.Image.Properties,
-	})
+	}); err != nil {
+		return err
+	}
+	// Whatever the workflow would refuse is refused here.
+	return req.Check()
 }
 
 func (a *api) checkSource(s contract.SourceSpec) error {
 	if s.URL == "" {
 		return badField("source.url", "", "an import needs a source")
 	}
-	if len(s.URL) > maxSource || !utf8.ValidString(s.URL) || strings.IndexFunc(s.URL, unicode.IsControl) >= 0 {
-		return fieldError(errcode.SourceURLInvalid, "source.url", "", "expected at most %d bytes without control characters", maxSource)
-	}
-	if err := a.checkSourceURL(s.URL); err != nil {
-		return err
-	}
 	if err := checkOneOf("source.format", s.Format, a.Defaults.SourceFormats); err != nil {
 		return err
 	}
-	if err := checkText("source.credential", s.Credential, maxName); err != nil {
+	if len(s.Members) > contract.MaxMembers {
+		return badField("source.members", "", "an image has at most %d other files", contract.MaxMembers)
+	}
+	first := contract.MemberSpec{URL: s.URL, Checksum: s.Checksum, Credential: s.Credential}
+	if err := a.checkFile("source", first); err != nil {
 		return err
 	}
-	return checkChecksum(s.Checksum)
+	for i, m := range s.Members {
+		if err := a.checkFile("source.members["+strconv.Itoa(i)+"]", m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (a *api) checkSourceURL(raw string) error {
+// checkFile checks one file of a source; at is where it stands in the request.
+func (a *api) checkFile(at string, m contract.MemberSpec) error {
+	field := at + ".url"
+	if len(m.URL) > maxSource || !utf8.ValidString(m.URL) || strings.IndexFunc(m.URL, unicode.IsControl) >= 0 {
+		return fieldError(errcode.SourceURLInvalid, field, "", "expected at most %d bytes without control characters", maxSource)
+	}
+	if err := a.checkSourceURL(field, m.URL); err != nil {
+		return err
+	}
+	if err := checkText(at+".credential", m.Credential, maxName); err != nil {
+		return err
+	}
+	return checkChecksum(at+".checksum", m.Checksum)
+}
+
+func (a *api) checkSourceURL(field, raw string) error {
 	if !strings.Contains(raw, "://") {
 		if !slices.Contains(a.Defaults.Schemes, "file") {
-			return fieldError(errcode.SourceScheme, "source.url", raw, "expected a URL with scheme %s", strings.Join(a.Defaults.Schemes, ", "))
+			return fieldError(errcode.SourceScheme, field, raw, "expected a URL with scheme %s", strings.Join(a.Defaults.Schemes, ", "))
 		}
 		if !strings.HasPrefix(raw, "/") {
-			return fieldError(errcode.SourceURLInvalid, "source.url", raw, "a path on the server is absolute")
+			return fieldError(errcode.SourceURLInvalid, field, raw, "a path on the server is absolute")
 		}
 		return nil
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return fieldError(errcode.SourceURLInvalid, "source.url", "", "this is no URL")
+		return fieldError(errcode.SourceURLInvalid, field, "", "this is no URL")
 	}
 	scheme := strings.ToLower(u.Scheme)
 	switch {
 	case !slices.Contains(a.Defaults.Schemes, scheme):
-		return fieldError(errcode.SourceScheme, "source.url", u.Scheme, "scheme %q is not one of %s", u.Scheme, strings.Join(a.Defaults.Schemes, ", "))
+		return fieldError(errcode.SourceScheme, field, u.Scheme, "scheme %q is not one of %s", u.Scheme, strings.Join(a.Defaults.Schemes, ", "))
 	case u.User != nil:
 		// The value is not shown: it holds a password.
-		return fieldError(errcode.SourceURLInvalid, "source.url", "", "a URL must not hold a user name or password; name a credential instead")
+		return fieldError(errcode.SourceURLInvalid, field, "", "a URL must not hold a user name or password; name a credential instead")
 	case scheme != "file" && u.Hostname() == "":
-		return fieldError(errcode.SourceURLInvalid, "source.url", raw, "the URL has no host")
+		return fieldError(errcode.SourceURLInvalid, field, raw, "the URL has no host")
 	case scheme == "file" && (u.Host != "" || !strings.HasPrefix(u.Path, "/")):
-		return fieldError(errcode.SourceURLInvalid, "source.url", raw, "a file URL is file:///ABSOLUTE/PATH")
+		return fieldError(errcode.SourceURLInvalid, field, raw, "a file URL is file:///ABSOLUTE/PATH")
 	}
 	return nil
 }
 
-func checkChecksum(sum string) error {
+func checkChecksum(field, sum string) error {
 	if sum == "" {
 		return nil
 	}
@@ -216,22 +242,15 @@ func checkChecksum(sum string) error {
 	want := map[string]int{"sha256": 32, "sha512": 64}[algo]
 	raw, err := hex.DecodeString(digits)
 	if !ok || want == 0 || err != nil || len(raw) != want {
-		return fieldError(errcode.ChecksumInvalid, "source.checksum", sum, "expected sha256: and 64, or sha512: and 128 hexadecimal digits")
+		return fieldError(errcode.ChecksumInvalid, field, sum, "expected sha256: and 64, or sha512: and 128 hexadecimal digits")
 	}
 	return nil
 }
 
+// checkTarget checks what can be said without the source.
 func (a *api) checkTarget(t contract.TargetSpec) error {
-	format := t.Format
-	if format == "" {
-		format = a.Defaults.OutputFormat
-	}
-	takes, ok := a.Defaults.Targets[format]
-	if !ok {
-		return fieldError(errcode.TargetFormat, "target.format", t.Format, "%q is not one of %s", format, strings.Join(a.targetFormats(), ", "))
-	}
-	if t.Compression != "" && t.Compression != "none" && !slices.Contains(takes, t.Compression) {
-		return fieldError(errcode.TargetOption, "target.compression", t.Compression, "%s takes %s", format, strings.Join(takes, ", "))
+	if t.DiskFormat != "" || t.ContainerFormat != "" {
+		return badField("target.disk_format", t.DiskFormat, "the target's format says what the image will be called")
 	}
 	if len(t.Options) > 16 {
 		return badField("target.options", "", "at most 16 options are taken")
@@ -241,7 +260,29 @@ func (a *api) checkTarget(t contract.TargetSpec) error {
 			return badField("target.options", k, "an option is a short text")
 		}
 	}
+	if err := checkText("target.format", t.Format, maxName); err != nil {
+		return err
+	}
+	if _, err := a.resolveTarget(t); err != nil {
+		return err
+	}
 	return a.checkStore("target.store", t.Store)
+}
+
+// resolveTarget says what a target comes to; one without a format is left to
+// what the source is.
+func (a *api) resolveTarget(t contract.TargetSpec) (contract.TargetSpec, error) {
+	if t.Format != "" {
+		return a.Defaults.Resolve(t)
+	}
+	// raw and its like take no options, so that only the default can have any.
+	if len(t.Options) > 0 || t.Compression != "" {
+		t.Format = a.Defaults.OutputFormat
+		_, err := a.Defaults.Resolve(t)
+		t.Format = ""
+		return t, err
+	}
+	return t, nil
 }
 
 func (a *api) checkStore(field, name string) error {
@@ -249,13 +290,4 @@ func (a *api) checkStore(field, name string) error {
 		return nil
 	}
 	return fieldError(errcode.StoreUnknown, field, name, "there is no store of that name")
-}
-
-func (a *api) targetFormats() []string {
-	var out []string
-	for f := range a.Defaults.Targets {
-		out = append(out, f)
-	}
-	sort.Strings(out)
-	return out
 }

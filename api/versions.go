@@ -85,11 +85,13 @@ func (a *api) server(w http.ResponseWriter, _ *http.Request) error {
 	if stores == nil {
 		stores = []string{}
 	}
+	level, least := a.Defaults.Verify.Bounds()
 	writeJSON(w, http.StatusOK, wire.Server{
 		Name: "ingest", Version: a.Version,
 		OutputFormat: a.Defaults.OutputFormat, OutputCompression: a.Defaults.OutputCompression,
 		Stores: stores, DefaultStore: a.DefaultStore,
-		SourceSchemes: a.Defaults.Schemes, SourceFormats: a.Defaults.SourceFormats, Targets: a.Defaults.Targets,
+		SourceSchemes: a.Defaults.Schemes, SourceFormats: a.Defaults.SourceFormats, Targets: a.Defaults.Targets, Presets: a.Defaults.Presets,
+		Verify: level, VerifyMinimum: least,
 	})
 	return nil
 }

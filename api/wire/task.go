@@ -72,15 +72,45 @@ type Events struct {
 
 // Server answers GET /v1/server.
 type Server struct {
-	Name              string              `json:"name"`
-	Version           string              `json:"version"`
-	OutputFormat      string              `json:"output_format"`
-	OutputCompression string              `json:"output_compression,omitempty"`
-	Stores            []string            `json:"stores"`
-	DefaultStore      string              `json:"default_store,omitempty"`
-	SourceSchemes     []string            `json:"source_schemes"`
-	SourceFormats     []string            `json:"source_formats"`
-	Targets           map[string][]string `json:"targets"` // format to the compressions it takes
+	Name              string   `json:"name"`
+	Version           string   `json:"version"`
+	OutputFormat      string   `json:"output_format"`
+	OutputCompression string   `json:"output_compression,omitempty"`
+	Stores            []string `json:"stores"`
+	DefaultStore      string   `json:"default_store,omitempty"`
+	SourceSchemes     []string `json:"source_schemes"`
+	SourceFormats     []string `json:"source_formats"`
+	Targets           []Target `json:"targets"` // what can be written
+	Presets           []Preset `json:"presets"`
+	Verify            string   `json:"verify"`         // level of imports that ask for none
+	VerifyMinimum     string   `json:"verify_minimum"` // least strict level that an import may ask for
+}
+
+// A Target is a format or container that the server writes, by its name in a
+// request's target.format.
+type Target struct {
+	Name            string         `json:"name"`
+	Help            string         `json:"help"`
+	DiskFormat      string         `json:"disk_format"`      // as the image will be called
+	ContainerFormat string         `json:"container_format"` // as the image will be called
+	Options         []TargetOption `json:"options"`
+}
+
+// A TargetOption is a setting that a target takes in target.options.
+type TargetOption struct {
+	Name    string `json:"name"`
+	Help    string `json:"help"`
+	Default string `json:"default,omitempty"`
+	Takes   string `json:"takes"` // what is right, in words
+}
+
+// A Preset is what a cloud or hypervisor wants, by its name in target.format.
+type Preset struct {
+	Name    string            `json:"name"`
+	Format  string            `json:"format"` // a target's name
+	Options map[string]string `json:"options,omitempty"`
+	Why     string            `json:"why"`
+	Source  string            `json:"source"` // where that is said
 }
 
 // Health answers GET /v1/healthz.

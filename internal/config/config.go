@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"ingest/internal/contract"
 	"ingest/internal/errcode"
 )
 
@@ -39,7 +40,8 @@ type Server struct {
 	OutputCompression string
 	HashAlgo          string // of the stored digest
 	MD5               bool   // fill Glance's old checksum field too
-	Verify            string // "full" or "stored"
+	Verify            string // level of verification of imports that ask for none: full, stored, none
+	VerifyMinimum     string // least strict level that an import may ask for; "" means Verify
 
 	MaxSourceBytes int64         // largest source, bytes; 0 means no limit
 	Imports        int           // conversions at once
@@ -68,7 +70,8 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.OutputCompression, "output-compression", "none", "its compression: none, zlib, zstd")
 	f.StringVar(&c.HashAlgo, "hash-algo", "sha256", "algorithm of os_hash_value: sha256, sha512")
 	f.BoolVar(&c.MD5, "md5", false, "fill Glance's checksum field (MD5) as well")
-	f.StringVar(&c.Verify, "verify", "full", "what is read back before an image is activated: full (guest content), stored (stored bytes)")
+	f.StringVar(&c.Verify, "verify", "full", "what is proven of an image before it is activated: full (its content, read back), stored (its size and tables), none")
+	f.StringVar(&c.VerifyMinimum, "verify-minimum", "", "least of these that an import may ask for: full, stored, none (default: that of --verify)")
 	f.Int64Var(&c.MaxSourceBytes, "max-source-bytes", 0, "largest source that is taken, bytes (0: no limit)")
 	f.IntVar(&c.Imports, "imports", 2, "imports that are converted at once")
 	f.IntVar(&c.Workers, "workers", 0, "cores that one conversion uses (0: all)")
@@ -126,7 +129,8 @@ func (c *Server) Check() error {
 		{"--output-format", c.OutputFormat, []string{"qcow2", "raw"}},
 		{"--output-compression", c.OutputCompression, []string{"none", "zlib", "zstd"}},
 		{"--hash-algo", c.HashAlgo, []string{"sha256", "sha512"}},
-		{"--verify", c.Verify, []string{"full", "stored"}},
+		{"--verify", c.Verify, contract.VerifyLevels()},
+		{"--verify-minimum", c.VerifyMinimum, append(contract.VerifyLevels(), "")},
 		{"--log-format", c.LogFormat, []string{"json", "console"}},
 		{"--log-level", c.LogLevel, []string{"debug", "info", "warn", "error"}},
 	} {
@@ -136,6 +140,9 @@ func (c *Server) Check() error {
 	}
 	if c.OutputFormat == "raw" && c.OutputCompression != "none" {
 		return bad("--output-compression", c.OutputCompression, "raw is not compressed")
+	}
+	if !(contract.VerifyPolicy{Default: c.Verify, Least: c.VerifyMinimum}).Sound() {
+		return bad("--verify-minimum", c.VerifyMinimum, "is stricter than --verify "+c.Verify)
 	}
 	if c.Namespace == "" {
 		return bad("--namespace", "", "is no name; leave it out for \"default\"")
