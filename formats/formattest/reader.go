@@ -37,6 +37,31 @@ func OpenBytes(f formats.Format, file io.ReaderAt, size int64) func(t testing.TB
 	}
 }
 
+// Vast returns a disk of size bytes, above 2 TiB, with a little data where
+// counts of sectors outgrow 32 bits and their sign bit, in its first sectors and
+// in its last.
+func Vast(size int64) *imgtest.Disk {
+	const around = 70_001
+	return imgtest.New(size, 51,
+		imgtest.Run{Off: 0, Len: 4096, Kind: imgtest.Text},
+		imgtest.Run{Off: 1<<40 - around, Len: 2*around + 1, Kind: imgtest.Noise},
+		imgtest.Run{Off: 2<<40 - around, Len: 2*around + 1, Kind: imgtest.Noise},
+		imgtest.Run{Off: size - 1536, Len: 1536, Kind: imgtest.Text})
+}
+
+// VastSize is the virtual size of a disk that no 32-bit count of sectors
+// reaches, and that is a multiple of a sector and of nothing larger.
+const VastSize = 3<<40 + 512
+
+// ReaderOfVast runs the suite over an image that qemu-img makes of a vast disk:
+// format is its name, options are those of imgtest.Convert.
+func ReaderOfVast(t *testing.T, f formats.Format, format string, options ...string) {
+	t.Helper()
+	want := Vast(VastSize)
+	file := imgtest.OpenFile(t, imgtest.Convert(t, imgtest.WriteRaw(t, want), "raw", format, options...))
+	Reader(t, Spec{Open: OpenBytes(f, file, file.Size()), File: file, Want: want})
+}
+
 // Bounds on how much Reader does with one image.
 const (
 	maxBorders   = 500
@@ -62,6 +87,7 @@ func Reader(t *testing.T, s Spec) {
 	t.Run("borders", func(t *testing.T) { checkBorders(t, s, d) })
 	t.Run("end", func(t *testing.T) { checkEnd(t, s, d) })
 	t.Run("random", func(t *testing.T) { checkRandom(t, s, d, 1, randomReads) })
+	t.Run("packed", func(t *testing.T) { checkPacked(t, s, d) })
 	t.Run("concurrent", func(t *testing.T) { checkConcurrent(t, s, s.Open(t)) })
 	t.Run("validate", func(t *testing.T) {
 		v, ok := d.(formats.Validator)

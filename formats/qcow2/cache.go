@@ -1,62 +1,51 @@
 package qcow2
 
 import (
-	"container/list"
 	"sync"
+	"sync/atomic"
 )
 
-// A tableCache keeps the L2 tables that were used last, up to a number of
-// bytes. The lock is held for a look-up only, never while a table is read; two
+// A tableCache keeps L2 tables that were read, each in the one slot that its
+// index falls into, up to a number of bytes. Looking one up takes no lock; two
 // callers who miss the same table share one read.
 type tableCache struct {
-	read   func(index int64) ([]byte, error)
-	mu     sync.Mutex
-	room   int // tables
-	tables map[int64]*list.Element
-	recent list.List // of *cachedTable, most recent first
+	read  func(index int64) ([]byte, error)
+	slots []tableSlot
+}
+
+type tableSlot struct {
+	table atomic.Pointer[cachedTable]
+	mu    sync.Mutex // held while a table is read into the slot
 }
 
 type cachedTable struct {
 	index int64 // L1 index
-	mu    sync.Mutex
-	raw   []byte // nil until it has been read
+	raw   []byte
 }
 
-// newTableCache returns a cache of at least one table.
-func newTableCache(limit, tableBytes int64, read func(index int64) ([]byte, error)) *tableCache {
-	return &tableCache{read: read, room: int(max(1, limit/tableBytes)), tables: map[int64]*list.Element{}}
+// newTableCache returns a cache of at least one table, and of no more than the
+// n that there are.
+func newTableCache(limit, tableBytes, n int64, read func(index int64) ([]byte, error)) *tableCache {
+	const overhead = 64 // slot, struct and allocation rounding
+	return &tableCache{read: read, slots: make([]tableSlot, max(1, min(n, limit/(tableBytes+overhead))))}
 }
 
 // get returns the table with the given L1 index, reading it if it is not there.
 // A table that could not be read is tried again by the next caller.
 func (c *tableCache) get(index int64) ([]byte, error) {
-	t := c.slot(index)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.raw == nil {
-		raw, err := c.read(index)
-		if err != nil {
-			return nil, err
-		}
-		t.raw = raw
+	s := &c.slots[index%int64(len(c.slots))]
+	if t := s.table.Load(); t != nil && t.index == index {
+		return t.raw, nil
 	}
-	return t.raw, nil
-}
-
-// slot finds or makes the table's slot and marks it as the most recent.
-func (c *tableCache) slot(index int64) *cachedTable {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e, ok := c.tables[index]; ok {
-		c.recent.MoveToFront(e)
-		return e.Value.(*cachedTable)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.table.Load(); t != nil && t.index == index {
+		return t.raw, nil
 	}
-	if c.recent.Len() >= c.room {
-		last := c.recent.Back()
-		delete(c.tables, last.Value.(*cachedTable).index)
-		c.recent.Remove(last)
+	raw, err := c.read(index)
+	if err != nil {
+		return nil, err
 	}
-	t := &cachedTable{index: index}
-	c.tables[index] = c.recent.PushFront(t)
-	return t
+	s.table.Store(&cachedTable{index, raw})
+	return raw, nil
 }

@@ -13,28 +13,27 @@ import (
 )
 
 func TestTableCacheKeepsItsBound(t *testing.T) {
-	for limit, room := range map[int64]int{0: 1, 1: 1, 400: 4, 499: 4} {
+	for limit, room := range map[int64]int{0: 1, 1: 1, 4 * 164: 4, 5*164 - 1: 4, 1 << 20: 7} {
 		reads := 0
-		c := newTableCache(limit, 100, func(int64) ([]byte, error) { reads++; return make([]byte, 100), nil })
-		for i := range int64(50) {
+		c := newTableCache(limit, 100, 7, func(i int64) ([]byte, error) { reads++; return []byte{byte(i)}, nil })
+		for i := range int64(70) {
 			for range 2 {
-				if _, err := c.get(i % 7); err != nil {
-					t.Fatal(err)
+				if p, err := c.get(i % 7); err != nil || p[0] != byte(i%7) {
+					t.Fatalf("limit %d: table %d is %v, %v", limit, i%7, p, err)
 				}
 			}
-			if n := c.recent.Len(); n > room || n != len(c.tables) {
-				t.Fatalf("limit %d: %d tables, %d in the index; want at most %d", limit, n, len(c.tables), room)
-			}
 		}
-		if reads != 50 {
-			t.Errorf("limit %d: %d reads of 7 tables in turn, want 50", limit, reads)
+		// Tables that share their slot take turns; the others stay.
+		alone := max(0, 2*room-7)
+		if want := alone + 10*(7-alone); len(c.slots) != room || reads != want {
+			t.Errorf("limit %d: %d slots, want %d; %d reads of 7 tables in turn, want %d", limit, len(c.slots), room, reads, want)
 		}
 	}
 }
 
 func TestTableCacheReadsOnceForAll(t *testing.T) {
 	var reads atomic.Int32
-	c := newTableCache(1000, 100, func(int64) ([]byte, error) { reads.Add(1); return []byte{9}, nil })
+	c := newTableCache(1000, 100, 9, func(int64) ([]byte, error) { reads.Add(1); return []byte{9}, nil })
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -84,7 +83,7 @@ func TestSourceErrorsAreTheSourcesOwn(t *testing.T) {
 		buf := make([]byte, 1000)
 		for range 2 {
 			down = gone
-			d.(*Disk).cache = newTableCache(0, 1<<16, d.(*Disk).loadTable)
+			d.(*Disk).cache = newTableCache(0, 1<<16, 1, d.(*Disk).loadTable)
 			if _, err := d.ReadAt(buf, 70_000); !errors.Is(err, gone) {
 				t.Errorf("%s: read: %v, want the source's error", comp, err)
 			}

@@ -75,7 +75,7 @@ func open(r io.ReaderAt, size int64, lim formats.Limits) (*Disk, error) {
 	if err := d.readL1(); err != nil {
 		return nil, err
 	}
-	d.cache = newTableCache(lim.CacheBytes-clusterShare(lim), d.m.cluster, d.loadTable)
+	d.cache = newTableCache(lim.CacheBytes-clusterShare(lim), d.m.cluster, int64(len(d.l1)), d.loadTable)
 	d.info.Compression = d.compression()
 	return d, nil
 }

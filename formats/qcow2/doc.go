@@ -31,13 +31,15 @@
 // incompatible features, unknown compression types.
 //
 // A read takes these steps. Disk.ReadAt cuts the range into runs with the help
-// of the L2 tables, of which the last used are kept; holes and zeros end there.
+// of the L2 tables, of which some are kept; holes and zeros end there.
 // A clusterReader brings the stored bytes of a run. Format's is the dataReader:
 // a plain run is one read into the caller's buffer, over the borders of L2
 // tables too; a compressed run is one read of all its compressed bytes if they
 // lie close together, and each whole cluster is inflated into the caller's
 // buffer. A cluster that is wanted in part is inflated into a cache of a few
-// (clusterCache), so that small reads do not inflate it again.
+// (clusterCache), so that small reads do not inflate it again. A caller that
+// inflates by itself, or passes compressed clusters on, asks for them as they are
+// stored (formats.PackedReader).
 //
 // Witness is the same format read through go-qcow2reader (package library),
 // behind the same checks: what ingest writes is read back through it, and tests

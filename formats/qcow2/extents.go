@@ -6,18 +6,14 @@ import (
 
 	"ingest/formats"
 	"ingest/internal/binio"
-	"ingest/internal/errcode"
 )
 
 // ExtentAt returns the run that begins at off. It ends where the state, the
 // compression or the contiguity in the file changes, or with its L2 table;
 // guest ranges that have no L2 table are one hole.
 func (d *Disk) ExtentAt(off int64) (formats.Extent, error) {
-	if d.info.Unreadable != nil {
-		return formats.Extent{}, d.info.Unreadable
-	}
-	if off < 0 || off >= d.size {
-		return formats.Extent{}, errcode.New(errcode.BadRequest, "extent at guest offset %d of a disk of %d bytes", off, d.size)
+	if err := d.inDisk(off); err != nil {
+		return formats.Extent{}, err
 	}
 	return d.run(off, d.size)
 }

@@ -77,3 +77,43 @@ func frameHeaderLen(descriptor byte) int {
 	}
 	return n
 }
+
+// framesLen returns the length of the frames at the begin of p that decode to
+// size bytes: qemu-img writes one. A frame that does not tell its content's
+// size is taken to be the last.
+func framesLen(p []byte, size int64) (int, error) {
+	at := 0
+	for size > 0 {
+		n, err := frameLen(p[at:])
+		if err != nil {
+			return 0, err
+		}
+		content, told := frameContent(p[at : at+n])
+		at += n
+		if !told || content >= uint64(size) {
+			break
+		}
+		size -= int64(content)
+	}
+	return at, nil
+}
+
+// frameContent returns how many bytes a whole frame says that it decodes to;
+// sections 3.1.1.1.4 and 3.1.2.
+func frameContent(p []byte) (n uint64, told bool) {
+	if binary.LittleEndian.Uint32(p) != zstdMagic {
+		return 0, true // skippable
+	}
+	var b [8]byte
+	single, flag := p[4]&(1<<5) != 0, p[4]>>6
+	width := 1 << flag
+	if flag == 0 && !single {
+		return 0, false
+	}
+	copy(b[:width], p[5+frameHeaderLen(p[4])-width:])
+	n = binary.LittleEndian.Uint64(b[:])
+	if flag == 1 {
+		n += 256
+	}
+	return n, true
+}

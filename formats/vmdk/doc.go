@@ -17,6 +17,9 @@
 // rewrites the header at the end); and GD_AT_END in the header, the true one
 // being in a footer before the last sector (VMware, VirtualBox). All are read.
 //
+// Compressed grains can be had as they are stored (formats.PackedReader): a
+// grain's host range begins with its marker, its stream behind it.
+//
 // A set is a text descriptor and its extent files, the members. A line of the
 // descriptor is an extent of one after the other: FLAT and VMFS are plain bytes
 // from an offset in the file on, SPARSE is a sparse extent file, ZERO is zeros
