@@ -1,0 +1,9 @@
+package parallels
+
+import (
+	"testing"
+
+	"ingest/formats/formattest"
+)
+
+func TestVastDisk(t *testing.T) { formattest.ReaderOfVast(t, Format{}, "parallels") }
