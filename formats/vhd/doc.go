@@ -21,6 +21,9 @@
 // the header are shown and never followed. The parents come from the caller
 // (OpenSet), and may be fixed, dynamic or differencing themselves: a chain.
 //
+// XenServer adds a batmap behind the BAT: which blocks' sector bitmaps are all
+// ones. Nothing is read by it; Validate checks it, and that no block lies on it.
+//
 // Read: fixed and dynamic, and differencing with all of its parents. In dynamic
 // disks the sector bitmaps are ignored. Refused: differencing disks by
 // themselves, disks of a machine in saved state, footers that do not fit file,

@@ -60,8 +60,11 @@ func (l *layer) Info() formats.Info {
 
 // Validate checks the layer's own file.
 func (l *layer) Validate(ctx context.Context) ([]formats.Finding, error) {
-	_, err := l.dynamic.Validate(ctx)
-	return l.Info().Findings, l.in(err)
+	findings, err := l.dynamic.Validate(ctx)
+	if l.member != "" {
+		findings = overlay.Findings(l.member, findings)
+	}
+	return findings, l.in(err)
 }
 
 // ReadAt reads what the blocks hold, whatever their bitmaps say.

@@ -11,21 +11,29 @@ import (
 // ctxEvery is how many BAT entries are checked between looks at the context.
 const ctxEvery = 1 << 16
 
-// Validate holds every block against the file's end, the metadata and the
-// other blocks. It needs as much memory as the BAT.
+// Validate holds every block against the file's end, the metadata, the batmap
+// if there is one, and the other blocks. It needs as much memory as the BAT.
 func (d *dynamic) Validate(ctx context.Context) ([]formats.Finding, error) {
+	batmap, notes, err := d.checkBatmap(ctx)
+	findings := slices.Concat(d.info.Findings, notes)
+	if err != nil {
+		return findings, err
+	}
 	var starts []uint32
 	n := int64(len(d.bat) / 4)
 	for i := range n {
 		if i%ctxEvery == 0 && ctx.Err() != nil {
-			return d.info.Findings, ctx.Err()
+			return findings, ctx.Err()
 		}
 		e := d.entry(i)
 		if e == unallocated {
 			continue
 		}
 		if err := d.checkBlock(i, int64(e)*sectorBytes); err != nil {
-			return d.info.Findings, err
+			return findings, err
+		}
+		if err := d.apartFrom(batmap, i, int64(e)*sectorBytes); err != nil {
+			return findings, err
 		}
 		starts = append(starts, e)
 	}
@@ -38,9 +46,9 @@ func (d *dynamic) Validate(ctx context.Context) ([]formats.Finding, error) {
 			length = lastLen
 		}
 		if starts[i] == starts[i-1] || int64(starts[i]-starts[i-1])*sectorBytes < length {
-			return d.info.Findings, place{"BAT", "", d.batOff}.refuse(errcode.AliasedBlocks, starts[i], "",
+			return findings, place{"BAT", "", d.batOff}.refuse(errcode.AliasedBlocks, starts[i], "",
 				"two blocks overlap at sector %d", starts[i])
 		}
 	}
-	return d.info.Findings, nil
+	return findings, nil
 }
