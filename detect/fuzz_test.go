@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ingest/formats"
+	"ingest/formats/formattest"
 	"ingest/formats/raw"
 	"ingest/internal/errcode"
 )
@@ -31,13 +32,14 @@ func (c *counting) ReadAt(p []byte, off int64) (int, error) {
 // part once, gives whole reports, and gives the same verdict again when its own
 // answer is declared.
 func FuzzDetect(f *testing.F) {
+	formattest.Seeds(f)
 	for _, p := range [][]byte{
 		nil, {0}, []byte(vmdkText), file(512, 0, vmdkText, 510, "\x55\xaa"),
 		file(4096, 0, qcow2Head, -512, "conectix"), file(70000, 446, mbr, 32768, pvd),
 		file(4096, 446, mbr, 512, "EFI PART", -512, "EFI PART"), file(66000, 0x8000, "SKUL\xba\xbe"),
 		file(1024, -512, "koly"), file(1024, -22, eocd), file(1024, 0, "name", 148, "000123\x00 "),
 		file(600, 0, "x.ovf", 257, "ustar"), file(2048, 0, "vhdxfile"), file(2048, 64, "\x7f\x10\xda\xbe"),
-		file(1024, 0, "FAKEx"), gzipOf([]byte("x")), zipOf("c"), []byte("<?xml?><Parallels_Disk_Image>"), []byte("<html>"),
+		file(1024, 0, "FAKEx"), []byte("FAKE"), gzipOf([]byte("x")), zipOf("c"), []byte("<?xml?><Parallels_Disk_Image>"), []byte("<html>"),
 	} {
 		f.Add(p, "")
 		f.Add(p, "raw")

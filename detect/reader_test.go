@@ -30,6 +30,9 @@ func (fake) Match(head, _ []byte, _ int64) formats.Match {
 }
 
 func (fake) Open(r io.ReaderAt, size int64, _ formats.Limits) (formats.Disk, error) {
+	if size < 5 {
+		return nil, io.ErrUnexpectedEOF
+	}
 	p := make([]byte, 5)
 	if _, err := r.ReadAt(p, 0); err != nil {
 		return nil, err

@@ -45,6 +45,7 @@ func TestSeedIsGood(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
+	formattest.Seeds(f)
 	f.Add(seed(recipe{}))
 	f.Add(seed(recipe{v1: true}))
 	f.Add(seed(recipe{v1: true, noDataOff: true}))

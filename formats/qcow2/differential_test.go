@@ -105,6 +105,7 @@ func TestDamagedDataAreTheSame(t *testing.T) {
 // FuzzDifferential mutates sound images and holds the own data path against the
 // module wherever the structure is still sound: equal bytes, or both refuse.
 func FuzzDifferential(f *testing.F) {
+	formattest.Seeds(f)
 	disk := imgtest.New(150<<10, 3, imgtest.Run{Off: 0, Len: 9000, Kind: imgtest.Text},
 		imgtest.Run{Off: 40 << 10, Len: 6000, Kind: imgtest.Noise}, imgtest.Run{Off: 100 << 10, Len: 5000, Kind: imgtest.Text})
 	for _, bits := range []int{9, 12} {

@@ -94,6 +94,7 @@ func TestZstdFrames(t *testing.T) {
 
 // FuzzFrameLen walks arbitrary bytes, and frames with bytes behind them.
 func FuzzFrameLen(f *testing.F) {
+	formattest.Seeds(f)
 	w, err := zstd.NewWriter(nil)
 	if err != nil {
 		f.Fatal(err)

@@ -40,6 +40,7 @@ func TestSeedIsGood(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
+	formattest.Seeds(f)
 	f.Add(seed(0))
 	f.Add(seed(512))
 	f.Add(set32(76, typeStatic)(set32(72, minHeaderBytes)(seed(0))))

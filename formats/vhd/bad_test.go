@@ -243,6 +243,7 @@ func TestSeedIsGood(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
+	formattest.Seeds(f)
 	f.Add(seed())
 	dyn := seed()
 	fixed := foot(48, be64(3*512)...)(foot(60, be32(typeFixed)...)(append(bytes.Repeat([]byte("f"), 3*512), dyn[len(dyn)-512:]...)))

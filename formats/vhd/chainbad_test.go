@@ -197,6 +197,7 @@ func TestChildSeedIsGood(t *testing.T) {
 }
 
 func FuzzOpenSet(f *testing.F) {
+	formattest.Seeds(f)
 	parent := foot(83, 1)(seed())
 	fixed := foot(48, be64(3*512)...)(foot(60, be32(typeFixed)...)(append(bytes.Repeat([]byte("f"), 3*512), parent[len(parent)-512:]...)))
 	f.Add(childSeed(), parent)

@@ -26,6 +26,7 @@ var fuzzParts = [...]struct{ at, n int }{
 // FuzzOpen opens files that are put together from parts, as they are and with
 // their checksums made right. size cuts the file off.
 func FuzzOpen(f *testing.F) {
+	formattest.Seeds(f)
 	seed := func(file []byte) {
 		var p [][]byte
 		for _, x := range fuzzParts {

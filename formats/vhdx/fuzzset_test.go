@@ -27,6 +27,7 @@ func (c chained) Open(r io.ReaderAt, size int64, lim formats.Limits) (formats.Di
 // FuzzOpenSet opens children that are put together from parts over a sound
 // parent, and under a sound child.
 func FuzzOpenSet(f *testing.F) {
+	formattest.Seeds(f)
 	base := badDisk()
 	base.id = diskID(1)
 	parent, child := base.bytes(), badChild(0).bytes()

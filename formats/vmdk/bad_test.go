@@ -294,6 +294,7 @@ func TestHeaderFindings(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
+	formattest.Seeds(f)
 	tiny := imgtest.New(1<<20+512, 1, imgtest.Run{Off: 70000, Len: 300, Kind: imgtest.Text}, imgtest.Run{Off: 1 << 20, Len: 512, Kind: imgtest.Text})
 	f.Add(stream(f, tiny, dialect{footer: true, version: 3}))
 	f.Add(stream(f, tiny, dialect{version: 3, shortLast: true}))

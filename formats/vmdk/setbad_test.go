@@ -167,6 +167,7 @@ func TestAMissingMemberIsNamed(t *testing.T) {
 }
 
 func FuzzOpenSet(f *testing.F) {
+	formattest.Seeds(f)
 	piece := plainSeed()
 	le64(28, 0)(piece)
 	flat := bytes.Repeat([]byte("flat"), 1024)
