@@ -52,6 +52,21 @@ func TestSubmit(t *testing.T) {
 	}
 }
 
+func TestSubmitWithMembers(t *testing.T) {
+	b := newBench(t)
+	body := `{"source":{"url":"http://h/i.vmdk","members":[{"url":"/srv/i-s001.vmdk"},{"url":"http://h/?id=7","name":"i-s002.vmdk","checksum":"sha256:` +
+		strings.Repeat("0a", 32) + `"}]},"verify":"full"}`
+	b.do("POST", "/v1/imports", body, "Idempotency-Key", "k").want(t, 202, "")
+	want := []contract.MemberSpec{{URL: "/srv/i-s001.vmdk"}, {URL: "http://h/?id=7", Name: "i-s002.vmdk", Checksum: "sha256:" + strings.Repeat("0a", 32)}}
+	got := b.imports.started[0]
+	if diff := cmp.Diff(want, got.Source.Members); diff != "" || got.Verify != "full" {
+		t.Errorf("started with verify %q, members (-want +got):\n%s", got.Verify, diff)
+	}
+	b.do("POST", "/v1/imports", body, "Idempotency-Key", "k").want(t, 200, "")
+	b.do("POST", "/v1/imports", strings.Replace(body, "id=7", "id=8", 1), "Idempotency-Key", "k").want(t, 409, errcode.IdempotencyReuse)
+	b.do("POST", "/v1/imports", strings.Replace(body, `,"verify":"full"`, "", 1), "Idempotency-Key", "k").want(t, 409, errcode.IdempotencyReuse)
+}
+
 func TestSubmitIsValidated(t *testing.T) {
 	b := newBench(t)
 	long := strings.Repeat("n", 256)
@@ -101,6 +116,17 @@ func TestSubmitIsValidated(t *testing.T) {
 		{"image id", `{"image_id":"../../x","source":{"url":"http://h/i"}}`, 400, errcode.BadRequest, "image_id"},
 		{"task type", `{"task_type":"export","source":{"url":"http://h/i"}}`, 400, errcode.BadRequest, "task_type"},
 		{"owner", `{"owner":"blue","source":{"url":"http://h/i"}}`, 403, errcode.Forbidden, "owner"},
+		{"member without url", `{"source":{"url":"http://h/i","members":[{"name":"a"}]}}`, 400, errcode.SourceURLInvalid, "source.members[0].url"},
+		{"scheme of a member", `{"source":{"url":"http://h/i","members":[{"url":"http://h/a"},{"url":"ftp://h/b"}]}}`, 400, errcode.SourceScheme, "source.members[1].url"},
+		{"password of a member", `{"source":{"url":"http://h/i","members":[{"url":"http://u:p@h/a"}]}}`, 400, errcode.SourceURLInvalid, "source.members[0].url"},
+		{"member without a name", `{"source":{"url":"http://h/i","members":[{"url":"http://h/?id=1"}]}}`, 400, errcode.BadRequest, "source.members[0].name"},
+		{"member with a path for a name", `{"source":{"url":"http://h/i","members":[{"url":"http://h/a","name":"../a"}]}}`, 400, errcode.BadRequest, "source.members[0].name"},
+		{"checksum of a member", `{"source":{"url":"http://h/i","members":[{"url":"http://h/a","checksum":"md5:00"}]}}`, 400, errcode.ChecksumInvalid, "source.members[0].checksum"},
+		{"format of a member", `{"source":{"url":"http://h/i","members":[{"url":"http://h/a","format":"vmdk"}]}}`, 400, errcode.BadRequest, "body"},
+		{"too many members", `{"source":{"url":"http://h/i","members":[` + strings.Repeat(`{"url":"http://h/a"},`, 64) + `{"url":"http://h/a"}]}}`, 400, errcode.BadRequest, "source.members"},
+		{"members too long together", `{"source":{"url":"http://h/i","members":[` + strings.Repeat(`{"url":"http://h/`+strings.Repeat("x", 4000)+`/a"},`, 33) + `{"url":"http://h/a"}]}}`, 400, errcode.BadRequest, "source.members"},
+		{"verify", `{"source":{"url":"http://h/i"},"verify":"some"}`, 400, errcode.BadRequest, "verify"},
+		{"verify below the operator's", `{"source":{"url":"http://h/i"},"verify":"stored"}`, 403, errcode.Forbidden, "verify"},
 		{"key with slash", `{"idempotency_key":"a/b","source":{"url":"http://h/i"}}`, 400, errcode.BadRequest, "idempotency_key"},
 		{"key too long", `{"idempotency_key":"` + strings.Repeat("k", 129) + `","source":{"url":"http://h/i"}}`, 400, errcode.BadRequest, "idempotency_key"},
 	} {

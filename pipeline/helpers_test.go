@@ -50,6 +50,7 @@ type job struct {
 	task, image, key string
 	source           contract.SourceSpec
 	target           contract.TargetSpec
+	verify           string
 	fetched          contract.Fetched
 	detected         contract.Detected
 	converted        contract.Converted
@@ -76,11 +77,11 @@ func (j *job) run(t *testing.T, p *pipeline.Pipeline) error {
 	if j.detected, _, err = p.Detect(ctx, contract.DetectParams{TaskID: j.task, Fetched: j.fetched, Format: j.source.Format}); err != nil {
 		return err
 	}
-	v, _, err := p.Validate(ctx, contract.ValidateParams{TaskID: j.task, Fetched: j.fetched, Detected: j.detected, Target: j.target})
+	v, _, err := p.Validate(ctx, contract.ValidateParams{TaskID: j.task, Fetched: j.fetched, Detected: j.detected, Target: j.target, Verify: j.verify})
 	if err != nil {
 		return err
 	}
-	j.target = v.Target
+	j.target, j.verify = v.Target, v.Verify
 	if j.converted, err = p.Convert(ctx, j.convertParams(), nil); err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (j *job) convertParams() contract.ConvertParams {
 }
 
 func (j *job) checksumParams() contract.ChecksumParams {
-	return contract.ChecksumParams{TaskID: j.task, Target: j.target, Converted: j.converted}
+	return contract.ChecksumParams{TaskID: j.task, Target: j.target, Converted: j.converted, Verify: j.verify}
 }
 
 // objectFile returns a path of the stored object's bytes with the extension.

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,87 @@ func TestImportRunsItsStagesInOrder(t *testing.T) {
 	}
 	if b.upserts != 3 {
 		t.Errorf("%d writes of search attributes, want one at each of three milestones", b.upserts)
+	}
+}
+
+// The other files of an image, and the level of verification, reach the steps
+// that need them and the result.
+func TestMembersAndVerifyReachTheSteps(t *testing.T) {
+	b := newBench(t)
+	r := request
+	r.Verify = contract.VerifyStored
+	r.Source.Members = []contract.MemberSpec{{URL: "https://images.example.org/disk-s001.vmdk?sig=secret"}}
+	got, err := b.run(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if img := got.Images[0]; img.Verify != contract.VerifyStored || img.Location == result.Images[0].Location {
+		t.Errorf("image %+v, want it verified as asked, under a key that covers the member", img)
+	}
+	want := contract.FetchedMember{Name: "disk-s001.vmdk", Fetched: fetched}
+	want.URL = r.Source.Members[0].URL
+	for _, c := range b.steps.Calls() {
+		var f contract.Fetched
+		var verify string
+		switch p := c.Params.(type) {
+		case contract.DetectParams:
+			f, verify = p.Fetched, contract.VerifyStored
+		case contract.ValidateParams:
+			f, verify = p.Fetched, p.Verify
+		case contract.ConvertParams:
+			f, verify = p.Fetched, contract.VerifyStored
+		case contract.ChecksumParams:
+			f.Members, verify = []contract.FetchedMember{want}, p.Verify
+		default:
+			continue
+		}
+		if diff := cmp.Diff([]contract.FetchedMember{want}, f.Members); diff != "" || verify != contract.VerifyStored {
+			t.Errorf("%s: verify %q, members (-want +got):\n%s", c.Stage, verify, diff)
+		}
+	}
+	events, err := b.cat.Events(context.Background(), taskID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports := 0
+	for _, e := range events {
+		if e.Kind == metadata.EventReport && e.Stage == "fetch" {
+			reports++
+			if s := string(e.Detail); !strings.Contains(s, "disk-s001.vmdk") || strings.Contains(s, "secret") {
+				t.Errorf("report of the fetch: %s", s)
+			}
+		}
+	}
+	if reports != 1 {
+		t.Errorf("%d reports of the fetch, want 1", reports)
+	}
+}
+
+// A busy host is the same host also for an image of several files.
+func TestBusyHostKeepsItsRoundWithMembers(t *testing.T) {
+	b := newBench(t)
+	b.silent(1)
+	b.steps.OnFetch = func(context.Context, contract.FetchParams, pipeline.Observe) (contract.Fetched, error) {
+		f := fetched
+		f.Queue = "ingest-host-a"
+		f.Members = []contract.FetchedMember{{Name: "a", Fetched: fetched}}
+		return f, nil
+	}
+	if _, err := b.run(request); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(1, len(b.steps.Cleanups())); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
+	}
+}
+
+func TestRefusedVerify(t *testing.T) {
+	b := newBench(t)
+	r := request
+	r.Verify = "some"
+	_, err := b.run(r)
+	if v := ended(t, err); v.Code != errcode.BadRequest || len(b.order()) != 0 {
+		t.Errorf("error %+v after %v", v, b.order())
 	}
 }
 

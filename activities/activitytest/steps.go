@@ -67,7 +67,15 @@ func (s *Steps) Fetch(ctx context.Context, p contract.FetchParams, o pipeline.Ob
 		return s.OnFetch(ctx, p, o)
 	}
 	o(SourceSize, SourceSize, nil)
-	return contract.Fetched{URL: p.Source.URL, Driver: "http", Size: SourceSize, Validator: `"e1"`, Strong: true, Staged: true}, nil
+	out := plausible(p.Source.URL)
+	for _, m := range p.Source.Members {
+		out.Members = append(out.Members, contract.FetchedMember{Name: m.FileName(), Fetched: plausible(m.URL)})
+	}
+	return out, nil
+}
+
+func plausible(url string) contract.Fetched {
+	return contract.Fetched{URL: url, Driver: "http", Size: SourceSize, Validator: `"e1"`, Strong: true, Staged: true}
 }
 
 // Detect implements pipeline.Steps.
@@ -88,7 +96,7 @@ func (s *Steps) Validate(ctx context.Context, p contract.ValidateParams) (contra
 	}
 	t := p.Target
 	t.Format, t.Compression, t.Store = "qcow2", "none", "local"
-	return contract.Validated{Target: t}, nil, nil
+	return contract.Validated{Target: t, Verify: p.Verify}, nil, nil
 }
 
 // Convert implements pipeline.Steps.
@@ -109,7 +117,7 @@ func (s *Steps) Checksum(ctx context.Context, p contract.ChecksumParams, resume 
 		return s.OnChecksum(ctx, p, resume, o)
 	}
 	o(p.Converted.Size, p.Converted.Size, nil)
-	return contract.Checksummed{HashAlgo: "sha256", HashValue: "bb"}, nil
+	return contract.Checksummed{HashAlgo: "sha256", HashValue: "bb", Verify: p.Verify}, nil
 }
 
 // Commit implements pipeline.Steps.
