@@ -21,6 +21,7 @@ const (
 	maxPacked   = 2000
 	packedBatch = 1 << 20 // host bytes that are read at once
 	fuzzPacked  = 200
+	maxWindow   = 8 << 20 // of zstd; RFC 8878 section 3.1.1.1.2
 )
 
 // checkPacked holds the stored compressed bytes against what ReadAt shows.
@@ -219,7 +220,8 @@ func inflate(p formats.Packed, stream []byte) ([]byte, error) {
 		}
 		r = z
 	case formats.CodecZstd:
-		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true))
+		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
