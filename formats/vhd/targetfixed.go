@@ -16,10 +16,11 @@ const (
 	// https://learn.microsoft.com/azure/virtual-machines/linux/create-upload-generic
 	AzureAlign = 1 << 20
 	// AzureMinSize and AzureMaxSize bound an upload to a managed disk: 20972032
-	// to 35183298347520 bytes with the footer's 512.
+	// to 35183298347520 bytes with the footer's 512. The page calls the second
+	// 32 TiB; it is 1 GiB less.
 	// https://learn.microsoft.com/dotnet/api/azure.resourcemanager.compute.models.diskcreationdata.uploadsizebytes
 	AzureMinSize = 20 << 20
-	AzureMaxSize = 32 << 40
+	AzureMaxSize = 32767 << 30
 )
 
 // maxAlign is the largest unit that a cloud asks for, a GiB.
