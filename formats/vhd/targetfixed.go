@@ -28,8 +28,8 @@ const maxAlign = 1 << 30
 
 // A Fixed is a fixed disk that is to be written: the guest's bytes, zeros up to
 // the virtual size, and the footer. It is a formats.Planner, which needs no
-// encoder beside it: the guest's bytes lie where the guest has them. The zero
-// value has the defaults.
+// encoder beside it: the guest's bytes lie where the guest has them. Azure takes
+// disks of more than 2040 GiB, QEMU does not. The zero value has the defaults.
 type Fixed struct {
 	Align   int64  // the virtual size is a multiple of it, bytes; a multiple of 512, up to 1 GiB; 0 for 512
 	MinSize int64  // a smaller source is rounded up to it, bytes; 0 for none
@@ -44,10 +44,10 @@ func Azure() Fixed {
 	return Fixed{Align: AzureAlign, MinSize: AzureMinSize, MaxSize: AzureMaxSize}
 }
 
-// Codec names the options and the version of the layout.
+// Codec names the options that make the output's bytes, and the version of the
+// layout.
 func (f Fixed) Codec() string {
-	f = f.complete()
-	return fmt.Sprintf("vhd fixed v%d align=%d min_size=%d max_size=%d%s", writeVersion, f.Align, f.MinSize, f.MaxSize, idSetting(f.UUID))
+	return fmt.Sprintf("vhd fixed v%d align=%d min_size=%d%s", writeVersion, f.complete().Align, f.MinSize, idSetting(f.UUID))
 }
 
 // complete returns the options with their defaults.
