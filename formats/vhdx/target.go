@@ -67,7 +67,7 @@ func (d Dynamic) complete() Dynamic {
 // Codec names the options, defaults included.
 func (d Dynamic) Codec() string {
 	d = d.complete()
-	s := fmt.Sprintf("vhdx v%d block_size=%d logical_sector=%d physical_sector=%d", codecVersion, d.BlockSize, d.LogicalSector, d.PhysicalSector)
+	s := fmt.Sprintf("vhdx v%d block_size=%d logical_sector_size=%d physical_sector_size=%d", codecVersion, d.BlockSize, d.LogicalSector, d.PhysicalSector)
 	if d.UUID != (formats.ID{}) {
 		s += " uuid=" + d.UUID.String()
 	}
@@ -95,13 +95,13 @@ func (d Dynamic) Layout(size int64) (blocks.Layout, error) {
 func (d Dynamic) check() error {
 	switch {
 	case d.BlockSize < minBlockBytes || d.BlockSize > maxBlockBytes || d.BlockSize&(d.BlockSize-1) != 0:
-		return wrong("block size", d.BlockSize, "a power of two, 1 to 256 MiB")
+		return wrong("block_size", d.BlockSize, "a power of two, 1 to 256 MiB")
 	case !isSector(d.LogicalSector):
-		return wrong("logical sector size", d.LogicalSector, "512 or 4096")
+		return wrong("logical_sector_size", d.LogicalSector, "512 or 4096")
 	case !isSector(d.PhysicalSector):
-		return wrong("physical sector size", d.PhysicalSector, "512 or 4096")
+		return wrong("physical_sector_size", d.PhysicalSector, "512 or 4096")
 	case d.PhysicalSector < d.LogicalSector:
-		return wrong("physical sector size", d.PhysicalSector, "4096 with logical sectors of 4096 bytes")
+		return wrong("physical_sector_size", d.PhysicalSector, "4096 with logical sectors of 4096 bytes")
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func isSector(n int64) bool { return n == 512 || n == 4096 }
 
 // wrong is the error of an option.
 func wrong(field string, value int64, limit string) error {
-	return errcode.New(errcode.TargetOption, "VHDX %s of %d bytes", field, value).
+	return errcode.New(errcode.TargetOption, "vhdx: option %s takes %s, not %d bytes", field, limit, value).
 		With(errcode.Evidence{Format: string(formats.VHDX), Structure: "option", Field: field, Value: fmt.Sprint(value), Limit: limit})
 }
 

@@ -43,16 +43,16 @@ func TestWrongOptionsNameTheRightOnes(t *testing.T) {
 		o            Dynamic
 		field, limit string
 	}{
-		{Dynamic{BlockSize: 1<<20 - 1}, "block size", "a power of two, 1 to 256 MiB"},
-		{Dynamic{BlockSize: 512 << 10}, "block size", "a power of two, 1 to 256 MiB"},
-		{Dynamic{BlockSize: 3 << 20}, "block size", "a power of two, 1 to 256 MiB"},
-		{Dynamic{BlockSize: 512 << 20}, "block size", "a power of two, 1 to 256 MiB"},
-		{Dynamic{BlockSize: -1 << 20}, "block size", "a power of two, 1 to 256 MiB"},
-		{Dynamic{BlockSize: -1 << 63}, "block size", "a power of two, 1 to 256 MiB"},
-		{Dynamic{LogicalSector: 1024}, "logical sector size", "512 or 4096"},
-		{Dynamic{LogicalSector: -512}, "logical sector size", "512 or 4096"},
-		{Dynamic{PhysicalSector: 8192}, "physical sector size", "512 or 4096"},
-		{Dynamic{LogicalSector: 4096, PhysicalSector: 512}, "physical sector size", "4096 with logical sectors of 4096 bytes"},
+		{Dynamic{BlockSize: 1<<20 - 1}, "block_size", "a power of two, 1 to 256 MiB"},
+		{Dynamic{BlockSize: 512 << 10}, "block_size", "a power of two, 1 to 256 MiB"},
+		{Dynamic{BlockSize: 3 << 20}, "block_size", "a power of two, 1 to 256 MiB"},
+		{Dynamic{BlockSize: 512 << 20}, "block_size", "a power of two, 1 to 256 MiB"},
+		{Dynamic{BlockSize: -1 << 20}, "block_size", "a power of two, 1 to 256 MiB"},
+		{Dynamic{BlockSize: -1 << 63}, "block_size", "a power of two, 1 to 256 MiB"},
+		{Dynamic{LogicalSector: 1024}, "logical_sector_size", "512 or 4096"},
+		{Dynamic{LogicalSector: -512}, "logical_sector_size", "512 or 4096"},
+		{Dynamic{PhysicalSector: 8192}, "physical_sector_size", "512 or 4096"},
+		{Dynamic{LogicalSector: 4096, PhysicalSector: 512}, "physical_sector_size", "4096 with logical sectors of 4096 bytes"},
 	} {
 		_, err := c.o.Layout(1 << 20)
 		e, ok := errcode.As(err)
@@ -88,8 +88,8 @@ func TestLargestSize(t *testing.T) {
 func TestCodecVersionIsRaisedWithTheBytes(t *testing.T) {
 	disk := imgtest.Random(60, 5<<20, 3<<20)
 	want := map[string]string{
-		"vhdx v1 block_size=1048576 logical_sector=512 physical_sector=4096":                                            "d4e260093e1cd8cdac640a7784fb52c0b062e9c2f88026ffcb2565e6fe856995",
-		"vhdx v1 block_size=4194304 logical_sector=4096 physical_sector=4096 uuid=01000000-0000-0000-0000-000000000002": "8b9e35bff3b577e4b76db0fc48b0dec162465efea6212f9c5f5e8f3d1f42f4d0",
+		"vhdx v1 block_size=1048576 logical_sector_size=512 physical_sector_size=4096":                                            "200caba2e4f61a8bac4306ecccb1e8cb61187fd7e0abc6d3339e02253cea434c",
+		"vhdx v1 block_size=4194304 logical_sector_size=4096 physical_sector_size=4096 uuid=01000000-0000-0000-0000-000000000002": "d89c4eb339e7c572579d4631cb855fcae357d5cfb05047a3f30c8ec220a39044",
 	}
 	for _, o := range []Dynamic{{}, {BlockSize: 4 << 20, LogicalSector: 4096, UUID: formats.ID{0: 1, 15: 2}}} {
 		got := fmt.Sprintf("%x", sha256.Sum256(planned(t, o, disk)))
