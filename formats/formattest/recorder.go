@@ -9,12 +9,11 @@ import (
 )
 
 // A Recorder is a sink that keeps an encoder's output in memory. It fails the
-// test unless the writes are what formats.Encoder promises: ascending from the
-// head's end without gaps, and behind the last of them the head, ascending and
-// without gaps too. So a byte that an earlier attempt left behind is always
-// overwritten.
+// test unless the writes are what formats.Encoder promises: they ascend from the
+// head's end on, and behind the last of them comes the head, ascending too. What
+// is left out is zeros.
 type Recorder struct {
-	// Bytes is the output; its head is not meaningful until Done.
+	// Bytes is the output so far.
 	Bytes []byte
 	// Keep, if set, is asked at every checkpoint whether to take it into Taken.
 	Keep  func() bool
@@ -23,10 +22,12 @@ type Recorder struct {
 	Stop error
 
 	t     testing.TB
-	head  int64 // length of what is written last, bytes
-	pos   int64 // output offset behind the last write after the head
-	hpos  int64 // how much of the head is written
-	crash int64 // how many more bytes are taken before crashed, -1 for all
+	head  int64   // length of what is written last, bytes
+	pos   int64   // output offset behind the last write after the head
+	hpos  int64   // how far the head is written
+	marks []int64 // pos at each of Taken
+	base  int64   // pos at the begin
+	crash int64   // how many more bytes are taken before errCrash, -1 for all
 	codec string
 	err   error // what ended the writing
 }
@@ -36,10 +37,13 @@ var _ formats.Sink = (*Recorder)(nil)
 // errCrash ends an encoding as the death of its process would.
 var errCrash = errors.New("crashed")
 
+// pageBytes is what a crash keeps or loses in one piece.
+const pageBytes = 4096
+
 // NewRecorder returns an empty recorder for the encoder's output from a source.
 func NewRecorder(t testing.TB, e formats.Encoder, src formats.Disk) *Recorder {
 	head := e.Head(src.Size())
-	return &Recorder{t: t, head: head, pos: head, crash: -1, codec: e.Codec(), Bytes: make([]byte, head)}
+	return &Recorder{t: t, head: head, pos: head, base: head, crash: -1, codec: e.Codec(), Bytes: make([]byte, head)}
 }
 
 // Record runs the encoder from the start to the end. keep may be nil.
@@ -52,28 +56,50 @@ func Record(t testing.TB, e formats.Encoder, src formats.Disk, keep func() bool)
 		t.Fatalf("encode %s: %v", e.Codec(), err)
 	}
 	if !r.Done() {
-		t.Fatalf("%s: %d of the head's %d bytes are written", e.Codec(), r.hpos, r.head)
+		t.Fatalf("%s: the head of %d bytes is not written", e.Codec(), r.head)
 	}
-	if sum.FileSize != int64(len(r.Bytes)) {
-		t.Fatalf("%s: summary %+v of %d bytes", e.Codec(), sum, len(r.Bytes))
-	}
+	r.seal(sum)
 	return r, sum
 }
 
-// Resumed returns a recorder as the crash of r's process leaves it: what was
-// written before the checkpoint is there, the head is garbage.
-func (r *Recorder) Resumed(cp formats.Checkpoint) *Recorder {
-	at := max(cp.HostOff, r.head)
-	next := &Recorder{t: r.t, head: r.head, pos: at, crash: -1, codec: r.codec, Bytes: make([]byte, at, len(r.Bytes)+1)}
-	copy(next.Bytes, r.Bytes[:at])
-	for i := range next.Bytes[:r.head] {
-		next.Bytes[i] = 0xDB
+// seal gives the output the size that the encoder has told.
+func (r *Recorder) seal(sum formats.Summary) {
+	r.t.Helper()
+	if n := int64(len(r.Bytes)); n > sum.FileSize {
+		r.t.Fatalf("%s: summary %+v, written are %d bytes", r.codec, sum, n)
 	}
+	r.grow(sum.FileSize)
+}
+
+// grow lengthens the output with zeros.
+func (r *Recorder) grow(size int64) {
+	if n := size - int64(len(r.Bytes)); n > 0 {
+		r.Bytes = append(r.Bytes, make([]byte, n)...)
+	}
+}
+
+// Resumed returns a recorder as a crash of r's process leaves its file for one
+// that resumes at the checkpoint: all is there that was written before it, and
+// of what was written since, some pages of the file.
+func (r *Recorder) Resumed(cp formats.Checkpoint) *Recorder {
+	mark := r.base
+	for i, c := range r.Taken {
+		if c.Off == cp.Off {
+			mark = r.marks[i]
+		}
+	}
+	next := &Recorder{t: r.t, head: r.head, pos: mark, base: mark, crash: -1, codec: r.codec, Bytes: make([]byte, len(r.Bytes))}
+	for off := 0; off < len(r.Bytes); off += pageBytes {
+		if page := uint32(off / pageBytes); page*2654435761>>16&1 == 1 {
+			copy(next.Bytes[off:], r.Bytes[off:min(off+pageBytes, len(r.Bytes))])
+		}
+	}
+	copy(next.Bytes[r.head:mark], r.Bytes[r.head:mark])
 	return next
 }
 
-// Done reports whether the head is written whole.
-func (r *Recorder) Done() bool { return r.hpos == r.head }
+// Done reports whether the head has been written, or there is none.
+func (r *Recorder) Done() bool { return r.head == 0 || r.hpos > 0 }
 
 // WriteAt takes the next bytes.
 func (r *Recorder) WriteAt(p []byte, off int64) (int, error) {
@@ -87,21 +113,22 @@ func (r *Recorder) WriteAt(p []byte, off int64) (int, error) {
 			return 0, r.err
 		}
 	}
+	end := off + int64(len(p))
 	switch {
 	case off < r.head:
-		if off != r.hpos || int64(len(p)) > r.head-off {
+		if off < r.hpos || end > r.head {
 			r.t.Fatalf("write of %d bytes at %d, the head of %d bytes is written up to %d", len(p), off, r.head, r.hpos)
 		}
-		copy(r.Bytes[off:], p)
-		r.hpos += int64(len(p))
+		r.hpos = end
 	case r.hpos > 0:
 		r.t.Fatalf("write of %d bytes at %d after the head", len(p), off)
-	case off != r.pos:
-		r.t.Fatalf("write of %d bytes at %d, the output ends at %d", len(p), off, r.pos)
+	case off < r.pos:
+		r.t.Fatalf("write of %d bytes at %d, the output is written up to %d", len(p), off, r.pos)
 	default:
-		r.Bytes = append(r.Bytes, p...)
-		r.pos += int64(len(p))
+		r.pos = end
 	}
+	r.grow(end)
+	copy(r.Bytes[off:], p)
 	return len(p), nil
 }
 
@@ -111,14 +138,14 @@ func (r *Recorder) Checkpoint(_ context.Context, state func() formats.Checkpoint
 	if r.Keep != nil && r.Keep() {
 		cp := state()
 		cp.State = append([]byte(nil), cp.State...)
-		if cp.HostOff < r.head || cp.HostOff > r.pos || cp.Off <= 0 || cp.Codec != r.codec {
+		if cp.HostOff < r.head || cp.Off <= 0 || cp.Codec != r.codec {
 			r.t.Fatalf("checkpoint at guest offset %d, output offset %d, of codec %q; written are %d by %q",
 				cp.Off, cp.HostOff, cp.Codec, r.pos, r.codec)
 		}
 		if n := len(r.Taken); n > 0 && cp.Off <= r.Taken[n-1].Off {
 			r.t.Fatalf("checkpoint at guest offset %d after one at %d", cp.Off, r.Taken[n-1].Off)
 		}
-		r.Taken = append(r.Taken, cp)
+		r.Taken, r.marks = append(r.Taken, cp), append(r.marks, r.pos)
 	}
 	return r.Stop
 }

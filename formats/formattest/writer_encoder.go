@@ -17,9 +17,9 @@ const (
 	crashes  = 5
 )
 
-// Resumes kills the encoder at random bytes of its output, up to the last
-// of the head, and resumes it from the last checkpoint over what is durable
-// then, again and again: the output must be that of an undisturbed run.
+// Resumes kills the encoder at random bytes of its output, in the head too, and
+// resumes it from the last checkpoint over what the crash has left, again and
+// again: the output must be that of an undisturbed run.
 func (w WriterSpec) Resumes(t *testing.T, disk *imgtest.Disk) {
 	offered := 0
 	full, sum := Record(t, w.Encoder(2), disk, func() bool { offered++; return false })
@@ -33,11 +33,12 @@ func (w WriterSpec) Resumes(t *testing.T, disk *imgtest.Disk) {
 		r, from := NewRecorder(t, e, disk), formats.Checkpoint{}
 		for life := 0; ; life++ {
 			r.Keep = func() bool { return rng.IntN(3) == 0 }
-			if left := int64(len(full.Bytes)) - from.HostOff; life < crashes && left > 0 {
+			if left := int64(len(full.Bytes)) - r.pos + r.head; life < crashes && left > 0 {
 				r.crash = rng.Int64N(left)
 			}
 			got, err := e.Encode(t.Context(), r, disk, from)
 			if err == nil {
+				r.seal(got)
 				if got != sum || !r.Done() || !bytes.Equal(r.Bytes, full.Bytes) {
 					t.Fatalf("seed %d: after %d crashes the output differs: %+v, want %+v", seed, life, got, sum)
 				}
@@ -86,6 +87,7 @@ func (w WriterSpec) checkForeign(t *testing.T, disk *imgtest.Disk) {
 		t.Run(name, func(t *testing.T) {
 			r := NewRecorder(t, e, disk)
 			got, err := e.Encode(t.Context(), r, disk, cp)
+			r.seal(got)
 			if err != nil || got != sum || !bytes.Equal(r.Bytes, full.Bytes) {
 				t.Errorf("encode: %+v, %v; want a start from the beginning and %+v", got, err, sum)
 			}

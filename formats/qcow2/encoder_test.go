@@ -19,8 +19,9 @@ import (
 
 // An output is what an encoder wrote, and the checkpoints that were taken.
 type output struct {
-	buf   []byte
-	taken []formats.Checkpoint
+	buf    []byte
+	taken  []formats.Checkpoint
+	record *formattest.Recorder
 }
 
 // encode runs the encoder from the start. keep, if not nil, is asked at every
@@ -31,7 +32,7 @@ func encode(t testing.TB, e Encoder, src formats.Disk, keep func() bool) output 
 	if sum.Format != formats.QCOW2 || sum.VirtualSize != (src.Size()+511)/512*512 {
 		t.Fatalf("summary %+v of %d bytes", sum, src.Size())
 	}
-	return output{r.Bytes, r.Taken}
+	return output{r.Bytes, r.Taken, r}
 }
 
 // writer is the suite's view of the encoder and the planner.
@@ -103,9 +104,7 @@ func TestResumedOutputIsTheSame(t *testing.T) {
 // resume goes on from a checkpoint over what was written before it.
 func resume(t *testing.T, e Encoder, disk formats.Disk, full output, cp formats.Checkpoint) {
 	t.Helper()
-	before := formattest.NewRecorder(t, e, disk)
-	before.Bytes = full.buf
-	s := before.Resumed(cp)
+	s := full.record.Resumed(cp)
 	if _, err := e.Encode(t.Context(), s, disk, cp); err != nil {
 		t.Fatal(err)
 	}
