@@ -16,15 +16,16 @@ import (
 // An audit reads a whole file in memory as [MS-VHDX] says, with nothing of this
 // package: offsets, identifiers and the checksum are written out again.
 type audit struct {
-	t       testing.TB
-	file    []byte
-	owned   []span // what has its place in the file
-	meta    span
-	bat     span
-	block   uint64
-	size    uint64
-	logical uint64
-	diskID  []byte
+	t        testing.TB
+	file     []byte
+	owned    []span // what has its place in the file
+	meta     span
+	bat      span
+	block    uint64
+	size     uint64
+	logical  uint64
+	physical uint64
+	diskID   []byte
 }
 
 // A span is a run of the file.
@@ -190,9 +191,9 @@ func (a *audit) metadata() {
 	a.diskID = a.file[id : id+16]
 	a.must(len(bytes.Trim(a.diskID, "\x00")) > 0, "2.6.2.3", "no virtual disk ID")
 	a.logical = a.u32(at["8141BF1D-A96F-4709-BA47-F233A8FAAB5F"])
-	physical := a.u32(at["CDA348C7-445D-4471-9CC9-E9885251C556"])
+	a.physical = a.u32(at["CDA348C7-445D-4471-9CC9-E9885251C556"])
 	a.must(a.logical == 512 || a.logical == 4096, "2.6.2.4", "logical sectors of %d bytes", a.logical)
-	a.must(physical == 512 || physical == 4096, "2.6.2.5", "physical sectors of %d bytes", physical)
+	a.must(a.physical == 512 || a.physical == 4096, "2.6.2.5", "physical sectors of %d bytes", a.physical)
 	a.must(a.size > 0 && a.size%a.logical == 0 && a.size <= 64<<40, "2.6.2.2", "virtual size %d", a.size)
 }
 
