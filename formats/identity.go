@@ -3,6 +3,7 @@ package formats
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io"
 )
@@ -70,4 +71,16 @@ func (id ID) GUID() [16]byte {
 	g[4], g[5] = id[5], id[4]
 	g[6], g[7] = id[7], id[6]
 	return g
+}
+
+// ParseID reads an ID in the text form of a UUID, 8-4-4-4-12 hexadecimal digits.
+// One that is all zeros means none in every format, and is not taken.
+func ParseID(s string) (ID, bool) {
+	var id ID
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return id, false
+	}
+	b, err := hex.DecodeString(s[:8] + s[9:13] + s[14:18] + s[19:23] + s[24:])
+	copy(id[:], b)
+	return id, err == nil && id != (ID{})
 }

@@ -27,7 +27,10 @@ func TestTargetOfASource(t *testing.T) {
 	}{
 		{"vmdk", "", "", "qcow2", "zstd", ""},
 		{"vmdk", "RAW", "", "raw", "none", ""},
-		{"vmdk", "vmdk", "", "", "", errcode.TargetFormat},
+		{"vmdk", "vmdk", "", "vmdk", "none", ""},
+		{"raw", "Azure", "", "vhd", "none", ""},
+		{"vhd", "openstack", "zlib", "qcow2", "zlib", ""},
+		{"vmdk", "vmdq", "", "", "", errcode.TargetFormat},
 		{"vmdk", "iso", "", "", "", errcode.TargetFormat},
 		{"raw", "", "", "raw", "none", ""},
 		{"raw", "ami", "", "", "", errcode.TargetFormat},

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"ingest/formats/writers"
 	"ingest/internal/cli"
-	"ingest/internal/contract"
 	"ingest/pipeline"
 	"ingest/stores"
 	"ingest/stores/fs"
@@ -16,80 +15,92 @@ import (
 // newConvertCommand returns `ingest convert`.
 func newConvertCommand(g *globals) *cobra.Command {
 	var l local
-	var t contract.TargetSpec
+	var target targetFlags
 	var verify, force bool
 	cmd := &cobra.Command{
-		Use:   "convert SRC DST --to FORMAT",
+		Use:   "convert [SRC DST]",
 		Short: "Convert an image into another format, without a server",
 		Long: `Convert an image into another format, without a server.
 
-DST appears whole or not at all. What can be written, and what each format takes:
+Without arguments it lists the formats that can be written, what each takes, and the
+presets: the format and options that a cloud or a hypervisor wants.
 
-  raw     --compression none                sparse: zeros take no room
-  qcow2   --compression none, zlib, zstd    version 3, clusters of 64 KiB
-
-Without --to, DST's extension decides (.raw, .img, .qcow2).
+DST appears whole or not at all. Without --to, its extension says the format.
 
 If the disk is spread over several files, SRC is its descriptor or youngest child, and
 --member gives each of the others: the extent files of a VMDK descriptor, or all
-parents of a differencing disk.`,
-		Example: `  ingest convert disk.vmdk disk.qcow2
+parents of a differencing disk.
+
+An OVA takes several disks: all but the last argument, in their order.`,
+		Example: `  ingest convert
+  ingest convert disk.vmdk disk.qcow2
   ingest convert disk.vhd disk.img --to raw --verify
+  ingest convert disk.qcow2 disk.vhd --to azure
+  ingest convert disk.qcow2 disk.vmdk --option subformat=monolithicSparse
+  ingest convert boot.qcow2 data.qcow2 machine.ova --option firmware=efi
   ingest convert disk.vmdk disk.qcow2 --member disk-s001.vmdk --member disk-s002.vmdk
   ingest convert child.vhd disk.qcow2 --member parent.vhd
   ingest convert https://example.org/disk.vmdk disk.qcow2 --compression zstd`,
-		Args: cli.Args(cobra.ExactArgs(2)),
+		Args: cli.Args(atLeastTwo),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if t.Format == "" {
-				t.Format = formatOfName(args[1])
+			if len(args) == 0 {
+				return printTargets(g, cmd.OutOrStdout())
 			}
-			if t.Format == "" {
-				return cli.Usage(cmd, "say with --to which format %s shall have: %s", args[1], strings.Join(pipeline.Targets(), ", "))
+			srcs, dst := args[:len(args)-1], args[len(args)-1]
+			if target.to == "" {
+				w, ok := writers.ByExtension(dst)
+				if !ok {
+					return cli.Usage(cmd, "say with --to which format %s shall have: %s", dst, strings.Join(writers.Known(), ", "))
+				}
+				target.to = w.Name
+			}
+			t, err := target.spec(cmd)
+			if err != nil {
+				return err
 			}
 			p, err := l.pipeline(cmd)
 			if err != nil {
 				return err
 			}
-			url, err := sourceURL(args[0])
-			if err != nil {
-				return err
+			c := pipeline.ConvertRequest{Format: l.from, Target: t, Verify: verify}
+			for _, src := range srcs {
+				url, err := sourceURL(src)
+				if err != nil {
+					return err
+				}
+				c.URLs = append(c.URLs, url)
 			}
-			members, err := membersOf(l.members)
-			if err != nil {
+			if c.Members, err = membersOf(l.members); err != nil {
 				return err
 			}
 			d := g.display(cmd)
 			defer d.Close()
 			ctx, stop := interruptible(cmd)
 			defer stop()
-			begin := func() (stores.Upload, error) { return fs.BeginFile(args[1], force) }
-			out, err := p.ConvertTo(ctx, url, l.from, members, t, verify, begin, d.Stage, observe(d))
+			c.Begin = func() (stores.Upload, error) { return fs.BeginFile(dst, force) }
+			out, err := p.ConvertTo(ctx, c, d.Stage, observe(d))
 			if err != nil {
 				return err
 			}
 			d.Done("")
-			return printConversion(g, cmd, args[1], out)
+			return printConversion(g, cmd, dst, out)
 		},
 	}
 	l.flags(cmd)
 	l.memberFlag(cmd, "SRC")
+	target.declare(cmd, "format or preset to write: "+strings.Join(writers.Known(), ", "))
 	f := cmd.Flags()
-	f.StringVar(&t.Format, "to", "", "format to write: "+strings.Join(pipeline.Targets(), ", "))
-	f.StringVar(&t.Compression, "compression", "", "none, zlib, zstd (default none)")
 	f.BoolVar(&verify, "verify", false, "read DST back and compare its content with the source's")
 	f.BoolVar(&force, "force", false, "replace DST if it exists")
 	return cmd
 }
 
-// formatOfName returns the format that a file's extension stands for.
-func formatOfName(name string) string {
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".raw", ".img":
-		return "raw"
-	case ".qcow2":
-		return "qcow2"
+// atLeastTwo takes no arguments, or a source and a destination.
+func atLeastTwo(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return cobra.MinimumNArgs(2)(cmd, args)
 	}
-	return ""
+	return nil
 }
 
 func printConversion(g *globals, cmd *cobra.Command, dst string, c pipeline.Conversion) error {
@@ -103,7 +114,8 @@ func printConversion(g *globals, cmd *cobra.Command, dst string, c pipeline.Conv
 	}
 	return cli.Fields(w,
 		"file", dst,
-		"format", strings.TrimSuffix(c.Target.Format+" "+c.Target.Compression, " none"),
+		"format", c.Target.Format,
+		"options", optionsText(c.Target.Options),
 		"virtual size", sizeField(&c.VirtualSize),
 		"file size", sizeField(&c.FileSize),
 		"content digest", c.ContentDigest,

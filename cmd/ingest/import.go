@@ -16,10 +16,11 @@ import (
 
 // importFlags are the flags of `ingest import`.
 type importFlags struct {
-	name, from, to, compression, checksum string
-	visibility, key, store, credential    string
-	properties, tags                      []string
-	noWait, protected                     bool
+	target                             targetFlags
+	name, from, checksum, verify       string
+	visibility, key, store, credential string
+	properties, tags, members          []string
+	noWait, protected                  bool
 }
 
 func newImportCommand(g *globals) *cobra.Command {
@@ -32,6 +33,10 @@ func newImportCommand(g *globals) *cobra.Command {
 SOURCE is an http or https URL, or a path. A path is read by the server, on its
 machine and below its file roots (ingest serve --file-roots DIR).
 
+If the disk is spread over several files, SOURCE is its descriptor or youngest child,
+and --member gives each of the others, a URL or path as SOURCE is: the extent files of
+a VMDK descriptor, or all parents of a differencing disk.
+
 Ctrl-C stops watching, not the import. The same --idempotency-key is one import,
 however often the command is repeated.`,
 		Example: `  # what comes out is of the server's output format
@@ -39,6 +44,13 @@ however often the command is repeated.`,
 
   # a file of the server, to a compressed qcow2, checked against a digest
   ingest import ./disk.vhd --name web --to qcow2 --compression zstd --checksum sha256:9f86d081...
+
+  # as Azure wants it, or with settings of your own: ingest convert lists them
+  ingest import https://example.org/web.qcow2 --to azure
+  ingest import https://example.org/web.qcow2 --to vhdx --option block_size=32M
+
+  # a disk of several files
+  ingest import https://example.org/web.vmdk --member https://example.org/web-s001.vmdk --member https://example.org/web-s002.vmdk
 
   # submit only, with properties, in a script
   ingest import https://example.org/a.qcow2 --property os_distro=debian --tag base --no-wait --json`,
@@ -48,9 +60,10 @@ however often the command is repeated.`,
 	fl := cmd.Flags()
 	fl.StringVar(&f.name, "name", "", "name of the image (default: the source's file name)")
 	fl.StringVar(&f.from, "from", "", "format of the source; an import of anything else is refused (default: detect)")
-	fl.StringVar(&f.to, "to", "", "format to store (default: raw stays raw, all else becomes the server's output format)")
-	fl.StringVar(&f.compression, "compression", "", "none, zlib or zstd, as the format allows (default: the server's)")
+	f.target.declare(cmd, "format or preset to store (default: raw stays raw, all else becomes the server's output format)")
 	fl.StringVar(&f.checksum, "checksum", "", "digest of the source's bytes, sha256:HEX or sha512:HEX")
+	fl.StringArrayVar(&f.members, "member", nil, "another `SOURCE` of the image (extent file, parent disk); repeat for each")
+	fl.StringVar(&f.verify, "verify", "", "what to prove before the image is active: full, stored or none, as the server allows (default: the server's)")
 	fl.StringArrayVar(&f.properties, "property", nil, "property of the image, KEY=VALUE; may be repeated")
 	fl.StringArrayVar(&f.tags, "tag", nil, "tag of the image; may be repeated")
 	fl.StringVar(&f.visibility, "visibility", "", "private, shared, community or public (default shared)")
@@ -100,13 +113,13 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 	if source == "" {
 		return req, cli.Usage(cmd, "SOURCE is empty")
 	}
-	url := source
-	if !strings.Contains(source, "://") {
-		abs, err := filepath.Abs(source)
-		if err != nil {
-			return req, errcode.Wrap(err, errcode.SourceURLInvalid, "find the absolute path of %s", source)
-		}
-		url = abs
+	url, err := serverSource(source)
+	if err != nil {
+		return req, err
+	}
+	members, err := f.memberSpecs(cmd)
+	if err != nil {
+		return req, err
 	}
 	props := map[string]string{}
 	for _, p := range f.properties {
@@ -116,17 +129,23 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 		}
 		props[k] = v
 	}
+	target, err := f.target.spec(cmd)
+	if err != nil {
+		return req, err
+	}
+	target.Store = f.store
 	name := f.name
 	if name == "" {
 		name = nameOf(url)
 	}
 	req = contract.ImportRequest{
 		IdempotencyKey: f.key,
-		Source:         contract.SourceSpec{URL: url, Format: f.from, Checksum: f.checksum, Credential: f.credential},
-		Target:         contract.TargetSpec{Format: f.to, Compression: f.compression, Store: f.store},
+		Source:         contract.SourceSpec{URL: url, Format: f.from, Checksum: f.checksum, Credential: f.credential, Members: members},
+		Target:         target,
 		Image: contract.ImageSpec{
 			Name: name, Visibility: f.visibility, Tags: f.tags, Properties: props, Protected: f.protected,
 		},
+		Verify: f.verify,
 	}
 	if f.key == "" {
 		// An id of our own makes a submission whose answer got lost the same
@@ -134,6 +153,38 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 		req.TaskID = uuid.NewString()
 	}
 	return req, nil
+}
+
+// serverSource makes a path absolute; the server follows its links.
+func serverSource(source string) (string, error) {
+	if strings.Contains(source, "://") {
+		return source, nil
+	}
+	abs, err := filepath.Abs(source)
+	if err != nil {
+		return "", errcode.Wrap(err, errcode.SourceURLInvalid, "find the absolute path of %s", source)
+	}
+	return abs, nil
+}
+
+// memberSpecs returns the files of --member flags.
+func (f *importFlags) memberSpecs(cmd *cobra.Command) ([]contract.MemberSpec, error) {
+	var out []contract.MemberSpec
+	for _, source := range f.members {
+		if source == "" {
+			return nil, cli.Usage(cmd, "--member is empty")
+		}
+		url, err := serverSource(source)
+		if err != nil {
+			return nil, err
+		}
+		m := contract.MemberSpec{URL: url}
+		if m.FileName() == "" {
+			return nil, cli.Usage(cmd, "--member %q has no file name at its end, by which the image would know it", source)
+		}
+		out = append(out, m)
+	}
+	return out, nil
 }
 
 // nameOf is the file name of a source without query.

@@ -119,6 +119,7 @@ func (s *services) openPipeline() error {
 		HashAlgo:          s.c.HashAlgo,
 		MD5:               s.c.MD5,
 		Verify:            s.c.Verify,
+		VerifyMinimum:     s.c.VerifyMinimum,
 		Limits:            formats.DefaultLimits(),
 		Workers:           s.c.Workers,
 		MaxSourceBytes:    s.c.MaxSourceBytes,
@@ -193,11 +194,8 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Catalogue: s.catalogue,
 		Imports:   s.importer,
 		Blobs:     api.Stores(s.pipeline.Stores),
-		Defaults: api.Defaults{
-			OutputFormat: s.c.OutputFormat, OutputCompression: s.c.OutputCompression,
-			Schemes: s.pipeline.Sources.Schemes(),
-		},
-		Stores: []string{defaultStore}, DefaultStore: defaultStore,
+		Defaults:  s.apiDefaults(),
+		Stores:    []string{defaultStore}, DefaultStore: defaultStore,
 		Version: version, Log: s.log, Hosts: hosts,
 	})
 }

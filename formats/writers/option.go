@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ingest/formats"
 	"ingest/internal/errcode"
 )
 
@@ -18,6 +19,9 @@ type Option struct {
 	Kind    Kind     `json:"kind"`
 	Min     int64    `json:"min,omitempty"` // of sizes (bytes) and numbers
 	Max     int64    `json:"max,omitempty"`
+	// Only is the setting, such as subformat=fixed, with which the option goes;
+	// "" if it always does.
+	Only string `json:"only,omitempty"`
 }
 
 // A Kind says what an option's text is.
@@ -27,8 +31,10 @@ type Kind string
 const (
 	Choice Kind = "choice" // one of Values
 	Size   Kind = "size"   // bytes, a power of two, with K, M or G for 2^10, 2^20, 2^30
+	Bytes  Kind = "bytes"  // bytes, a multiple of 512, with units as Size has them
 	Number Kind = "number" // a whole number
 	Text   Kind = "text"   // at most 255 bytes, without control characters
+	UUID   Kind = "uuid"   // such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427, not all zeros
 )
 
 // Takes says in words what is right.
@@ -38,6 +44,10 @@ func (o Option) Takes() string {
 		return strings.Join(o.Values, ", ")
 	case Size:
 		return "a power of two, " + FormatSize(o.Min) + " to " + FormatSize(o.Max)
+	case Bytes:
+		return "a multiple of 512, " + FormatSize(o.Min) + " to " + FormatSize(o.Max)
+	case UUID:
+		return "a UUID, not all zeros"
 	case Number:
 		return strconv.FormatInt(o.Min, 10) + " to " + strconv.FormatInt(o.Max, 10)
 	}
@@ -56,20 +66,30 @@ func (o Option) normal(s string) (string, error) {
 				return v, nil
 			}
 		}
-	case Size:
+	case Size, Bytes:
 		n, good := ParseSize(s)
-		ok = good && n >= o.Min && n <= o.Max && bits.OnesCount64(uint64(n)) == 1
-		s = FormatSize(n)
+		ok = good && n >= o.Min && n <= o.Max && (o.Kind == Bytes && n%512 == 0 || bits.OnesCount64(uint64(n)) == 1)
+		if ok {
+			s = FormatSize(n)
+		}
+	case UUID:
+		id, good := formats.ParseID(s)
+		ok = good
+		if ok {
+			s = id.String()
+		}
 	case Number:
 		n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
 		ok = err == nil && n >= o.Min && n <= o.Max
-		s = strconv.FormatInt(n, 10)
+		if ok {
+			s = strconv.FormatInt(n, 10)
+		}
 	case Text:
 		ok = len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' })
 	}
 	if !ok {
 		return "", errcode.New(errcode.TargetOption, "option %s takes %s", o.Name, o.Takes()).
-			With(errcode.Evidence{Structure: "option", Field: o.Name, Value: clip(s), Limit: o.Takes()})
+			With(errcode.Evidence{Structure: "request", Field: "target.options." + o.Name, Value: clip(s), Limit: o.Takes()})
 	}
 	return s, nil
 }
@@ -117,16 +137,28 @@ func (o Options) size(name string) int64 {
 	return n
 }
 
+func (o Options) id(name string) formats.ID {
+	id, _ := formats.ParseID(o[name])
+	return id
+}
+
 func (o Options) number(name string) int64 {
 	n, _ := strconv.ParseInt(o[name], 10, 64)
 	return n
 }
 
 // complete checks settings against what is taken, and adds the defaults.
+// Options on whose value others depend stand before these.
 func complete(name string, takes []Option, given map[string]string) (Options, error) {
 	out := Options{}
 	for _, o := range takes {
 		s, ok := given[o.Name]
+		if !o.goes(out) {
+			if ok {
+				return nil, onlyWith(name, o)
+			}
+			continue
+		}
 		if !ok {
 			if o.Default != "" {
 				out[o.Name] = o.Default
@@ -149,6 +181,18 @@ func complete(name string, takes []Option, given map[string]string) (Options, er
 	return out, nil
 }
 
+// goes reports whether the option goes with the settings.
+func (o Option) goes(with Options) bool {
+	k, v, _ := strings.Cut(o.Only, "=")
+	return o.Only == "" || with[k] == v
+}
+
+// onlyWith says what an option goes with.
+func onlyWith(name string, o Option) error {
+	return errcode.New(errcode.TargetOption, "%s takes option %s only with %s", name, o.Name, o.Only).
+		With(errcode.Evidence{Structure: "request", Field: "target.options." + o.Name, Limit: o.Only})
+}
+
 // unknownOption names the options that there are.
 func unknownOption(name string, takes []Option, k string) error {
 	var names []string
@@ -160,5 +204,5 @@ func unknownOption(name string, takes []Option, k string) error {
 		limit = "no options"
 	}
 	return errcode.New(errcode.TargetOption, "%s takes no option %q, but %s", name, clip(k), limit).
-		With(errcode.Evidence{Structure: "option", Field: clip(k), Limit: limit})
+		With(errcode.Evidence{Structure: "request", Field: "target.options." + clip(k), Limit: limit})
 }

@@ -181,8 +181,10 @@ func TestFixedVHDOfAnISO(t *testing.T) {
 func convert(t *testing.T, src, raw string, is formats.Name, to string) pipeline.Conversion {
 	t.Helper()
 	dst := filepath.Join(t.TempDir(), "converted")
-	out, err := newPipeline().ConvertTo(t.Context(), src, string(is), nil, contract.TargetSpec{Format: to}, true,
-		func() (stores.Upload, error) { return fs.BeginFile(dst, false) }, func(string) {}, nil)
+	out, err := newPipeline().ConvertTo(t.Context(), pipeline.ConvertRequest{
+		URLs: []string{src}, Format: string(is), Target: contract.TargetSpec{Format: to}, Verify: true,
+		Begin: func() (stores.Upload, error) { return fs.BeginFile(dst, false) },
+	}, func(string) {}, nil)
 	if err != nil {
 		t.Fatalf("%s to %s: %v", is, to, err)
 	}

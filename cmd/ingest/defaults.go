@@ -1,0 +1,41 @@
+package main
+
+import (
+	"ingest/api"
+	"ingest/api/wire"
+	"ingest/formats/writers"
+	"ingest/internal/contract"
+	"ingest/pipeline"
+)
+
+// apiDefaults says what the server takes, and what it makes of it.
+func (s *services) apiDefaults() api.Defaults {
+	return api.Defaults{
+		OutputFormat: s.c.OutputFormat, OutputCompression: s.c.OutputCompression,
+		Schemes: s.pipeline.Sources.Schemes(),
+		Verify:  contract.VerifyPolicy{Default: s.c.Verify, Least: s.c.VerifyMinimum},
+		Targets: wireTargets(), Presets: wirePresets(), Resolve: pipeline.CheckTarget,
+	}
+}
+
+// wireTargets lists the writers as the API shows them.
+func wireTargets() []wire.Target {
+	var out []wire.Target
+	for _, w := range writers.All() {
+		t := wire.Target{Name: w.Name, Help: w.Help, DiskFormat: string(w.DiskFormat), ContainerFormat: w.Container, Options: []wire.TargetOption{}}
+		for _, o := range w.Options {
+			t.Options = append(t.Options, wire.TargetOption{Name: o.Name, Help: o.Help, Default: o.Default, Takes: o.Takes()})
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// wirePresets lists the presets as the API shows them.
+func wirePresets() []wire.Preset {
+	var out []wire.Preset
+	for _, p := range writers.Presets() {
+		out = append(out, wire.Preset(p))
+	}
+	return out
+}
