@@ -2,7 +2,6 @@ package vdi
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -13,6 +12,7 @@ import (
 	"ingest/formats"
 	"ingest/formats/blocks"
 	"ingest/formats/formattest"
+	"ingest/formats/transfer"
 	"ingest/internal/errcode"
 	"ingest/internal/imgtest"
 )
@@ -22,31 +22,14 @@ func spec(d Dynamic) formattest.WriterSpec {
 	return formattest.WriterSpec{
 		Format:  Format{},
 		Planner: blocks.Planner{Target: d},
-		Qemu:    "vdi", QemuCheck: true,
+		Encoder: func(workers int) formats.Encoder {
+			return blocks.Encoder{Target: d, Engine: transfer.Engine{Workers: workers}}
+		},
+		Same: true, Qemu: "vdi", QemuCheck: true,
 	}
 }
 
 func TestWriter(t *testing.T) { formattest.Writer(t, spec(Dynamic{})) }
-
-// A sink is an output file that is longer than what is written to it.
-type sink []byte
-
-func (s sink) WriteAt(p []byte, off int64) (int, error) { return copy(s[off:], p), nil }
-
-func (s sink) Checkpoint(context.Context, func() formats.Checkpoint) error { return nil }
-
-// TestEncoderWritesThePlan encodes disks whose holes are not known.
-func TestEncoderWritesThePlan(t *testing.T) {
-	for seed := range uint64(4) {
-		src := imgtest.Random(seed, 21<<20+int64(seed)*777, 6<<20)
-		want := written(t, Dynamic{}, src)
-		got := make(sink, len(want))
-		sum, err := blocks.Encoder{Target: Dynamic{}}.Encode(t.Context(), got, src, formats.Checkpoint{})
-		if err != nil || sum.FileSize != int64(len(want)) || !bytes.Equal(got, want) {
-			t.Errorf("seed %d: %+v, %v; the plan has %d bytes, and others", seed, sum, err, len(want))
-		}
-	}
-}
 
 // written returns the image of a disk.
 func written(t testing.TB, d Dynamic, src formats.Disk) []byte {
