@@ -55,6 +55,24 @@ func TestOtherReaders(t *testing.T) {
 	}
 }
 
+// TestQemuReadsTheSecondChunk has qemu-img read the first blocks behind the first
+// entry of a sector bitmap, and those before it.
+func TestQemuReadsTheSecondChunk(t *testing.T) {
+	const mib, border = 1 << 20, 4 << 30
+	disk := imgtest.New(border+2*mib, 97, imgtest.Run{Off: 9, Len: 9, Kind: imgtest.Text}, imgtest.Run{Off: border - mib - 7, Len: 2*mib + 77, Kind: imgtest.Noise})
+	image, part := keep(t, planned(t, Dynamic{}, disk)), filepath.Join(t.TempDir(), "part.raw")
+	imgtest.QemuImg(t, "dd", "-f", "vhdx", "-O", "raw", "bs=1M", "skip=4094", "if="+image, "of="+part)
+	got, err := os.ReadFile(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]byte, 4*mib)
+	imgtest.ReadFull(t, disk, want, border-2*mib)
+	if !bytes.Equal(got, want) {
+		t.Errorf("qemu-img reads %d other bytes", len(got))
+	}
+}
+
 // TestMarksAreQemus holds length and flags of each metadata item against a file
 // of qemu-img's.
 func TestMarksAreQemus(t *testing.T) {
