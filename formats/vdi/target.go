@@ -2,7 +2,6 @@ package vdi
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 
 	"ingest/formats"
@@ -74,17 +73,13 @@ func (d Dynamic) Layout(size int64) (blocks.Layout, error) {
 }
 
 // imageID returns the id of option uuid, or the derived one if it is empty.
+// VirtualBox refuses an image whose UUID is all zeros, and so does ParseID.
 func imageID(uuid string, derived formats.ID) (formats.ID, error) {
 	if uuid == "" {
 		return derived, nil
 	}
-	var id formats.ID
-	if len(uuid) == 36 && uuid[8] == '-' && uuid[13] == '-' && uuid[18] == '-' && uuid[23] == '-' {
-		b, err := hex.DecodeString(uuid[:8] + uuid[9:13] + uuid[14:18] + uuid[19:23] + uuid[24:])
-		// VirtualBox refuses an image whose UUID is all zeros.
-		if copy(id[:], b); err == nil && id != (formats.ID{}) {
-			return id, nil
-		}
+	if id, ok := formats.ParseID(uuid); ok {
+		return id, nil
 	}
 	const limit = "a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427, not all zeros"
 	return formats.ID{}, errcode.New(errcode.TargetOption, "vdi: option uuid takes %s", limit).

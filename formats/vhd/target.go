@@ -1,7 +1,6 @@
 package vhd
 
 import (
-	"encoding/hex"
 	"fmt"
 
 	"ingest/formats"
@@ -47,12 +46,8 @@ func uniqueID(uuid string, derived formats.ID) (formats.ID, error) {
 	if uuid == "" {
 		return derived, nil
 	}
-	var id formats.ID
-	if len(uuid) == 36 && uuid[8] == '-' && uuid[13] == '-' && uuid[18] == '-' && uuid[23] == '-' {
-		b, err := hex.DecodeString(uuid[:8] + uuid[9:13] + uuid[14:18] + uuid[19:23] + uuid[24:])
-		if copy(id[:], b); err == nil && id != (formats.ID{}) {
-			return id, nil
-		}
+	if id, ok := formats.ParseID(uuid); ok {
+		return id, nil
 	}
 	return formats.ID{}, badOption("uuid", uuid[:min(len(uuid), 80)], "a UUID such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427, not all zeros")
 }
