@@ -95,8 +95,8 @@ func putNumber(p []byte, n int64) {
 		copy(p, fmt.Sprintf("%011o\x00", n))
 		return
 	}
+	copy(p, "\x80\x00\x00\x00")
 	binary.BigEndian.PutUint64(p[numberBytes-8:], uint64(n))
-	p[0] = 0x80
 }
 
 // putSum puts the header's checksum: the sum of its bytes, the field itself taken

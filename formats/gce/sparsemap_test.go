@@ -76,8 +76,9 @@ func TestMapIsBounded(t *testing.T) {
 // disk above 8 GiB, numbers in base-256.
 func TestLargestMap(t *testing.T) {
 	runs := []imgtest.Run{{Off: 9 << 40, Len: 4096, Kind: imgtest.Text}}
+	const step = runAlign + firstGap
 	for i := range int64(maxRuns - 1) {
-		runs = append(runs, imgtest.Run{Off: 7<<30 + i<<18, Len: 512, Kind: imgtest.Text})
+		runs = append(runs, imgtest.Run{Off: 7<<30 + i*step, Len: 512, Kind: imgtest.Text})
 	}
 	disk := imgtest.New(10<<40, 8, runs...)
 	file, _ := formattest.Record(t, Encoder{}, disk, nil)
@@ -96,7 +97,7 @@ func TestLargestMap(t *testing.T) {
 	}
 	p := make([]byte, 512)
 	want := make([]byte, 512)
-	for _, off := range []int64{7 << 30, 7<<30 + 9000<<18, 7<<30 + (maxRuns-2)<<18, 9 << 40} {
+	for _, off := range []int64{7 << 30, 7<<30 + 9000*step, 7<<30 + (maxRuns-2)*step, 9 << 40} {
 		imgtest.ReadFull(t, d, p, off)
 		imgtest.ReadFull(t, disk, want, off)
 		if !bytes.Equal(p, want) {
