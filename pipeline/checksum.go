@@ -272,6 +272,9 @@ func (rb *readback) tables(ctx context.Context, disk formats.Disk) error {
 // guest digests the source's length of the target's guest bytes.
 func (rb *readback) guest(ctx context.Context, disk formats.Disk) error {
 	rb.digest = content.New(rb.want.SourceSize)
+	if s, ok := disk.(formats.Streamer); ok {
+		return rb.guestStream(ctx, s)
+	}
 	e := rb.p.engine()
 	e.Digest = rb.digest
 	e.Progress = func(off int64) { rb.o(rb.want.Size+off, rb.total(), nil) }
@@ -290,8 +293,7 @@ func padding(disk formats.Disk, from int64) error {
 			return readBackError(err)
 		}
 		if !binio.IsZero(p) {
-			return errcode.New(errcode.VerifyMismatch, "the padding behind the source's bytes is not zero").
-				With(errcode.Evidence{Structure: "padding", Offset: errcode.At(off)})
+			return paddingError(off)
 		}
 		off += int64(len(p))
 	}

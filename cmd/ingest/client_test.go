@@ -28,6 +28,7 @@ import (
 	"ingest/internal/errcode"
 	"ingest/metadata"
 	"ingest/metadata/sqlite"
+	"ingest/pipeline"
 )
 
 // machine is a server without workflows: it runs an import as its script says,
@@ -53,7 +54,8 @@ func newMachine(t *testing.T, run func(*machine, contract.ImportRequest)) *machi
 		t.Fatal(err)
 	}
 	m := &machine{t: t, cat: metadata.New(repo), run: run, data: []byte(strings.Repeat("image ", 100_000))}
-	srv := httptest.NewServer(api.New(api.Deps{Catalogue: m.cat, Imports: m, Blobs: m, Stores: []string{"local"}, Version: "test", Log: zerolog.Nop()}))
+	srv := httptest.NewServer(api.New(api.Deps{Catalogue: m.cat, Imports: m, Blobs: m, Stores: []string{"local"}, Version: "test", Log: zerolog.Nop(),
+		Defaults: api.Defaults{Resolve: pipeline.CheckTarget}}))
 	m.url = srv.URL
 	t.Cleanup(func() { srv.Close(); m.wg.Wait(); repo.Close() })
 	return m
@@ -193,6 +195,30 @@ func TestImport(t *testing.T) {
 	}
 }
 
+func TestImportOfSeveralFiles(t *testing.T) {
+	m := newMachine(t, succeed)
+	t.Chdir(t.TempDir())
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.ingest("import", "https://example.org/disk.vmdk", "--member", "https://example.org/disk-s001.vmdk?sig=secret", "--member", "sub/disk-s002.vmdk",
+		"--verify", "full", "--no-wait", "-q").want(t, 0, `task .*`, ``)
+	got := m.asked[0]
+	want := []contract.MemberSpec{{URL: "https://example.org/disk-s001.vmdk?sig=secret"}, {URL: filepath.Join(dir, "sub/disk-s002.vmdk")}}
+	if diff := cmp.Diff(want, got.Source.Members); diff != "" || got.Verify != "full" {
+		t.Errorf("verify %q, members (-want +got):\n%s", got.Verify, diff)
+	}
+	o := m.ingest("task", "show", got.TaskID)
+	o.want(t, 0, `.*members +https://example.org/disk-s001.vmdk, /.*/sub/disk-s002.vmdk\n.*`, "")
+	if strings.Contains(o.out, "secret") {
+		t.Errorf("a signature is shown:\n%s", o.out)
+	}
+	m.ingest("import", "https://example.org/d.vmdk", "--member", "https://example.org/?id=7").want(t, 2, "", `.*--member "https://example.org/\?id=7" has no file name.*`)
+	m.ingest("import", "https://example.org/d.vmdk", "--member", "").want(t, 2, "", `.*--member is empty.*`)
+	m.ingest("import", "https://example.org/d.vmdk", "--verify", "stored").want(t, 1, "", `error: FORBIDDEN .*at least.*`)
+}
+
 func TestImportOfAPath(t *testing.T) {
 	m := newMachine(t, fail)
 	t.Chdir(t.TempDir())
@@ -227,7 +253,7 @@ func TestImportWithoutWaiting(t *testing.T) {
 func TestImportIsRefused(t *testing.T) {
 	m := newMachine(t, idle)
 	m.ingest("import", "ftp://h/i").want(t, 1, "", `error: IMG_SOURCE_SCHEME .*evidence: .*field source.url.*what to do: .*`)
-	m.ingest("import", "http://h/i", "--to", "iso").want(t, 1, "", `error: IMG_TARGET_FORMAT .*`)
+	m.ingest("import", "http://h/i", "--to", "zip").want(t, 1, "", `error: IMG_TARGET_FORMAT .*`)
 	m.ingest("import", "http://h/i", "--checksum", "md5:0").want(t, 1, "", `error: IMG_CHECKSUM_INVALID .*`)
 }
 

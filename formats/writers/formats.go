@@ -6,6 +6,7 @@ import (
 
 	"ingest/formats"
 	"ingest/formats/blocks"
+	"ingest/formats/gce"
 	"ingest/formats/qcow2"
 	"ingest/formats/raw"
 	"ingest/formats/transfer"
@@ -130,6 +131,23 @@ func vmdkWriter() Writer {
 			}
 			enc := vmdk.Stream{Options: opts, CompressionLevel: int(o.number("compression_level")), Engine: e}
 			return Made{Encoder: enc, Codec: enc.Codec(), Open: vmdk.Format{}.Open}
+		},
+	}
+}
+
+func gceWriter() Writer {
+	return Writer{
+		Name: "gce", DiskFormat: formats.Raw, Container: "compressed", Extensions: []string{".tar.gz"},
+		Help: "disk.raw in a sparse tar.gz, for Google Compute Engine",
+		Options: []Option{
+			{Name: "align", Kind: Bytes, Min: gce.MinAlign, Max: gce.MaxAlign, Default: FormatSize(gce.DefaultAlign),
+				Help: "the virtual size is rounded up to a multiple of it"},
+			{Name: "compression_level", Kind: Number, Min: gce.MinLevel, Max: gce.MaxLevel, Default: strconv.Itoa(gce.DefaultLevel),
+				Help: "1 is fast, 9 is small"},
+		},
+		make: func(o Options, e transfer.Engine) Made {
+			enc := gce.Encoder{Align: o.size("align"), Level: int(o.number("compression_level")), Engine: e}
+			return Made{Encoder: enc, Codec: enc.Codec(), Open: gce.Open}
 		},
 	}
 }

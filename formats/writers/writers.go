@@ -41,7 +41,7 @@ func (m Made) Plans(info formats.Info) bool {
 
 // All returns every writer, in the order in which people look for them.
 func All() []Writer {
-	return []Writer{rawWriter(), qcow2Writer(), vmdkWriter(), vhdWriter(), vhdxWriter(), vdiWriter()}
+	return []Writer{rawWriter(), qcow2Writer(), vmdkWriter(), vhdWriter(), vhdxWriter(), vdiWriter(), gceWriter()}
 }
 
 // Names returns the names of all writers.
