@@ -97,7 +97,7 @@ func printTask(cmd *cobra.Command, t wire.Task) error {
 	if t.Restarts > 0 {
 		restarts = fmt.Sprint(t.Restarts)
 	}
-	err := cli.Fields(out, "id", t.ID, "status", t.Status, "stage", t.Stage, "image", t.ImageID, "source", sourceOf(t), "type", t.Type,
+	err := cli.Fields(out, "id", t.ID, "status", t.Status, "stage", t.Stage, "image", t.ImageID, "source", sourceOf(t), "members", membersIn(t), "type", t.Type,
 		"restarts", restarts, "owner", t.Owner, "workflow", t.WorkflowID, "idempotency key", t.IdempotencyKey, "request", t.RequestID,
 		"message", t.Message, "created", cli.Time(t.CreatedAt), "updated", cli.Time(t.UpdatedAt))
 	if err != nil {
@@ -127,10 +127,28 @@ func sourceOf(t wire.Task) string {
 	if json.Unmarshal(t.Request, &req) != nil {
 		return ""
 	}
-	if src := req.Source.URL; !strings.Contains(src, "://") {
-		return src
+	return openly(req.Source.URL)
+}
+
+// openly is a source's URL or path without what may be secret.
+func openly(url string) string {
+	if !strings.Contains(url, "://") {
+		return url
 	}
-	return logging.URL(req.Source.URL)
+	return logging.URL(url)
+}
+
+// membersIn names the other files of what a task imports, as sourceOf does.
+func membersIn(t wire.Task) string {
+	var req contract.ImportRequest
+	if json.Unmarshal(t.Request, &req) != nil {
+		return ""
+	}
+	var all []string
+	for _, m := range req.Source.Members {
+		all = append(all, openly(m.URL))
+	}
+	return strings.Join(all, ", ")
 }
 
 func eventRow(e wire.Event) []string {
