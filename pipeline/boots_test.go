@@ -15,7 +15,7 @@ import (
 // by pair elsewhere, here a PC has the last word.
 func TestConvertedDisksBoot(t *testing.T) {
 	disk := boottest.New(65<<20+512, 5)
-	rawPath := imgtest.WriteRaw(t, disk)
+	rawPath := disk.WriteRaw(t)
 	from, to := variants(), targets()
 	for i, target := range to {
 		for _, v := range []variant{from[i%len(from)], from[(i+5)%len(from)]} {
