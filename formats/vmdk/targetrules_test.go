@@ -132,7 +132,7 @@ func ruleDisks() []imgtest.Case {
 		{Name: "noise", Disk: imgtest.New(40*mib, 3, imgtest.Run{Off: 0, Len: 40 * mib, Kind: imgtest.Noise})},
 		{Name: "ends within a grain", Disk: imgtest.New(33*mib+700, 4, imgtest.Run{Off: 31 * mib, Len: 2*mib + 700, Kind: imgtest.Text})},
 		{Name: "random", Disk: imgtest.Random(5, 300*mib+512, 30*mib)},
-		{Name: "tables far apart", Disk: imgtest.New(6<<30, 6, imgtest.Run{Off: 5, Len: 9, Kind: imgtest.Text}, imgtest.Run{Off: 5 << 30, Len: 70000, Kind: imgtest.Noise})},
+		{Name: "tables far apart", Disk: imgtest.New(1200*mib, 6, imgtest.Run{Off: 5, Len: 9, Kind: imgtest.Text}, imgtest.Run{Off: 1100 * mib, Len: 70000, Kind: imgtest.Noise})},
 	}
 }
 
