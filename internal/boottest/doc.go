@@ -14,4 +14,9 @@
 // must read as zeros. The checksum of a sector is the last of its 128 words of
 // 32 bits, chosen so that the sum over all of them, each time rotated left by
 // one bit before the next word is added, is zero.
+//
+// The slow tests boot real systems after conversion: GRUB and iPXE from images
+// of Debian packages, and a Linux from its own ext4 file system, of which it
+// reads a file and holds it against its digest. They run with INGEST_SLOW=1, and
+// `scripts/setup slow` brings what they need.
 package boottest

@@ -75,14 +75,10 @@ func TryBoot(t testing.TB, path, format string, options ...string) (output strin
 // image is opened for reading; what the PC writes goes to a file that vanishes.
 // A BIOS that finds no boot sector resets the PC, which ends it.
 func pcArgs(path, format string, options []string) []string {
-	drive := "file=" + strings.ReplaceAll(path, ",", ",,") + ",format=" + format + ",if=ide,snapshot=on"
-	for _, o := range options {
-		drive += "," + o
-	}
 	return []string{
 		"-accel", "tcg", "-machine", "pc", "-cpu", "max", "-m", "32", "-nodefaults", "-no-user-config",
 		"-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot",
 		"-device", fmt.Sprintf("isa-debug-exit,iobase=%#x,iosize=1", debugPort),
-		"-drive", drive, "-boot", "order=c,reboot-timeout=1",
+		"-drive", driveArg(path, format, "ide", options), "-boot", "order=c,reboot-timeout=1",
 	}
 }

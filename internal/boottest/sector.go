@@ -49,7 +49,9 @@ func seal(s []byte) {
 // bootSector returns the boot sector.
 func bootSector() []byte {
 	a := &assembler{org: loadAddr, labels: map[string]int{}}
-	program(a)
+	begin(a)
+	checkEntries(a)
+	endings(a)
 	routines(a)
 	data(a)
 	code := a.link()
@@ -62,8 +64,8 @@ func bootSector() []byte {
 	return s
 }
 
-// program is what runs: it checks the table and then the sectors that it names.
-func program(a *assembler) {
+// begin sets the processor up, reads the table and checks it.
+func begin(a *assembler) {
 	a.emit(0xFA)       // cli
 	a.emit(0x31, 0xC0) // xor ax, ax
 	a.emit(0x8E, 0xD8) // mov ds, ax
@@ -89,7 +91,11 @@ func program(a *assembler) {
 	a.emit(0x85, 0xED)                  // test bp, bp
 	a.far("bad", 0x0F, 0x84)            // jz bad
 	a.emit(0xBB, 8, tableAddr>>8)       // mov bx, first entry
+}
 
+// checkEntries reads and checks the sectors that the table names: BX is the
+// entry, BP how many are left.
+func checkEntries(a *assembler) {
 	a.label("entry")
 	a.emit(0x66, 0x8B, 0x07)                   // mov eax, [bx]
 	a.abs("lba", 0, 0x66, 0xA3)                // mov [lba], eax
@@ -120,7 +126,10 @@ func program(a *assembler) {
 	a.emit(0x83, 0xC3, 8)                      // add bx, 8
 	a.emit(0x4D)                               // dec bp
 	a.jump(0x75, "entry")                      // jnz entry
+}
 
+// endings say what was found and leave.
+func endings(a *assembler) {
 	a.abs("good", 0, 0xBE)  // mov si, good
 	a.far("puts", 0xE8)     // call puts
 	a.emit(0xB0, exitGood)  // mov al, exitGood
