@@ -19,7 +19,7 @@ type member struct {
 	base  int64     // host offset of the file's first byte
 	pos   int64     // bytes of the file so far
 	sum   hash.Hash // SHA-256 of them
-	codec string    // of the checkpoints
+	codec string    // of the checkpoints; "" offers none
 	begun bool      // something was written since the member was made
 	err   error     // what makes the disk's checkpoints useless
 }
@@ -47,6 +47,9 @@ func (m *member) WriteAt(p []byte, off int64) (int, error) {
 
 // Checkpoint offers the disk's checkpoint with the digest so far.
 func (m *member) Checkpoint(ctx context.Context, state func() formats.Checkpoint) error {
+	if m.codec == "" {
+		return nil
+	}
 	err := m.dst.Checkpoint(ctx, func() formats.Checkpoint { return m.checkpoint(state()) })
 	if m.err != nil {
 		return m.err
