@@ -101,10 +101,18 @@ type note struct {
 // content digest on the way. If the upload's note fits, it goes on there. It
 // neither seals nor commits.
 func (p *Pipeline) Write(ctx context.Context, disk formats.Disk, t contract.TargetSpec, up stores.Upload, o Observe) (contract.Converted, error) {
+	return p.writeDisks(ctx, disk, nil, t, up, o)
+}
+
+// writeDisks is Write, with further disks for a container that takes them.
+func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, more *furtherDisks, t contract.TargetSpec, up stores.Upload, o Observe) (contract.Converted, error) {
 	if o == nil {
 		o = ignore
 	}
 	w := &writer{p: p, ctx: ctx, up: up, o: o, size: disk.Size(), last: time.Now()}
+	if more != nil {
+		w.more, w.size = more, disk.Size()+more.size
+	}
 	var err error
 	if w.n, _, err = p.resumeNote(up, t, disk); err != nil {
 		return contract.Converted{}, err
@@ -184,6 +192,9 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 		}
 		return plan.Summary(), w.plan(ctx, e, disk, plan)
 	}
+	if w.more != nil {
+		return m.Several(w.more.disks, w.more.digests).Encode(ctx, w, disk, formats.Checkpoint{})
+	}
 	return m.Encoder.Encode(ctx, w, disk, w.n.Checkpoint)
 }
 
@@ -194,7 +205,8 @@ type writer struct {
 	up     stores.Upload
 	n      note
 	o      Observe
-	size   int64
+	size   int64 // of all disks, bytes
+	more   *furtherDisks
 	last   time.Time
 	dirty  atomic.Int64 // bytes written since the last checkpoint
 	digest *content.Hasher

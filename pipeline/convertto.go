@@ -2,9 +2,15 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"ingest/detect"
+	"ingest/formats"
+	"ingest/formats/content"
+	"ingest/formats/writers"
 	"ingest/internal/contract"
+	"ingest/internal/errcode"
 	"ingest/stores"
 )
 
@@ -13,18 +19,25 @@ type Conversion struct {
 	Source        detect.Report       `json:"source"`
 	Target        contract.TargetSpec `json:"target"`
 	FileSize      int64               `json:"file_size"`    // bytes
-	VirtualSize   int64               `json:"virtual_size"` // bytes
+	VirtualSize   int64               `json:"virtual_size"` // of the first disk, bytes
 	ContentDigest string              `json:"content_digest"`
+	Further       []FurtherDisk       `json:"further_disks,omitempty"`
 	Verified      bool                `json:"verified"`
 	HashAlgo      string              `json:"hash_algo,omitempty"` // of the file, if it was read back
 	HashValue     string              `json:"hash_value,omitempty"`
+}
+
+// A FurtherDisk is a disk behind the first one of a container.
+type FurtherDisk struct {
+	Source        detect.Report `json:"source"`
+	ContentDigest string        `json:"content_digest"`
 }
 
 // A ConvertRequest says what ConvertTo shall do.
 type ConvertRequest struct {
 	URLs    []string // the source; several only for a target that takes several disks
 	Format  string   // declared, "" for detect
-	Members []Member // the source's other files
+	Members []Member // the other files of the first source
 	Target  contract.TargetSpec
 	Verify  bool // read the result back
 	// Begin begins the upload. It is called once the sources are found good.
@@ -34,18 +47,20 @@ type ConvertRequest struct {
 // ConvertTo converts the disks in the sources into an upload, seals and commits
 // it. stage is told what begins: "check", "convert", "verify".
 func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(string), o Observe) (Conversion, error) {
+	if o == nil {
+		o = ignore
+	}
 	var out Conversion
 	stage("check")
-	disk, rep, err := p.OpenURL(ctx, c.URLs[0], c.Format, c.Members...)
-	out.Source = rep
+	disks, err := p.openAll(ctx, c, &out)
+	defer func() { closeDisks(disks) }()
 	if err != nil {
 		return out, err
 	}
-	defer disk.Close()
-	if _, err := CheckDisk(ctx, disk.Disk); err != nil {
+	if out.Target, err = p.Target(out.Source.DiskFormat, c.Target); err != nil {
 		return out, err
 	}
-	if out.Target, err = p.Target(rep.DiskFormat, c.Target); err != nil {
+	if err := takesDisks(out.Target, len(disks)); err != nil {
 		return out, err
 	}
 	up, err := c.Begin()
@@ -56,13 +71,15 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 	// Aborts whatever was not committed, also after a cancel.
 	defer up.Abort(context.WithoutCancel(ctx))
 	stage("convert")
-	w, err := p.Write(ctx, disk.Disk, out.Target, up, o)
+	w, err := p.writeAll(ctx, disks, &out, up, o)
 	if err != nil {
 		return out, err
 	}
 	out.FileSize, out.VirtualSize, out.ContentDigest = w.Size, w.VirtualSize, w.ContentDigest
-	if err := disk.Unchanged(ctx); err != nil {
-		return out, err
+	for _, d := range disks {
+		if err := d.Unchanged(ctx); err != nil {
+			return out, err
+		}
 	}
 	if err := up.Seal(ctx, w.Size); err != nil {
 		return out, err
@@ -70,7 +87,7 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 	want := stores.Digest{Size: w.Size}
 	if c.Verify {
 		stage("verify")
-		sums, err := p.ReadBack(ctx, up, out.Target, w, contract.VerifyFull, nil, o)
+		sums, err := p.readAllBack(ctx, up, w, out, o)
 		if err != nil {
 			return out, err
 		}
@@ -78,4 +95,142 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 		want.Algo, want.Hex = sums.HashAlgo, sums.HashValue
 	}
 	return out, up.Commit(ctx, want)
+}
+
+// openAll opens and checks every source.
+func (p *Pipeline) openAll(ctx context.Context, c ConvertRequest, out *Conversion) ([]*OpenDisk, error) {
+	var disks []*OpenDisk
+	for i, url := range c.URLs {
+		members := c.Members
+		if i > 0 {
+			members = nil
+		}
+		disk, rep, err := p.OpenURL(ctx, url, c.Format, members...)
+		if i == 0 {
+			out.Source = rep
+		} else {
+			out.Further = append(out.Further, FurtherDisk{Source: rep})
+		}
+		if err == nil {
+			disks = append(disks, disk)
+			_, err = CheckDisk(ctx, disk.Disk)
+		}
+		if err != nil {
+			return disks, nth(i, len(c.URLs), err)
+		}
+	}
+	return disks, nil
+}
+
+// nth says of which of several disks an error is.
+func nth(i, of int, err error) error {
+	if e, ok := errcode.As(err); ok && of > 1 {
+		return errcode.Wrap(err, e.Code, "disk %d: %s", i+1, e.Message)
+	}
+	return err
+}
+
+func closeDisks(disks []*OpenDisk) {
+	for _, d := range disks {
+		d.Close()
+	}
+}
+
+// takesDisks refuses several disks for a target that takes one.
+func takesDisks(t contract.TargetSpec, n int) error {
+	if n <= 1 {
+		return nil
+	}
+	var several []string
+	for _, w := range writers.All() {
+		if w.Several() {
+			several = append(several, w.Name)
+		}
+		if w.Several() && w.Name == t.Format {
+			return nil
+		}
+	}
+	return errcode.New(errcode.TargetFormat, "%s holds one disk, and %d are given", t.Format, n).
+		With(errcode.Evidence{Structure: "request", Field: "target.format", Value: t.Format, Limit: fmt.Sprint(several)})
+}
+
+// writeAll writes the disks.
+func (p *Pipeline) writeAll(ctx context.Context, disks []*OpenDisk, out *Conversion, up stores.Upload, o Observe) (contract.Converted, error) {
+	if len(disks) == 1 {
+		return p.Write(ctx, disks[0].Disk, out.Target, up, o)
+	}
+	s := &furtherDisks{}
+	for _, d := range disks[1:] {
+		s.disks = append(s.disks, d.Disk)
+		s.digests = append(s.digests, content.New(d.Size()))
+		s.size += d.Size()
+	}
+	w, err := p.writeDisks(ctx, disks[0].Disk, s, out.Target, up, o)
+	if err != nil {
+		return w, err
+	}
+	for i, d := range s.digests {
+		if out.Further[i].ContentDigest, err = d.Sum(); err != nil {
+			return w, err
+		}
+	}
+	return w, nil
+}
+
+// furtherDisks are the disks behind the first one of a container.
+type furtherDisks struct {
+	disks   []formats.Disk
+	digests []*content.Hasher
+	size    int64 // of all of them, bytes
+}
+
+// readAllBack reads every disk back.
+func (p *Pipeline) readAllBack(ctx context.Context, up stores.Upload, w contract.Converted, c Conversion, o Observe) (sums contract.Checksummed, err error) {
+	sums, err = p.ReadBack(ctx, up, c.Target, w, contract.VerifyFull, nil, o)
+	if err != nil || len(c.Further) == 0 {
+		return sums, err
+	}
+	r, err := up.ReaderAt()
+	if err != nil {
+		return sums, err
+	}
+	m, err := writerOf(c.Target, p.engine())
+	if err != nil {
+		return sums, err
+	}
+	disks, err := m.OpenAll(r, w.Size, p.Limits)
+	if err != nil {
+		return sums, readBackError(err)
+	}
+	defer func() {
+		for _, d := range disks {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if len(disks) != 1+len(c.Further) {
+		return sums, errcode.New(errcode.VerifyMismatch, "%d disks were written, and %d are found", 1+len(c.Further), len(disks))
+	}
+	for i, f := range c.Further {
+		if err := p.sameContent(ctx, disks[1+i], f, o); err != nil {
+			return sums, nth(1+i, len(disks), err)
+		}
+	}
+	return sums, nil
+}
+
+// sameContent compares the content of a disk that was written with its source's.
+func (p *Pipeline) sameContent(ctx context.Context, disk formats.Disk, f FurtherDisk, o Observe) error {
+	size := f.Source.VirtualSize
+	if disk.Size() < size {
+		return errcode.New(errcode.VerifyMismatch, "the stored disk has %d bytes, the source %d", disk.Size(), size)
+	}
+	got, _, err := p.Digest(ctx, Clip(disk, size), false, o)
+	if err != nil {
+		return readBackError(err)
+	}
+	if got != f.ContentDigest {
+		return errcode.New(errcode.VerifyMismatch, "the content digest read back is not the source's").
+			With(errcode.Evidence{Structure: "disk", Field: "content digest", Value: got, Limit: f.ContentDigest})
+	}
+	return padding(disk, size)
 }

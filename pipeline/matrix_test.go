@@ -50,6 +50,7 @@ func targets() []contract.TargetSpec {
 		{Format: "vhdx"},
 		{Format: "vdi"},
 		{Format: "gce", Options: with("align", "1M")},
+		{Format: "ova"},
 	}
 }
 
@@ -147,6 +148,8 @@ func attachable(t *testing.T, out, format string) (string, string) {
 		return out, "vpc"
 	case "gce":
 		member, flags, format = "disk.raw", "-xSzf", "raw"
+	case "ova":
+		member, flags, format = "machine-disk1.vmdk", "-xf", "vmdk"
 	default:
 		return out, format
 	}

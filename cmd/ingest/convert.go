@@ -112,6 +112,10 @@ func printConversion(g *globals, cmd *cobra.Command, dst string, c pipeline.Conv
 	if c.Verified {
 		verified = "read back and equal"
 	}
+	further := ""
+	for _, f := range c.Further {
+		further = strings.TrimSpace(further + " " + f.ContentDigest)
+	}
 	return cli.Fields(w,
 		"file", dst,
 		"format", c.Target.Format,
@@ -119,6 +123,7 @@ func printConversion(g *globals, cmd *cobra.Command, dst string, c pipeline.Conv
 		"virtual size", sizeField(&c.VirtualSize),
 		"file size", sizeField(&c.FileSize),
 		"content digest", c.ContentDigest,
+		"further disks", further,
 		"verified", verified,
 		"sha256", c.HashValue,
 	)

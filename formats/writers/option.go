@@ -19,6 +19,7 @@ type Option struct {
 	Kind    Kind     `json:"kind"`
 	Min     int64    `json:"min,omitempty"` // of sizes (bytes) and numbers
 	Max     int64    `json:"max,omitempty"`
+	Step    int64    `json:"step,omitempty"` // of numbers: what they are a multiple of
 	// Only is the setting, such as subformat=fixed, with which the option goes;
 	// "" if it always does.
 	Only string `json:"only,omitempty"`
@@ -34,6 +35,7 @@ const (
 	Bytes  Kind = "bytes"  // bytes, a multiple of 512, with units as Size has them
 	Number Kind = "number" // a whole number
 	Text   Kind = "text"   // at most 255 bytes, without control characters
+	Name   Kind = "name"   // at most 80 letters, digits, dots, hyphens and underlines of ASCII, the first a letter or a digit
 	UUID   Kind = "uuid"   // such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427, not all zeros
 )
 
@@ -48,8 +50,14 @@ func (o Option) Takes() string {
 		return "a multiple of 512, " + FormatSize(o.Min) + " to " + FormatSize(o.Max)
 	case UUID:
 		return "a UUID, not all zeros"
+	case Name:
+		return "at most 80 letters, digits, dots, hyphens and underlines, beginning with a letter or a digit"
 	case Number:
-		return strconv.FormatInt(o.Min, 10) + " to " + strconv.FormatInt(o.Max, 10)
+		bounds := strconv.FormatInt(o.Min, 10) + " to " + strconv.FormatInt(o.Max, 10)
+		if o.Step > 1 {
+			return "a multiple of " + strconv.FormatInt(o.Step, 10) + ", " + bounds
+		}
+		return bounds
 	}
 	return "text"
 }
@@ -80,10 +88,12 @@ func (o Option) normal(s string) (string, error) {
 		}
 	case Number:
 		n, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-		ok = err == nil && n >= o.Min && n <= o.Max
+		ok = err == nil && n >= o.Min && n <= o.Max && (o.Step <= 1 || n%o.Step == 0)
 		if ok {
 			s = strconv.FormatInt(n, 10)
 		}
+	case Name:
+		ok = goodName(s)
 	case Text:
 		ok = len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' })
 	}
@@ -92,6 +102,20 @@ func (o Option) normal(s string) (string, error) {
 			With(errcode.Evidence{Structure: "request", Field: "target.options." + o.Name, Value: clip(s), Limit: o.Takes()})
 	}
 	return s, nil
+}
+
+// goodName reports whether s can stand in any file's name.
+func goodName(s string) bool {
+	letter := func(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' }
+	if len(s) == 0 || len(s) > 80 || !letter(s[0]) {
+		return false
+	}
+	for i := range len(s) {
+		if !letter(s[i]) && s[i] != '.' && s[i] != '-' && s[i] != '_' {
+			return false
+		}
+	}
+	return true
 }
 
 // clip keeps a wrong value short enough for a message.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ingest/formats"
+	"ingest/formats/content"
 	"ingest/formats/transfer"
 	"ingest/internal/errcode"
 )
@@ -32,6 +33,11 @@ type Made struct {
 	// Open reads back what was written, with eyes other than the writer's where
 	// there are any.
 	Open func(r io.ReaderAt, size int64, lim formats.Limits) (formats.Disk, error)
+	// Several returns the encoder of a container that takes further disks behind
+	// the first, each with a digest of its own. nil if there is one disk only.
+	Several func(more []formats.Disk, digests []*content.Hasher) formats.Encoder
+	// OpenAll is Open for all disks of such a container.
+	OpenAll func(r io.ReaderAt, size int64, lim formats.Limits) ([]formats.Disk, error)
 }
 
 // Plans reports whether a source of this kind is laid out by the planner.
@@ -41,7 +47,7 @@ func (m Made) Plans(info formats.Info) bool {
 
 // All returns every writer, in the order in which people look for them.
 func All() []Writer {
-	return []Writer{rawWriter(), qcow2Writer(), vmdkWriter(), vhdWriter(), vhdxWriter(), vdiWriter(), gceWriter()}
+	return []Writer{rawWriter(), qcow2Writer(), vmdkWriter(), vhdWriter(), vhdxWriter(), vdiWriter(), gceWriter(), ovaWriter()}
 }
 
 // Names returns the names of all writers.
@@ -71,6 +77,12 @@ func (w Writer) Complete(given map[string]string) (Options, error) {
 // Has reports whether the writer takes an option.
 func (w Writer) Has(option string) bool {
 	return slices.ContainsFunc(w.Options, func(o Option) bool { return o.Name == option })
+}
+
+// Several reports whether the writer takes several disks.
+func (w Writer) Several() bool {
+	m, err := w.Make(nil, transfer.Engine{})
+	return err == nil && m.Several != nil
 }
 
 // Make returns the writer with its options set.

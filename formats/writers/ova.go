@@ -1,0 +1,82 @@
+package writers
+
+import (
+	"io"
+	"slices"
+	"strconv"
+
+	"ingest/formats"
+	"ingest/formats/content"
+	"ingest/formats/ova"
+	"ingest/formats/transfer"
+	"ingest/formats/vmdk"
+)
+
+func ovaWriter() Writer {
+	return Writer{
+		Name: "ova", DiskFormat: formats.VMDK, Container: "ova", Extensions: []string{".ova"},
+		Help: "a machine of one or more streamOptimized VMDKs, for VMware and VirtualBox",
+		Options: []Option{
+			{Name: "name", Kind: Name, Default: ova.DefaultName, Help: "name of the machine and of the files"},
+			{Name: "cpus", Kind: Number, Min: 1, Max: ova.MaxCPUs, Default: strconv.Itoa(ova.DefaultCPUs), Help: "processors"},
+			{Name: "memory_mib", Kind: Number, Min: ova.MinMemoryMiB, Max: ova.MaxMemoryMiB, Step: 4, Default: strconv.Itoa(ova.DefaultMemoryMiB), Help: "memory, MiB"},
+			{Name: "os_type", Kind: Choice, Values: ova.OSTypes(), Default: ova.OSTypes()[0], Help: "what is installed"},
+			{Name: "firmware", Kind: Choice, Values: []string{ova.FirmwareBIOS, ova.FirmwareEFI}, Default: ova.FirmwareBIOS,
+				Help: "VMware reads it; VirtualBox has to be told after the import"},
+			{Name: "hardware_version", Kind: Number, Min: ova.MinHardwareVersion, Max: ova.MaxHardwareVersion, Default: strconv.Itoa(ova.DefaultHardwareVersion),
+				Help: "VMware's, the number in vmx-NN"},
+			{Name: "controller", Kind: Choice, Values: []string{ova.ControllerLSILogic, ova.ControllerAHCI}, Default: ova.ControllerLSILogic,
+				Help: "what the disks are attached to"},
+			{Name: "compression_level", Kind: Number, Min: 1, Max: 9, Default: strconv.Itoa(vmdk.DefaultCompressionLevel), Help: "1 is fast, 9 is small"},
+		},
+		make: makeOVA,
+	}
+}
+
+func makeOVA(o Options, e transfer.Engine) Made {
+	enc := ova.Encoder{
+		Options: ova.Options{
+			Name: o["name"], CPUs: int(o.number("cpus")), MemoryMiB: int(o.number("memory_mib")), OSType: o["os_type"],
+			Firmware: o["firmware"], HardwareVersion: int(o.number("hardware_version")), Controller: o["controller"],
+		},
+		Disk: func(e transfer.Engine) formats.Encoder {
+			return vmdk.Stream{CompressionLevel: int(o.number("compression_level")), Engine: e}
+		},
+		Engine: e,
+	}
+	return Made{
+		Encoder: enc, Codec: enc.Codec(), Open: openOVA, OpenAll: openAllOVA,
+		Several: func(more []formats.Disk, digests []*content.Hasher) formats.Encoder {
+			several := enc
+			several.More, several.MoreDigests = more, digests
+			return several
+		},
+	}
+}
+
+// openAllOVA opens the disks of an OVA.
+func openAllOVA(r io.ReaderAt, size int64, lim formats.Limits) ([]formats.Disk, error) {
+	p, err := ova.Open(r, size, lim, func(_ string, r io.ReaderAt, size int64) (formats.Disk, error) {
+		return vmdk.Format{}.Open(r, size, lim)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var out []formats.Disk
+	for _, d := range p.Disks {
+		out = append(out, d.Disk)
+	}
+	return out, nil
+}
+
+// openOVA opens the first disk of an OVA.
+func openOVA(r io.ReaderAt, size int64, lim formats.Limits) (formats.Disk, error) {
+	all, err := openAllOVA(r, size, lim)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range slices.Backward(all[1:]) {
+		d.Close()
+	}
+	return all[0], nil
+}
