@@ -63,17 +63,19 @@ func (p *Package) readManifest(name string) error {
 	return nil
 }
 
-// manifestLine reads a line such as SHA256(name)= digest.
+// manifestLine reads a line such as SHA256(name)= digest, with or without spaces
+// around the parentheses.
 func manifestLine(line string) (string, digest, bool) {
 	algorithm, rest, ok := strings.Cut(line, "(")
-	end := strings.LastIndex(rest, ")=")
+	end := strings.LastIndex(rest, ")")
 	if !ok || end < 0 {
 		return "", digest{}, false
 	}
+	text, ok := strings.CutPrefix(strings.TrimSpace(rest[end+1:]), "=")
 	d := digest{algorithm: strings.TrimSpace(algorithm)}
 	h := newHash(d.algorithm)
-	want, err := hex.DecodeString(strings.TrimSpace(rest[end+2:]))
-	if err != nil || h == nil || len(want) != h.Size() {
+	want, err := hex.DecodeString(strings.TrimSpace(text))
+	if !ok || err != nil || h == nil || len(want) != h.Size() {
 		return "", digest{}, false
 	}
 	d.want = want

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ingest/formats"
 	"ingest/formats/formattest"
 	"ingest/internal/imgtest"
 )
@@ -39,12 +40,9 @@ func tool(t *testing.T, dir, name string, args ...string) string {
 }
 
 // written writes an OVA of the disks into a file.
-func written(t *testing.T, o Options, disks ...*imgtest.Disk) string {
+func written(t *testing.T, o Options, disks ...formats.Disk) string {
 	t.Helper()
-	e := Encoder{Options: o, Disk: stream}
-	for _, d := range disks[1:] {
-		e.More = append(e.More, d)
-	}
+	e := Encoder{Options: o, Disk: stream, More: disks[1:]}
 	file, _ := formattest.Record(t, e, disks[0], nil)
 	path := filepath.Join(t.TempDir(), "machine.ova")
 	if err := os.WriteFile(path, file.Bytes, 0o600); err != nil {
@@ -56,7 +54,7 @@ func written(t *testing.T, o Options, disks ...*imgtest.Disk) string {
 // TestWitnesses has GNU tar, sha256sum, qemu-img and Python read an OVA.
 func TestWitnesses(t *testing.T) {
 	disks := []*imgtest.Disk{imgtest.Random(1, 20<<20+7*512, 9<<20), imgtest.New(5<<20, 2), imgtest.Random(3, 5<<30, 6<<20)}
-	path := written(t, Options{Name: "web_1.0-x"}, disks...)
+	path := written(t, Options{Name: "web_1.0-x"}, disks[0], disks[1], disks[2])
 	names := []string{"web_1.0-x.ovf", "web_1.0-x-disk1.vmdk", "web_1.0-x-disk2.vmdk", "web_1.0-x-disk3.vmdk", "web_1.0-x.mf"}
 	dir := t.TempDir()
 	if got := strings.Fields(tool(t, dir, "tar", "-tf", path)); !slices.Equal(got, names) {
