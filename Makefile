@@ -9,7 +9,7 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test race fuzz bench lint errors images replay clean setup
+.PHONY: help build slim demo run test slow race fuzz bench lint errors images replay clean setup
 
 help: ## show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ run: build ## run the server on 127.0.0.1:9292, data in ./ingest-data
 
 test: setup ## vet, unit, workflow, replay and integration tests
 	@scripts/test
+
+slow: ## boot a real Linux, GRUB and iPXE from every format that is written (five minutes, 27 MB to download)
+	@scripts/setup slow
+	INGEST_SLOW=1 $(GO) test ./internal/boottest -timeout 20m -run 'LinuxBoots|BootLoaders' -v
 
 race: ## the tests of everything but the embedded server, under the race detector
 	@scripts/race

@@ -189,7 +189,7 @@ func TestRefusals(t *testing.T) {
 		{"qcow2 in qcow2", nested, "", contract.TargetSpec{Format: "raw"}, errcode.NestedFormat},
 		{"qcow2 called raw", inner, "raw", contract.TargetSpec{}, errcode.FormatMismatch},
 		{"raw called qcow2", rawPath, "qcow2", contract.TargetSpec{}, errcode.FormatUnknown},
-		{"unknown target", rawPath, "", contract.TargetSpec{Format: "vhdx"}, errcode.TargetFormat},
+		{"unknown target", rawPath, "", contract.TargetSpec{Format: "qed"}, errcode.TargetFormat},
 		{"compressed raw", rawPath, "", contract.TargetSpec{Format: "raw", Compression: "zlib"}, errcode.TargetOption},
 		{"unknown option", rawPath, "", contract.TargetSpec{Format: "raw", Options: map[string]string{"x": "y"}}, errcode.TargetOption},
 		{"unknown store", rawPath, "", contract.TargetSpec{Store: "elsewhere"}, errcode.StoreUnknown},

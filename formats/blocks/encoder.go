@@ -207,7 +207,14 @@ func (b *builder) checkpoint(codec string, off int64) formats.Checkpoint {
 	}
 	p = b.stored.AppendBinary(p, binio.DivCeil(off, b.shape.BlockSize))
 	p = binary.BigEndian.AppendUint32(p, crc32.ChecksumIEEE(p))
-	return formats.Checkpoint{Codec: codec, Off: off, HostOff: b.shape.Head + b.count*b.shape.hostBlock(), State: p}
+	return formats.Checkpoint{Codec: codec, Off: off, HostOff: b.hostOff(off), State: p}
+}
+
+// hostOff returns up to where the output is written when the guest's bytes before
+// off are: the last block may still be open.
+func (b *builder) hostOff(off int64) int64 {
+	end := b.shape.Head + b.count*b.shape.hostBlock()
+	return end - max(0, (b.last+1)*b.shape.BlockSize-off)
 }
 
 // restore sets a fresh builder up from a checkpoint. It reports false, and

@@ -12,13 +12,20 @@ import (
 	"ingest/formats"
 	"ingest/formats/blocks"
 	"ingest/formats/formattest"
+	"ingest/formats/transfer"
 	"ingest/internal/errcode"
 	"ingest/internal/imgtest"
 )
 
 // sparseWriter is the suite's view of Sparse.
 func sparseWriter(s Sparse) formattest.WriterSpec {
-	return formattest.WriterSpec{Format: Format{}, Qemu: "vmdk", QemuCheck: true, Planner: blocks.Planner{Target: s}}
+	return formattest.WriterSpec{
+		Format: Format{}, Qemu: "vmdk", QemuCheck: true, Same: true,
+		Planner: blocks.Planner{Target: s},
+		Encoder: func(workers int) formats.Encoder {
+			return blocks.Encoder{Target: s, Engine: transfer.Engine{Workers: workers}}
+		},
+	}
 }
 
 func TestSparseWriter(t *testing.T) { formattest.Writer(t, sparseWriter(Sparse{})) }
