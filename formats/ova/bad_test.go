@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"testing"
 
@@ -56,22 +57,22 @@ func load(t *testing.T, b []byte, lim formats.Limits) error {
 	return err
 }
 
-func TestBad(t *testing.T) {
+// A badOVA is one with an illness.
+type badOVA struct {
+	b    []byte
+	want errcode.Code
+}
+
+// badMembers are ill as tar files.
+func badMembers() map[string]badOVA {
 	good := ovaOf(goodFile, goodDisk)
-	if err := load(t, good, formats.DefaultLimits()); err != nil {
-		t.Fatal(err)
-	}
 	other := func(at int, p string) []byte {
 		b := bytes.Clone(good)
 		copy(b[at:], p)
 		putSum(b)
 		return b
 	}
-	sha := strings.Repeat("0", 64)
-	for name, c := range map[string]struct {
-		b    []byte
-		want errcode.Code
-	}{
+	return map[string]badOVA{
 		"empty":                {nil, errcode.FormatMismatch},
 		"zeros":                {make([]byte, 4096), errcode.FormatMismatch},
 		"not tar":              {bytes.Repeat([]byte("x"), 4096), errcode.FormatMismatch},
@@ -89,7 +90,12 @@ func TestBad(t *testing.T) {
 		"a stranger":           {ovaOf(goodFile, goodDisk, file{"e.vmdk", ""}), errcode.MemberMismatch},
 		"too many members":     {archive(append([]file{{"x.ovf", ""}}, many(maxMembers)...)...), errcode.ParserLimit},
 		"descriptor too long":  {archive(file{"x.ovf", strings.Repeat(" ", 1<<20)}), errcode.ParserLimit},
+	}
+}
 
+// badDescriptors are ill in the descriptor.
+func badDescriptors() map[string]badOVA {
+	return map[string]badOVA{
 		"no XML":              {archive(file{"x.ovf", "hello"}), errcode.FormatMismatch},
 		"unclosed":            {archive(file{"x.ovf", "<Envelope>"}), errcode.FormatMismatch},
 		"another root":        {archive(file{"x.ovf", `<Envelop xmlns="` + namespace + `"/>`}), errcode.FormatMismatch},
@@ -115,7 +121,13 @@ func TestBad(t *testing.T) {
 		"no capacity":         {ovaOf(goodFile, strings.ReplaceAll(goodDisk, `"512"`, `"${size}"`)), errcode.FormatMismatch},
 		"an unknown unit":     {ovaOf(goodFile, strings.ReplaceAll(goodDisk, `"byte"`, `"acres"`)), errcode.FormatMismatch},
 		"a vast unit":         {ovaOf(goodFile, strings.ReplaceAll(goodDisk, `"byte"`, `"byte * 2^60"`)), errcode.FormatMismatch},
+	}
+}
 
+// badManifests are ill in the manifest.
+func badManifests() map[string]badOVA {
+	sha := strings.Repeat("0", 64)
+	return map[string]badOVA{
 		"manifest too long":          {ovaOf(goodFile, goodDisk, file{"x.mf", strings.Repeat("\n", maxManifest+1)}), errcode.ParserLimit},
 		"manifest of nonsense":       {ovaOf(goodFile, goodDisk, file{"x.mf", "hello"}), errcode.ChecksumInvalid},
 		"manifest of MD5":            {ovaOf(goodFile, goodDisk, file{"x.mf", "MD5(d.vmdk)= " + sha[:32]}), errcode.ChecksumInvalid},
@@ -124,7 +136,17 @@ func TestBad(t *testing.T) {
 		"manifest with a file twice": {ovaOf(goodFile, goodDisk, file{"x.mf", strings.Repeat("SHA256(d.vmdk)= "+sha+"\n", 2)}), errcode.ChecksumInvalid},
 		"another digest":             {ovaOf(goodFile, goodDisk, file{"x.mf", "SHA256(d.vmdk)= " + sha}), errcode.ChecksumMismatch},
 		"another SHA-1":              {ovaOf(goodFile, goodDisk, file{"x.mf", "SHA1(d.vmdk)= " + sha[:40]}), errcode.ChecksumMismatch},
-	} {
+	}
+}
+
+func TestBad(t *testing.T) {
+	if err := load(t, ovaOf(goodFile, goodDisk), formats.DefaultLimits()); err != nil {
+		t.Fatal(err)
+	}
+	all := badMembers()
+	maps.Copy(all, badDescriptors())
+	maps.Copy(all, badManifests())
+	for name, c := range all {
 		t.Run(name, func(t *testing.T) {
 			err := load(t, c.b, formats.DefaultLimits())
 			if got := errcode.Of(err); got != c.want {
@@ -200,10 +222,8 @@ func TestOpenClosesWhatItOpened(t *testing.T) {
 
 // FuzzOpen takes an OVA, or if whole is even the descriptor of one.
 func FuzzOpen(f *testing.F) {
-	e := Encoder{Disk: stream}
-	w, _ := formattest.Record(f, e, imgtest.New(1<<20, 1, imgtest.Run{Off: 0, Len: 4096, Kind: imgtest.Text}), nil)
-	f.Add(w.Bytes, byte(1))
 	f.Add(ovaOf(goodFile, goodDisk, file{"x.mf", "SHA1(d.vmdk)= 00"}), byte(1))
+	f.Add(ovaOf(goodFile, goodDisk), byte(1))
 	f.Add([]byte(envelopeOf(goodFile, goodDisk)), byte(0))
 	f.Fuzz(func(t *testing.T, data []byte, whole byte) {
 		if whole%2 == 0 {

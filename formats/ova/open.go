@@ -20,11 +20,11 @@ const (
 
 // An Entry is a disk of an OVA.
 type Entry struct {
-	Name   string // of the member
-	Off    int64  // host offset of the member's first byte
-	Size   int64  // of the member, bytes
-	Format string // URI that the descriptor gives
-	Disk   formats.Disk
+	Name   string       // of the member
+	Off    int64        // host offset of the member's first byte
+	Size   int64        // of the member, bytes
+	Format string       // URI that the descriptor gives
+	Disk   formats.Disk // its host offsets count from Off
 }
 
 // A Package is an opened OVA.
