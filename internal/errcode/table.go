@@ -35,6 +35,31 @@ const (
 	TableBounds          Code = "IMG_TABLE_BOUNDS"
 	AliasedBlocks        Code = "IMG_ALIASED_BLOCKS"
 	CompressionCorrupt   Code = "IMG_COMPRESSION_CORRUPT"
+	DecompressedTooLarge Code = "IMG_DECOMPRESSED_TOO_LARGE"
+	DecompressorMemory   Code = "IMG_DECOMPRESSOR_MEMORY"
+	CompressionNested    Code = "IMG_COMPRESSION_NESTED"
+	CompressionMethod    Code = "IMG_COMPRESSION_METHOD"
+	TrailingData         Code = "IMG_TRAILING_DATA"
+	ZipInvalid           Code = "IMG_ZIP_INVALID"
+	OVANotTar            Code = "IMG_OVA_NOT_TAR"
+	OVANoOVF             Code = "IMG_OVA_NO_OVF"
+	OVFInvalid           Code = "IMG_OVA_OVF_INVALID"
+	OVFTooLarge          Code = "IMG_OVA_OVF_TOO_LARGE"
+	OVFDTD               Code = "IMG_OVA_OVF_DTD"
+	OVAPath              Code = "IMG_OVA_PATH"
+	OVALink              Code = "IMG_OVA_LINK"
+	OVADuplicate         Code = "IMG_OVA_DUPLICATE"
+	OVASparse            Code = "IMG_OVA_SPARSE"
+	OVAPax               Code = "IMG_OVA_PAX"
+	OVATooManyMembers    Code = "IMG_OVA_TOO_MANY_MEMBERS"
+	OVAUnreferenced      Code = "IMG_OVA_MEMBER_UNREFERENCED"
+	OVAMemberMissing     Code = "IMG_OVA_MEMBER_MISSING"
+	OVAMemberSize        Code = "IMG_OVA_MEMBER_SIZE"
+	OVARemoteHref        Code = "IMG_OVA_REMOTE_HREF"
+	OVADelta             Code = "IMG_OVA_DELTA"
+	OVAManifest          Code = "IMG_OVA_MANIFEST_MISMATCH"
+	OVACapacity          Code = "IMG_OVA_CAPACITY_MISMATCH"
+	GCPLayout            Code = "IMG_GCP_LAYOUT"
 	QCOW2Version         Code = "IMG_QCOW2_VERSION"
 	QCOW2ClusterBits     Code = "IMG_QCOW2_CLUSTER_BITS"
 	QCOW2Header          Code = "IMG_QCOW2_HEADER"
@@ -140,6 +165,31 @@ var table = []Descriptor{
 	{TableBounds, "A table of the image has a size or an offset that cannot be right.", 422, false, "Check the image with its own tool (for example `qemu-img check`) and export it again."},
 	{AliasedBlocks, "Two places of the guest's disk share one place of the file.", 422, false, "The image is damaged or crafted: export it again from the running system."},
 	{CompressionCorrupt, "A compressed block cannot be decompressed to its full length.", 422, false, "Fetch or export the image again; it is damaged."},
+	{DecompressedTooLarge, "The source decompresses to more bytes than the operator allows.", 413, false, "Import a smaller disk, or a format that stores holes (qcow2, streamOptimized VMDK), or ask the operator to raise the limit."},
+	{DecompressorMemory, "Decompressing the source needs more memory than the operator allows.", 422, false, "Compress it again with a smaller dictionary or window: `xz -9` at most, `zstd` without `--long` above 27."},
+	{CompressionNested, "The source is compressed more than once.", 422, false, "Decompress it once and import the result."},
+	{CompressionMethod, "The source is compressed in a way that ingest does not read.", 415, false, "Compress it again with plain `gzip`, `xz`, `zstd` or `bzip2`, without filters, dictionaries or encryption."},
+	{TrailingData, "There are bytes behind the end of the compressed file or archive, so that different programs would see different files.", 422, false, "Fetch the file again, or compress its contents again; nothing but zeros may follow."},
+	{ZipInvalid, "The zip archive is malformed, or does not hold exactly one file.", 422, false, "Put one disk image into the archive (`zip disk.zip disk.vmdk`), without comment, folder or password, or import the image itself."},
+	{OVANotTar, "The archive is not a sound tar file.", 422, false, "Fetch or export it again; make archives by hand with `tar --format=ustar`."},
+	{OVANoOVF, "The archive has several members, and the first is not an OVF descriptor.", 422, false, "Export the machine as OVA again; in an archive made by hand, put the .ovf file first, or only one disk image in."},
+	{OVFInvalid, "The OVF descriptor is malformed or contradicts itself.", 422, false, "Export the machine again as OVF 1.0 or later, for example with `ovftool`."},
+	{OVFTooLarge, "The OVF descriptor or its manifest holds more than ingest reads.", 413, false, "Export fewer disks at a time; a descriptor of one machine has a few kilobytes."},
+	{OVFDTD, "The OVF descriptor has a document type declaration, which no OVF needs and attacks use.", 422, false, "Remove the declaration, or export the machine again."},
+	{OVAPath, "A member of the archive, or a file that the descriptor names, has a name that is not a plain file name.", 422, false, "Make the archive flat: plain file names, no folders, no control characters or combining accents, at most 255 bytes."},
+	{OVALink, "A member of the archive is a link, a device, a folder or something else that is not a regular file.", 422, false, "Make the archive of regular files only (`tar --dereference --hard-dereference`)."},
+	{OVADuplicate, "Two members of the archive have the same name, apart from upper and lower case, or two disks share one file.", 422, false, "Give each file its own name and export the machine again."},
+	{OVASparse, "A member of the archive is a sparse file.", 422, false, "Make the archive without `--sparse`; only Compute Engine's disk.raw in a tar.gz may be sparse."},
+	{OVAPax, "An extended header of the tar file changes what the plain header says.", 422, false, "Make the archive with `tar --format=gnu` or `--format=ustar`."},
+	{OVATooManyMembers, "The archive has more members than the operator allows.", 413, false, "Leave out what does not belong to the machine, or import the disks themselves."},
+	{OVAUnreferenced, "The archive holds a member that the OVF descriptor does not name.", 422, false, "Remove it from the archive, or export the machine again."},
+	{OVAMemberMissing, "The OVF descriptor names a file that the archive does not hold.", 422, false, "Export the machine again; every file has to be in the archive itself."},
+	{OVAMemberSize, "A member of the archive does not have the size that the OVF descriptor gives.", 422, false, "Fetch or export the machine again; it was changed or damaged."},
+	{OVARemoteHref, "The OVF descriptor names a file elsewhere; ingest never fetches anything because a file says so.", 422, false, "Export the machine as one OVA file that holds everything."},
+	{OVADelta, "A disk of the OVF is only what changed against another one.", 422, false, "Consolidate the machine's snapshots and export it again."},
+	{OVAManifest, "The manifest of the OVA is malformed, does not list every file, or a file does not have the digest that stands there.", 422, false, "Fetch the OVA again; if you changed it yourself, make the manifest anew or leave it out."},
+	{OVACapacity, "A disk does not have the capacity that the OVF descriptor gives.", 422, false, "Export the machine again."},
+	{GCPLayout, "The tar.gz is not what Compute Engine takes: exactly one member, disk.raw.", 422, false, "Make it with `tar --format=oldgnu -Sczf image.tar.gz disk.raw`."},
 	{QCOW2Version, "The qcow2 version is not 2 or 3.", 415, false, "Convert with `qemu-img convert -O qcow2`."},
 	{QCOW2ClusterBits, "The qcow2 cluster size is outside 512 bytes to 2 MiB.", 422, false, "Convert with `qemu-img convert -O qcow2`."},
 	{QCOW2Header, "The qcow2 header contradicts itself.", 422, false, "Check the image with `qemu-img check` and export it again."},
