@@ -23,6 +23,7 @@ func small(runs int) []byte {
 // FuzzOpen takes a tar file, or if whole is odd the compressed file, whose sum a
 // changed byte would break.
 func FuzzOpen(f *testing.F) {
+	formattest.Seeds(f)
 	for _, n := range []int{0, 2, 6} {
 		f.Add(small(n), byte(0))
 	}
@@ -31,6 +32,7 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, whole byte) {
 		if whole%2 == 0 {
 			if len(data) >= blockBytes && whole%4 == 0 {
+				data = bytes.Clone(data)
 				putSum(data)
 			}
 			data = pack(t, data)

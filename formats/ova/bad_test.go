@@ -222,6 +222,7 @@ func TestOpenClosesWhatItOpened(t *testing.T) {
 
 // FuzzOpen takes an OVA, or if whole is even the descriptor of one.
 func FuzzOpen(f *testing.F) {
+	formattest.Seeds(f)
 	f.Add(ovaOf(goodFile, goodDisk, file{"x.mf", "SHA1(d.vmdk)= 00"}), byte(1))
 	f.Add(ovaOf(goodFile, goodDisk), byte(1))
 	f.Add([]byte(envelopeOf(goodFile, goodDisk)), byte(0))
@@ -229,6 +230,7 @@ func FuzzOpen(f *testing.F) {
 		if whole%2 == 0 {
 			data = archive(file{"x.ovf", string(data)}, file{"d.vmdk", strings.Repeat("d", 512)})
 		} else if len(data) >= blockBytes {
+			data = bytes.Clone(data)
 			putSum(data)
 		}
 		lim := formattest.FuzzLimits()
