@@ -99,6 +99,12 @@ type Options struct {
 	Controller string
 }
 
+// Check returns errcode.TargetOption for options that are wrong, or wrong together.
+func (o Options) Check() error {
+	_, err := o.complete()
+	return err
+}
+
 // complete checks the options and puts in the defaults.
 func (o Options) complete() (Options, error) {
 	o = o.defaults()

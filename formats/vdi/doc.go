@@ -1,4 +1,4 @@
-// Package vdi reads VirtualBox's VDI disks.
+// Package vdi reads and writes VirtualBox's VDI disks.
 //
 // The format has no public specification; the words and the meaning of each
 // field are those of VirtualBox's own sources (VDICore.h) and of qemu's driver.
@@ -21,6 +21,8 @@
 //
 // No writer is known that leaves the last block of a file short: a block must
 // lie in the file as far as the virtual size covers it.
+//
+// Written: Dynamic, with blocks of 1 MiB.
 //
 // Read: version 1.1, dynamic and static (fixed) images, blocks of 4 KiB to
 // 256 MiB. Refused: differencing and undo images, and images that name a

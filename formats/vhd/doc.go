@@ -1,4 +1,4 @@
-// Package vhd reads Microsoft's VHD disks (Virtual PC, Hyper-V generation 1,
+// Package vhd reads and writes Microsoft's VHD disks (Virtual PC, Hyper-V generation 1,
 // Azure, XenServer; qemu calls the format vpc).
 //
 // The words are those of the "Virtual Hard Disk Image Format Specification",
@@ -23,6 +23,8 @@
 //
 // XenServer adds a batmap behind the BAT: which blocks' sector bitmaps are all
 // ones. Nothing is read by it; Validate checks it, and that no block lies on it.
+//
+// Written: Dynamic and Fixed, with the exact size of the source as current size.
 //
 // Read: fixed and dynamic, and differencing with all of its parents. In dynamic
 // disks the sector bitmaps are ignored. Refused: differencing disks by

@@ -1,4 +1,4 @@
-// Package vhdx reads Microsoft's VHDX disks (Hyper-V since 2012, Disk2vhd,
+// Package vhdx reads and writes Microsoft's VHDX disks (Hyper-V since 2012, Disk2vhd,
 // qemu), after [MS-VHDX], "Virtual Hard Disk v2 (VHDX) File Format"; section
 // numbers in this package are that document's.
 //
@@ -26,6 +26,8 @@
 // header that names a log: its active sequence is replayed here in memory, as an
 // overlay over the file, which itself is never written. All other structures are
 // read through the overlay.
+//
+// Written: Dynamic, with an empty log.
 //
 // Read: fixed and dynamic disks, 512 and 4096 byte logical sectors (the latter
 // with a finding), dirty logs. The states "undefined", "unmapped" and, from the

@@ -1,5 +1,5 @@
-// Package vmdk reads VMware virtual disks: those that are whole in one file, and
-// sets of several files that the caller gives together.
+// Package vmdk reads and writes VMware virtual disks: those that are whole in one
+// file, and, reading only, sets of several files that the caller gives together.
 //
 // The words are those of VMware's "Virtual Disk Format 5.0" technical note. A
 // sparse extent file begins with a header (magic KDMV, section "Hosted Sparse
@@ -26,6 +26,9 @@
 // without a file. Files are found by their exact base names among the members
 // (OpenSet); a name with a folder, drive or device is refused, and no name is
 // ever opened.
+//
+// Written: Stream (streamOptimized, in VMware's dialect) and Sparse
+// (monolithicSparse).
 //
 // Read: monolithicSparse and streamOptimized, header versions 1 to 3; with
 // members also monolithicFlat, twoGbMaxExtentFlat, twoGbMaxExtentSparse, vmfs

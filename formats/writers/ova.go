@@ -29,16 +29,22 @@ func ovaWriter() Writer {
 				Help: "what the disks are attached to"},
 			{Name: "compression_level", Kind: Number, Min: 1, Max: 9, Default: strconv.Itoa(vmdk.DefaultCompressionLevel), Help: "1 is fast, 9 is small"},
 		},
-		make: makeOVA,
+		check: func(o Options) error { return machineOf(o).Check() },
+		make:  makeOVA,
+	}
+}
+
+// machineOf returns what virtual machine the settings describe.
+func machineOf(o Options) ova.Options {
+	return ova.Options{
+		Name: o["name"], CPUs: int(o.number("cpus")), MemoryMiB: int(o.number("memory_mib")), OSType: o["os_type"],
+		Firmware: o["firmware"], HardwareVersion: int(o.number("hardware_version")), Controller: o["controller"],
 	}
 }
 
 func makeOVA(o Options, e transfer.Engine) Made {
 	enc := ova.Encoder{
-		Options: ova.Options{
-			Name: o["name"], CPUs: int(o.number("cpus")), MemoryMiB: int(o.number("memory_mib")), OSType: o["os_type"],
-			Firmware: o["firmware"], HardwareVersion: int(o.number("hardware_version")), Controller: o["controller"],
-		},
+		Options: machineOf(o),
 		Disk: func(e transfer.Engine) formats.Encoder {
 			return vmdk.Stream{CompressionLevel: int(o.number("compression_level")), Engine: e}
 		},

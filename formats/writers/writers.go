@@ -19,6 +19,8 @@ type Writer struct {
 	Container  string       `json:"container_format"` // as Glance calls it
 	Extensions []string     `json:"extensions"`       // of file names that mean this writer
 	Options    []Option     `json:"options,omitempty"`
+	// check, if set, tells what is wrong with complete options together.
+	check func(o Options) error
 	// make takes complete options.
 	make func(o Options, e transfer.Engine) Made
 }
@@ -71,7 +73,11 @@ func Find(name string) (Writer, bool) {
 
 // Complete checks settings and adds the defaults.
 func (w Writer) Complete(given map[string]string) (Options, error) {
-	return complete(w.Name, w.Options, given)
+	o, err := complete(w.Name, w.Options, given)
+	if err == nil && w.check != nil {
+		err = w.check(o)
+	}
+	return o, err
 }
 
 // Has reports whether the writer takes an option.

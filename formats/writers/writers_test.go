@@ -93,6 +93,11 @@ func TestResolveRefuses(t *testing.T) {
 		{"qcow2", "cluster_size", "-64K", errcode.TargetOption, "2M"},
 		{"qcow2", "compression", "lz4", errcode.TargetOption, "zstd"},
 		{"openstack", "compression", "", errcode.TargetOption, "zstd"},
+		{"vhd", "align", "1M", errcode.TargetOption, "subformat=fixed"},
+		{"azure", "block_size", "2M", errcode.TargetOption, "subformat=dynamic"},
+		{"vhd", "uuid", "00000000-0000-0000-0000-000000000000", errcode.TargetOption, "not all zeros"},
+		{"ova", "memory_mib", "1023", errcode.TargetOption, "a multiple of 4"},
+		{"ova", "name", "../x", errcode.TargetOption, "letters"},
 	} {
 		_, _, err := Resolve(c.name, map[string]string{c.option: c.value})
 		if c.option == "" {
@@ -106,6 +111,14 @@ func TestResolveRefuses(t *testing.T) {
 		if raw, _ := json.Marshal(e.Evidence); !strings.Contains(e.Message+string(raw), c.names) {
 			t.Errorf("%s %s=%s: %v (%s) does not name %q", c.name, c.option, c.value, err, raw, c.names)
 		}
+	}
+}
+
+// TestResolveRefusesOptionsTogether finds what only two options do wrong.
+func TestResolveRefusesOptionsTogether(t *testing.T) {
+	_, _, err := Resolve("ova", map[string]string{"firmware": "efi", "hardware_version": "7"})
+	if errcode.Of(err) != errcode.TargetOption {
+		t.Errorf("EFI on hardware of 2009: %v", err)
 	}
 }
 

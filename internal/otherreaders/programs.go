@@ -21,7 +21,7 @@ func SevenZip() Reader {
 		Formats: []formats.Name{formats.QCOW2, formats.VMDK, formats.VHD, formats.VHDX, formats.VDI},
 		Limits: []Limit{
 			{"it does not know zstd in qcow2", func(i formats.Info) bool { return i.Format == formats.QCOW2 && i.Compression == "zstd" }},
-			{"it wants whole sectors of 4096 bytes in VHDX", func(i formats.Info) bool { return i.Format == formats.VHDX && i.VirtualSize%4096 != 0 }},
+			{"it wants an even number of logical sectors in VHDX", func(i formats.Info) bool { return i.Format == formats.VHDX && i.VirtualSize%1024 != 0 }},
 		},
 		find:    func() (string, error) { return exec.LookPath("7zz") },
 		version: []string{"i"},
