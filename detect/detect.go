@@ -84,6 +84,7 @@ type inspection struct {
 	opt      Options
 	w        window
 	report   Report
+	partial  bool // the file's end is not there: what it may tell stays open
 }
 
 func (in *inspection) run(ctx context.Context, r io.ReaderAt, size int64) (formats.Disk, error) {
@@ -122,11 +123,16 @@ func (in *inspection) decide() (claim, error) {
 		in.report.pass("magic", "none: the bytes are the disk's own")
 	default:
 		in.report.pass("magic", "%s", describe(claims))
+		in.report.seen(claims[0].evidence(""))
 	}
 	if err := in.unambiguous(claims); err != nil {
 		return claim{}, in.report.fail("one format only", err)
 	}
-	in.report.pass("one format only", "no other format's magic in the first and last bytes")
+	where := "first and last bytes"
+	if in.partial {
+		where = "first bytes"
+	}
+	in.report.pass("one format only", "no other format's magic in the %s", where)
 	if len(claims) == 0 || carries(in.declared, claims[0]) {
 		return in.unclaimed()
 	}
@@ -151,6 +157,9 @@ func (in *inspection) unclaimed() (claim, error) {
 	c := claim{name: formats.Raw, what: "a raw disk", reader: in.raw}
 	if Opaque(in.declared) {
 		c.name, c.what, c.container = in.declared, "an "+string(in.declared), string(in.declared)
+	}
+	if in.partial && (in.declared == "" || in.declared == c.name || knownByTail(in.declared) || in.w.volume == nil) {
+		return c, errRest
 	}
 	if in.declared != "" && in.declared != c.name {
 		err := errcode.New(errcode.FormatUnknown, "the file is declared as %q, but has nothing of it and of no other known format", clip(string(in.declared))).

@@ -13,6 +13,8 @@
 //     refused. So is a claim in the head together with a boot sector there.
 //     Allowed are an ISO 9660 image with a partition table (an isohybrid) and a
 //     partition table within a format that is known by its tail.
+//   - A backup GPT in the last sector is no claim: every disk with a GPT ends with
+//     one, and so do many containers, whose last block is the disk's last.
 //   - A declared format is a claim to check, raw included.
 //   - A file that is declared as ami, aki or ari is one, if no other format's magic
 //     contradicts: these have none of their own. A kernel and a ramdisk may be
@@ -20,6 +22,9 @@
 //   - Without any claim the file is raw: its bytes are the disk's bytes. Partition
 //     tables and file systems are not formats, they are told as contents.
 //   - An ISO 9660 or UDF image is its own disk format (iso) and is read as raw.
+//
+// A file that is still being sent is judged by Head: where the first bytes
+// decide, it is refused before the rest has come.
 //
 // An outer layer is a compressed file or an archive around an image. Layers are
 // recognised and refused here; taking them off is another package's work.

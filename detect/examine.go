@@ -12,6 +12,25 @@ import (
 // examine takes an open disk's facts into the report and refuses what cannot
 // be read.
 func (in *inspection) examine(ctx context.Context, disk formats.Disk, c claim) error {
+	if err := in.facts(disk, c); err != nil {
+		return err
+	}
+	if !disk.Info().HolesKnown {
+		in.report.skip("allocated size", "a raw file does not tell holes from data")
+		return nil
+	}
+	n, err := allocated(ctx, disk)
+	if err != nil {
+		return in.report.fail("allocated size", err)
+	}
+	in.report.AllocatedSize = n
+	in.report.pass("allocated size", "%d bytes", n)
+	return nil
+}
+
+// facts takes over what the header tells, and refuses a size that is not
+// allowed and data that is not there.
+func (in *inspection) facts(disk formats.Disk, c claim) error {
 	info := disk.Info()
 	in.report.fill(info, c)
 	switch c.name {
@@ -30,16 +49,6 @@ func (in *inspection) examine(ctx context.Context, disk formats.Disk, c claim) e
 		where += " and its members, " + strconv.Itoa(n) + " in all"
 	}
 	in.report.pass("self-contained and readable", "all data is in %s", where)
-	if !info.HolesKnown {
-		in.report.skip("allocated size", "a raw file does not tell holes from data")
-		return nil
-	}
-	n, err := allocated(ctx, disk)
-	if err != nil {
-		return in.report.fail("allocated size", err)
-	}
-	in.report.AllocatedSize = n
-	in.report.pass("allocated size", "%d bytes", n)
 	return nil
 }
 

@@ -33,6 +33,9 @@ func layers() []magic {
 		layer("zstd", "a zstd file", "unzstd", findZstd),
 		layer("bzip2", "a bzip2 file", "bunzip2", findBzip2),
 		layer("lz4", "an lz4 file", "unlz4", head(0, "\x04\x22\x4d\x18", "\x02\x21\x4c\x18")),
+		layer("lzip", "an lzip file", "lzip -d", head(0, "LZIP\x01")),
+		layer("lzop", "an lzop file", "lzop -d", head(0, "\x89LZO\x00\x0d\x0a\x1a\x0a")),
+		archive("rar", "a RAR archive", "compressed", remedyUnpack, head(0, "Rar!\x1a\x07")),
 		archive("zip", "a zip archive", "compressed", remedyUnpack, findZip),
 		archive("7z", "a 7z archive", "compressed", remedyUnpack, head(0, "7z\xbc\xaf\x27\x1c")),
 	)

@@ -52,6 +52,9 @@ const (
 	remedyVolume  = "Export the virtual machine's disk from the datastore, and import that."
 	remedyLUKS    = "Decrypt the disk before importing it (`cryptsetup reencrypt --decrypt`)."
 	remedyPloop   = "Export the disk as one file with the product's own tool, or convert it with `qemu-img convert -O qcow2`."
+	remedyAndroid = "Convert it with `simg2img` and import the result."
+	remedyWIM     = "Apply it to a disk with `wimapply` or DISM, and import that disk."
+	remedyBundle  = "Unbundle the parts with `ec2-unbundle`, and import the file system image that results as ami."
 	remedyOVFOnly = "Import the disk files that the descriptor names, or the whole machine's OVA unpacked."
 )
 
@@ -90,6 +93,8 @@ func magics() []magic {
 	free := func(name formats.Name, what, remedy string, find func(window) (int64, string, bool)) magic {
 		return magic{claim{name: name, what: what, kind: diskKind, remedy: remedy}, find}
 	}
+	ovf := disk("ovf", "an OVF descriptor without its disks", remedyOVFOnly, findOVF)
+	ovf.container = "ovf"
 	return append([]magic{
 		disk(formats.QCOW1, "a qcow version 1 image", remedyQemu, findQCOW(true)),
 		disk(formats.QCOW2, "a qcow2 image", remedyQemu, findQCOW(false)),
@@ -103,11 +108,17 @@ func magics() []magic {
 		free(formats.Parallels, "a Parallels image", remedyQemu, head(0, "WithoutFreeSpace", "WithouFreSpacExt")),
 		disk(formats.Parallels, "a Parallels disk descriptor", remedyPloop, findText("<parallels_disk_image")),
 		free(formats.DMG, "an Apple DMG", remedyDMG, tail("koly", 512)),
+		free(formats.DMG, "an encrypted Apple DMG", remedyDMG, head(0, "encrcdsa")),
+		free(formats.DMG, "an Apple sparse image", remedyDMG, head(0, "sprs\x00")),
 		free("cloop", "a cloop image", remedyQemu, findCloop),
 		disk("bochs", "a Bochs image", remedyQemu, head(0, "Bochs Virtual HD Image")),
 		free("asif", "an Apple sparse image (ASIF)", remedyDMG, head(0, "shdw")),
-		free("ewf", "a forensic image (E01)", remedyEWF, head(0, "EVF\x09\x0d\x0a\xff\x00", "EVF2\x0d\x0a\x81\x00")),
-		disk("ovf", "an OVF descriptor without its disks", remedyOVFOnly, findOVF),
+		free("ewf", "a forensic image (E01)", remedyEWF, head(0, "EVF\x09\x0d\x0a\xff\x00", "EVF2\x0d\x0a\x81\x00", "LVF\x09\x0d\x0a\xff\x00")),
+		free("aff", "a forensic image (AFF)", remedyEWF, head(0, "AFF10\x0d\x0a\x00")),
+		free("android-sparse", "an Android sparse image", remedyAndroid, head(0, "\x3a\xff\x26\xed\x01\x00")),
+		free("wim", "a Windows image (WIM)", remedyWIM, head(0, "MSWIM\x00\x00\x00")),
+		disk("ami-bundle", "the manifest of a bundled AMI, without its parts", remedyBundle, findText("<manifest>", "<bundler>")),
+		ovf,
 		{claim{name: formats.LUKS, what: "a LUKS volume", kind: luksKind, remedy: remedyLUKS}, findLUKS},
 		{claim{name: "vmfs", what: "a VMFS datastore", kind: volumeKind, remedy: remedyVolume}, findVMFS},
 		{claim{name: formats.ISO, what: "an ISO 9660 image", kind: isoKind}, findISO},
@@ -160,14 +171,19 @@ func findCloop(w window) (int64, string, bool) {
 // textProbe is how far into a text file its root element is looked for.
 const textProbe = 2048
 
-// findText finds an XML file by its root element.
-func findText(root string) func(window) (int64, string, bool) {
+// findText finds an XML file by its root element, and others if it is a common
+// one.
+func findText(root string, others ...string) func(window) (int64, string, bool) {
 	return func(w window) (int64, string, bool) {
 		t := w.text(textProbe)
-		if startsXML(t) && strings.Contains(t, root) {
-			return 0, root, true
+		ok := startsXML(t) && strings.Contains(t, root)
+		for _, o := range others {
+			ok = ok && strings.Contains(t, o)
 		}
-		return 0, "", false
+		if !ok {
+			return 0, "", false
+		}
+		return 0, root, true
 	}
 }
 

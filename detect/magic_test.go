@@ -96,6 +96,13 @@ func TestMagics(t *testing.T) {
 		{"asif", file(mib, 0, "shdw"), "asif", errcode.FormatNotAllowed},
 		{"e01", file(mib, 0, "EVF\x09\x0d\x0a\xff\x00"), "ewf", errcode.FormatNotAllowed},
 		{"ex01", file(mib, 0, "EVF2\x0d\x0a\x81\x00"), "ewf", errcode.FormatNotAllowed},
+		{"l01", file(mib, 0, "LVF\x09\x0d\x0a\xff\x00"), "ewf", errcode.FormatNotAllowed},
+		{"aff", file(mib, 0, "AFF10\x0d\x0a\x00"), "aff", errcode.FormatNotAllowed},
+		{"android sparse", file(mib, 0, "\x3a\xff\x26\xed\x01\x00\x00\x00\x1c\x00"), "android-sparse", errcode.FormatNotAllowed},
+		{"wim", file(mib, 0, "MSWIM\x00\x00\x00"), "wim", errcode.FormatNotAllowed},
+		{"encrypted dmg", file(mib, 0, "encrcdsa\x00\x00\x00\x02"), formats.DMG, errcode.FormatNotAllowed},
+		{"apple sparse image", file(mib, 0, "sprs\x00\x00\x00\x03"), formats.DMG, errcode.FormatNotAllowed},
+		{"ami bundle", []byte("<?xml version=\"1.0\"?><manifest><version>2007-10-10</version><bundler><name>ec2-ami-tools</name>"), "ami-bundle", errcode.FormatNotAllowed},
 		{"ovf", []byte("<?xml version=\"1.0\"?>\n<Envelope xmlns=\"http://schemas.dmtf.org/ovf/envelope/1\">"), "ovf", errcode.FormatNotAllowed},
 		{"luks1", file(mib, 0, "LUKS\xba\xbe\x00\x01"), formats.LUKS, errcode.LUKSUndeclared},
 		{"luks2", file(mib, 0, "LUKS\xba\xbe\x00\x02", 0x4000, "SKUL\xba\xbe\x00\x02"), formats.LUKS, errcode.LUKSUndeclared},
@@ -118,6 +125,9 @@ func TestMagics(t *testing.T) {
 		{"zip", zipOf(""), "zip", errcode.FormatNotAllowed},
 		{"zip with a comment", append(file(mib), zipOf("a comment")...), "zip", errcode.FormatNotAllowed},
 		{"zip behind something", append(file(mib), zipOf("")...), "zip", errcode.FormatNotAllowed},
+		{"lzip", file(mib, 0, "LZIP\x01"), "lzip", errcode.FormatNotAllowed},
+		{"lzop", file(mib, 0, "\x89LZO\x00\x0d\x0a\x1a\x0a"), "lzop", errcode.FormatNotAllowed},
+		{"rar", file(mib, 0, "Rar!\x1a\x07\x01\x00"), "rar", errcode.FormatNotAllowed},
 		{"7z", file(mib, 0, "7z\xbc\xaf\x27\x1c"), "7z", errcode.FormatNotAllowed},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -23,6 +23,11 @@ type Check struct {
 	Name   string `json:"name"`
 	Result Result `json:"result"`
 	Detail string `json:"detail"`
+	// Code and Remedy are those of the refusal, of a check that failed.
+	Code   errcode.Code `json:"code,omitempty"`
+	Remedy string       `json:"remedy,omitempty"`
+	// Evidence is what was seen, and where, if the check is about one place.
+	Evidence *errcode.Evidence `json:"evidence,omitempty"`
 }
 
 // A Report says what a file is and whether it is safe to read. It is filled as
@@ -32,12 +37,12 @@ type Report struct {
 	// names of formats, it may be that of an outer layer, such as "gzip".
 	DiskFormat      formats.Name      `json:"disk_format"`
 	Subformat       string            `json:"subformat,omitempty"`
-	ContainerFormat string            `json:"container_format"`      // "bare", the disk format for ami, aki, ari, or what is around it: "ova", "docker", "compressed"
+	ContainerFormat string            `json:"container_format"`      // "bare", the disk format for ami, aki, ari, or what is around it: "ova", "ovf", "docker", "compressed"
 	VirtualSize     int64             `json:"virtual_size"`          // bytes, 0 if not known
-	FileSize        int64             `json:"file_size"`             // bytes
+	FileSize        int64             `json:"file_size"`             // bytes, -1 if not known
 	AllocatedSize   int64             `json:"allocated_size"`        // guest bytes stored as data, -1 if not known
 	BlockSize       int64             `json:"block_size,omitempty"`  // cluster, grain or block, bytes
-	Compression     string            `json:"compression,omitempty"` // "deflate", "zstd", or ""
+	Compression     string            `json:"compression,omitempty"` // of blocks, "deflate" or "zstd"; of the whole file, the layer's name; or ""
 	Creator         string            `json:"creator,omitempty"`     // program that wrote it, as the header says
 	Safe            bool              `json:"safe"`
 	Findings        []formats.Finding `json:"findings"`
@@ -51,30 +56,39 @@ func newReport(size int64) Report {
 }
 
 func (r *Report) check(name string, result Result, format string, args ...any) {
-	r.Checks = append(r.Checks, Check{name, result, fmt.Sprintf(format, args...)})
+	r.Checks = append(r.Checks, Check{Name: name, Result: result, Detail: fmt.Sprintf(format, args...)})
 }
 
 func (r *Report) pass(name, format string, args ...any) { r.check(name, Pass, format, args...) }
 func (r *Report) skip(name, format string, args ...any) { r.check(name, Skip, format, args...) }
 
+// seen adds to the last check what it is about.
+func (r *Report) seen(ev errcode.Evidence) { r.Checks[len(r.Checks)-1].Evidence = &ev }
+
 // fail notes the check that refuses, and returns its error.
 func (r *Report) fail(name string, err error) error {
-	detail := err.Error()
+	f := r.finding(err)
+	c := Check{Name: name, Result: Fail, Detail: err.Error(), Code: f.Code, Remedy: f.Remedy, Evidence: f.Evidence}
 	if e, ok := errcode.As(err); ok {
-		detail = e.Error()
+		c.Detail = e.Error()
 	}
-	r.check(name, Fail, "%s", detail)
+	r.Checks = append(r.Checks, c)
 	return err
 }
 
-// refuse adds the finding of the error that ends detection.
-func (r *Report) refuse(err error) {
+// finding is formats.FindingOf, with the remedy that is known here.
+func (r *Report) finding(err error) formats.Finding {
 	f := formats.FindingOf(err)
 	if r.remedy != "" {
 		f.Remedy = r.remedy
 	}
+	return f
+}
+
+// refuse adds the finding of the error that ends detection.
+func (r *Report) refuse(err error) {
 	r.Safe = false
-	r.Findings = append(r.Findings, f)
+	r.Findings = append(r.Findings, r.finding(err))
 }
 
 // name takes over what a claim says.
@@ -82,6 +96,9 @@ func (r *Report) name(c claim) {
 	r.DiskFormat, r.Subformat = c.name, c.subformat
 	if c.container != "" {
 		r.ContainerFormat = c.container
+	}
+	if c.container == "compressed" {
+		r.Compression = string(c.name)
 	}
 }
 
@@ -94,6 +111,17 @@ func (r *Report) fill(info formats.Info, c claim) {
 	r.VirtualSize, r.BlockSize = info.VirtualSize, info.BlockSize
 	r.Compression, r.Creator = info.Compression, info.Creator
 	r.Findings = append(r.Findings, info.Findings...)
+}
+
+// Refused reports whether the file is refused. A report can be neither safe nor
+// refused: then detection has not come to its end.
+func (r Report) Refused() bool {
+	for _, f := range r.Findings {
+		if f.Severity == formats.SeverityError {
+			return true
+		}
+	}
+	return false
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }

@@ -34,8 +34,11 @@ func (r Report) WriteText(w io.Writer) error {
 	row("compression", r.Compression)
 	row("creator", r.Creator)
 	verdict := "yes"
-	if !r.Safe {
+	switch {
+	case r.Refused():
 		verdict = "NO: the image is refused"
+	case !r.Safe:
+		verdict = "not known yet"
 	}
 	row("safe", verdict)
 	r.writeFindings(&b)
