@@ -45,7 +45,6 @@ func extendedSeed() []byte {
 // FuzzEncodeRoundTrip writes disks of arbitrary content and options, whole and
 // resumed, and as a plan, and reads them back.
 func FuzzEncodeRoundTrip(f *testing.F) {
-	formattest.Seeds(f)
 	f.Add(uint64(1), uint32(5<<20+512), uint32(1<<20), uint8(16), uint8(0), uint8(1))
 	f.Add(uint64(2), uint32(3<<20+1), uint32(2<<20), uint8(9), uint8(1), uint8(0))
 	f.Add(uint64(3), uint32(7<<20), uint32(3<<20), uint8(21), uint8(2), uint8(2))
