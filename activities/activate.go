@@ -12,7 +12,7 @@ import (
 // ActivateActivityName is the activity's name.
 const ActivateActivityName = contract.ActivateActivity
 
-// An ActivateActivity makes an image active and its task a success, in one
+// An ActivateActivity makes a task's images active and the task a success, in one
 // transaction.
 type ActivateActivity struct{ d Deps }
 
@@ -23,70 +23,95 @@ func NewActivateActivity(d Deps) *ActivateActivity { return &ActivateActivity{d}
 func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParams) (contract.ImportResult, error) {
 	w := work{stage: contract.StageActivate, taskID: p.Request.TaskID, imageID: p.Request.ImageID}
 	return row(ctx, a.d, w, func(ctx context.Context) (contract.ImportResult, error) {
-		out := result(p)
-		raw, err := json.Marshal(out)
+		own, err := a.own(ctx, p.Request.ImageID)
 		if err != nil {
+			return contract.ImportResult{}, err
+		}
+		out := contract.ImportResult{TaskID: p.Request.TaskID}
+		act := metadata.Activation{TaskID: out.TaskID}
+		var size int64
+		for _, d := range disksOf(p) {
+			img := d.result(own.Name, len(p.Further) > 0)
+			out.Images = append(out.Images, img)
+			act.Images = append(act.Images, metadata.ImageActivation{
+				ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
+				Size: img.Size, VirtualSize: img.VirtualSize,
+				Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
+				Store: d.Stored.Store, Key: d.Stored.Key, Properties: p.Detected.Disk(d.Disk).Properties,
+			})
+			size += img.Size
+		}
+		if act.Result, err = json.Marshal(out); err != nil {
 			return out, errcode.Wrap(err, errcode.Internal, "write result of task %s", out.TaskID)
 		}
-		img := out.Images[0]
-		container, err := a.container(ctx, img.ImageID, img.DiskFormat, p.Target.ContainerFormat)
-		if err != nil {
-			return out, err
-		}
-		err = a.d.Catalogue.Activate(ctx, metadata.Activation{
-			TaskID: out.TaskID,
-			Result: raw,
-			Images: []metadata.ImageActivation{{
-				ImageID: img.ImageID, DiskFormat: img.DiskFormat, ContainerFormat: container, Size: img.Size, VirtualSize: img.VirtualSize,
-				Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
-				Store: p.Stored.Store, Key: p.Stored.Key,
-			}},
-		})
-		if err == nil {
-			a.d.line(ctx, w, img.Size, 0, nil)
+		if err = a.d.Catalogue.Activate(ctx, act); err == nil {
+			a.d.line(ctx, w, size, 0, nil)
 		}
 		return out, err
 	})
 }
 
-// container returns the container format that the image shall have, "" to leave
-// it: what was written around the disk says it, one that was made before its import need not have any, and the parts of an
-// Amazon machine image have their disk format's name, as Glance wants it.
-func (a *ActivateActivity) container(ctx context.Context, imageID, diskFormat, written string) (string, error) {
+// own returns the task's own image. That it is gone is Activate's to say.
+func (a *ActivateActivity) own(ctx context.Context, imageID string) (metadata.Image, error) {
 	img, err := a.d.Catalogue.Image(ctx, imageID)
-	switch {
-	case errcode.Of(err) == errcode.NotFound:
-		return "", nil // that it is gone is Activate's to say
-	case err != nil:
-		return "", err
-	case amazon(diskFormat):
-		return diskFormat, nil
-	case written != "" && written != metadata.DefaultContainerFormat:
-		return written, nil
-	case img.ContainerFormat == "" || amazon(img.ContainerFormat):
-		return metadata.DefaultContainerFormat, nil
+	if errcode.Of(err) == errcode.NotFound {
+		return metadata.Image{ContainerFormat: metadata.DefaultContainerFormat}, nil
 	}
-	return "", nil
+	return img, err
+}
+
+// containerOf returns the container format that an image shall have, "" to leave
+// it: what was written around the disk says it, one that was made before its
+// import need not have any, and the parts of an Amazon machine image have their
+// disk format's name, as Glance wants it.
+func containerOf(own metadata.Image, diskFormat, written string) string {
+	switch {
+	case amazon(diskFormat):
+		return diskFormat
+	case written != "" && written != metadata.DefaultContainerFormat:
+		return written
+	case own.ContainerFormat == "" || amazon(own.ContainerFormat) || around(own.ContainerFormat):
+		return metadata.DefaultContainerFormat
+	}
+	return ""
 }
 
 // amazon reports whether a format's name is that of a part of an Amazon image.
 func amazon(format string) bool { return format == "ami" || format == "aki" || format == "ari" }
 
-// result is what the import comes to.
-func result(p contract.ActivateParams) contract.ImportResult {
-	return contract.ImportResult{
-		TaskID: p.Request.TaskID,
-		Images: []contract.ImageResult{{
-			ImageID:       p.Request.ImageID,
-			DiskFormat:    p.Target.StoredAs(),
-			Size:          p.Converted.Size,
-			VirtualSize:   p.Converted.VirtualSize,
-			ContentDigest: p.Converted.ContentDigest,
-			HashAlgo:      p.Checksummed.HashAlgo,
-			HashValue:     p.Checksummed.HashValue,
-			Checksum:      p.Checksummed.Checksum,
-			Location:      p.Stored.Location,
-			Verify:        p.Checksummed.Verify,
-		}},
+// around reports whether a container format is that of a file which was taken
+// apart: what is stored is the disk itself.
+func around(format string) bool { return format == "ova" || format == "ovf" || format == "compressed" }
+
+// A doneDisk is a disk that is stored.
+type doneDisk contract.DiskDone
+
+// disksOf lists the disks that are stored, the first one first.
+func disksOf(p contract.ActivateParams) []doneDisk {
+	all := []doneDisk{{Disk: 1, ImageID: p.Request.ImageID, Target: p.Target, Converted: p.Converted, Checksummed: p.Checksummed, Stored: p.Stored}}
+	for _, d := range p.Further {
+		all = append(all, doneDisk(d))
 	}
+	return all
+}
+
+// result is what a disk comes to. own is the name of the task's own image; several
+// images are told apart by name.
+func (d doneDisk) result(own string, several bool) contract.ImageResult {
+	out := contract.ImageResult{
+		ImageID:       d.ImageID,
+		DiskFormat:    d.Target.StoredAs(),
+		Size:          d.Converted.Size,
+		VirtualSize:   d.Converted.VirtualSize,
+		ContentDigest: d.Converted.ContentDigest,
+		HashAlgo:      d.Checksummed.HashAlgo,
+		HashValue:     d.Checksummed.HashValue,
+		Checksum:      d.Checksummed.Checksum,
+		Location:      d.Stored.Location,
+		Verify:        d.Checksummed.Verify,
+	}
+	if several {
+		out.Name = contract.DiskName(own, d.Disk)
+	}
+	return out
 }

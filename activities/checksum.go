@@ -17,7 +17,7 @@ func NewChecksumActivity(d Deps) *ChecksumActivity { return &ChecksumActivity{d}
 
 // Execute reads; another attempt goes on behind the last hint of this one.
 func (a *ChecksumActivity) Execute(ctx context.Context, p contract.ChecksumParams) (contract.Checksummed, error) {
-	w := work{stage: contract.StageChecksum, taskID: p.TaskID, imageID: p.ImageID, moves: true, heavy: true}
+	w := work{stage: contract.StageChecksum, taskID: p.TaskID, imageID: p.ImageID, disk: p.Disk, moves: true, heavy: true}
 	resume := earlier(ctx).Resume
 	return attempt(ctx, a.d, w, func(ctx context.Context, b *beat) (contract.Checksummed, error) {
 		return a.d.Steps.Checksum(ctx, p, resume, b.observe)

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -21,18 +22,33 @@ func NewCleanupActivity(d Deps) *CleanupActivity { return &CleanupActivity{d} }
 func (a *CleanupActivity) Execute(ctx context.Context, p contract.CleanupParams) error {
 	w := work{stage: contract.StageCleanup, taskID: p.TaskID, imageID: p.ImageID}
 	_, err := row(ctx, a.d, w, func(ctx context.Context) (struct{}, error) {
-		named, err := a.named(ctx, p)
-		if err != nil {
-			return struct{}{}, err
+		all := []contract.CleanupParams{p}
+		all[0].Further = nil
+		for _, l := range p.Further {
+			all = append(all, contract.CleanupParams{TaskID: p.TaskID, ImageID: l.ImageID, Store: l.Store, Key: l.Key, Success: p.Success})
 		}
-		p.Success = p.Success || named
-		if err := a.d.Steps.Cleanup(ctx, p); err != nil {
+		var errs []error
+		for _, one := range all {
+			errs = append(errs, a.one(ctx, one))
+		}
+		if err := errors.Join(errs...); err != nil {
 			return struct{}{}, err
 		}
 		a.d.line(ctx, w, 0, 0, nil)
 		return struct{}{}, nil
 	})
 	return err
+}
+
+// one removes what is left of one disk. What another one's removal comes to is no
+// reason to leave it.
+func (a *CleanupActivity) one(ctx context.Context, p contract.CleanupParams) error {
+	named, err := a.named(ctx, p)
+	if err != nil {
+		return err
+	}
+	p.Success = p.Success || named
+	return a.d.Steps.Cleanup(ctx, p)
 }
 
 // named reports whether the catalogue's image is made of the object.

@@ -17,7 +17,7 @@ func NewConvertActivity(d Deps) *ConvertActivity { return &ConvertActivity{d} }
 
 // Execute converts; another attempt goes on in the same upload.
 func (a *ConvertActivity) Execute(ctx context.Context, p contract.ConvertParams) (contract.Converted, error) {
-	w := work{stage: contract.StageConvert, taskID: p.TaskID, imageID: p.ImageID, moves: true, heavy: true, parses: true}
+	w := work{stage: contract.StageConvert, taskID: p.TaskID, imageID: p.ImageID, disk: p.Disk, moves: true, heavy: true, parses: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, b *beat) (contract.Converted, error) {
 		return a.d.Steps.Convert(ctx, p, b.observe)
 	})

@@ -20,6 +20,9 @@ func NewReportActivity(d Deps) *ReportActivity { return &ReportActivity{d} }
 
 // Execute records the report.
 func (a *ReportActivity) Execute(ctx context.Context, p contract.ReportParams) error {
+	if p.Message == "" {
+		p.Message = contract.DiskMessage(p.Disk)
+	}
 	_, err := row(ctx, a.d, work{stage: p.Stage, taskID: p.TaskID}, func(ctx context.Context) (struct{}, error) {
 		if !p.Done {
 			a.d.Log.Info().Str("task", p.TaskID).Str("stage", string(p.Stage)).Msg("stage begins")

@@ -21,6 +21,8 @@ type work struct {
 	stage   contract.Stage
 	taskID  string
 	imageID string
+	// disk is the disk's number, from 1, of a source that holds several.
+	disk int
 	// moves says that the step tells how far it is, so that standing still can
 	// be seen.
 	moves bool
@@ -87,7 +89,7 @@ func (d Deps) note(ctx context.Context, w work, bytes int64, took time.Duration,
 	d.line(ctx, w, bytes, took, err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
-	e := metadata.Event{Stage: string(w.stage), Attempt: int(activity.GetInfo(ctx).Attempt), Bytes: bytes, Duration: took}
+	e := metadata.Event{Stage: string(w.stage), Attempt: int(activity.GetInfo(ctx).Attempt), Bytes: bytes, Duration: took, Message: contract.DiskMessage(w.disk)}
 	if err != nil {
 		v := value(err)
 		e.Code, e.Message = string(v.Code), v.Message

@@ -19,6 +19,7 @@ func NewValidateActivity(d Deps) *ValidateActivity { return &ValidateActivity{d}
 
 // validation is the stage's report in the catalogue.
 type validation struct {
+	Disk     int                 `json:"disk,omitempty"` // number of the disk, of a source that holds several
 	Target   contract.TargetSpec `json:"target"`
 	Verify   string              `json:"verify,omitempty"` // level of verification
 	Findings []formats.Finding   `json:"findings"`
@@ -26,13 +27,13 @@ type validation struct {
 
 // Execute validates. The findings are kept also of an image that is refused.
 func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParams) (contract.Validated, error) {
-	w := work{stage: contract.StageValidate, taskID: p.TaskID, imageID: p.ImageID, heavy: true, parses: true}
+	w := work{stage: contract.StageValidate, taskID: p.TaskID, imageID: p.ImageID, disk: p.Disk, heavy: true, parses: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, _ *beat) (contract.Validated, error) {
 		out, findings, err := a.d.Steps.Validate(ctx, p)
 		if ctx.Err() != nil {
 			return out, errors.Join(err, ctx.Err())
 		}
-		if kept := a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), validation{out.Target, out.Verify, findings}); err == nil {
+		if kept := a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), validation{p.Disk, out.Target, out.Verify, findings}); err == nil {
 			err = kept
 		}
 		return out, err

@@ -112,67 +112,96 @@ func fetch(ctx workflow.Context, st *state, lost error) error {
 
 // build runs those stages of a round that have not been run yet.
 func build(ctx workflow.Context, st *state) error {
-	queue := st.fetched.Queue
 	if st.detected == nil {
 		var got contract.Detected
 		params := contract.DetectParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched, Format: st.req.Source.Format}
-		if err := run(withLook(ctx, queue), st, contract.StageDetect, contract.DetectActivity, params, &got); err != nil {
+		if err := run(withLook(ctx, st.fetched.Queue), st, contract.StageDetect, contract.DetectActivity, params, &got); err != nil {
 			return err
 		}
-		st.detected = &got
-	}
-	if st.validated == nil {
-		var got contract.Validated
-		params := contract.ValidateParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched, Detected: *st.detected, Target: st.req.Target, Verify: st.req.Verify}
-		if err := run(withPass(ctx, queue), st, contract.StageValidate, contract.ValidateActivity, params, &got); err != nil {
-			return err
+		st.detected, st.disks = &got, make([]*disk, got.Count())
+		for i := range st.disks {
+			st.disks[i] = &disk{}
 		}
-		st.validated = &got
 	}
-	if st.converted == nil {
-		if err := convert(ctx, st); err != nil {
+	// All are validated before the first is converted: one that is bad costs
+	// little, wherever it stands.
+	for i := range st.disks {
+		if err := validate(ctx, st, st.at(i)); err != nil {
 			return err
 		}
 	}
-	if st.checksummed == nil {
-		if err := checksum(ctx, st); err != nil {
+	for i := range st.disks {
+		if err := keep(ctx, st, st.at(i)); err != nil {
 			return err
 		}
 	}
-	if st.stored == nil {
-		var got contract.Stored
-		params := contract.StoreParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Key: st.key(), Converted: *st.converted, Checksummed: *st.checksummed}
-		if err := run(withCommit(ctx, queue), st, contract.StageStore, contract.StoreActivity, params, &got); err != nil {
+	st.at(-1)
+	return nil
+}
+
+// validate fixes what is made of a disk.
+func validate(ctx workflow.Context, st *state, d *disk) error {
+	if d.validated != nil {
+		return nil
+	}
+	var got contract.Validated
+	params := contract.ValidateParams{TaskID: st.req.TaskID, ImageID: st.imageID(), Fetched: *st.fetched, Detected: *st.detected,
+		Target: st.req.Target, Verify: st.req.Verify, Disk: st.disk}
+	if err := run(withPass(ctx, st.fetched.Queue), st, contract.StageValidate, contract.ValidateActivity, params, &got); err != nil {
+		return err
+	}
+	d.validated = &got
+	return nil
+}
+
+// keep brings one disk into the store.
+func keep(ctx workflow.Context, st *state, d *disk) error {
+	if d.converted == nil {
+		if err := convert(ctx, st, d); err != nil {
 			return err
 		}
-		st.stored = &got
 	}
+	if d.checksummed == nil {
+		if err := checksum(ctx, st, d); err != nil {
+			return err
+		}
+	}
+	if d.stored != nil {
+		return nil
+	}
+	var got contract.Stored
+	params := contract.StoreParams{TaskID: st.req.TaskID, ImageID: st.imageID(), Key: st.key(), Converted: *d.converted, Checksummed: *d.checksummed, Disk: st.disk}
+	if err := run(withCommit(ctx, st.fetched.Queue), st, contract.StageStore, contract.StoreActivity, params, &got); err != nil {
+		return err
+	}
+	d.stored = &got
 	return nil
 }
 
 // convert writes the target's bytes. From here on there is an upload to abort.
-func convert(ctx workflow.Context, st *state) error {
-	st.here().store, st.here().key = st.validated.Target.Store, st.key()
+func convert(ctx workflow.Context, st *state, d *disk) error {
+	st.uploadTo(d.validated.Target.Store)
 	var got contract.Converted
-	params := contract.ConvertParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched,
-		Detected: *st.detected, Target: st.validated.Target, Key: st.key()}
+	params := contract.ConvertParams{TaskID: st.req.TaskID, ImageID: st.imageID(), Fetched: *st.fetched,
+		Detected: *st.detected, Target: d.validated.Target, Key: st.key(), Disk: st.disk}
 	st.enter(ctx, contract.StageConvert)
-	if st.round == 1 {
+	if st.round == 1 && st.disk <= 1 {
 		st.publish(ctx)
 	}
 	if err := run(withPass(ctx, st.fetched.Queue), st, contract.StageConvert, contract.ConvertActivity, params, &got); err != nil {
 		return err
 	}
-	st.here().store = got.Store
-	st.converted = &got
+	st.uploadTo(got.Store)
+	d.converted = &got
 	return nil
 }
 
 // checksum reads the upload back. Bytes that differ are read once more: a
 // second look tells a bad read from bad bytes.
-func checksum(ctx workflow.Context, st *state) error {
+func checksum(ctx workflow.Context, st *state, d *disk) error {
 	var got contract.Checksummed
-	params := contract.ChecksumParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Target: st.validated.Target, Converted: *st.converted, Verify: st.validated.Verify}
+	params := contract.ChecksumParams{TaskID: st.req.TaskID, ImageID: st.imageID(), Target: d.validated.Target,
+		Converted: *d.converted, Verify: d.validated.Verify, Disk: st.disk}
 	work := withPass(ctx, st.fetched.Queue)
 	err := run(work, st, contract.StageChecksum, contract.ChecksumActivity, params, &got)
 	if verifyMismatch(err) {
@@ -181,19 +210,26 @@ func checksum(ctx workflow.Context, st *state) error {
 	if err != nil {
 		return err
 	}
-	st.checksummed = &got
+	d.checksummed = &got
 	return nil
 }
 
-// activate makes the image active. Once it is asked for, it is not cancelled:
-// undoing could remove the bytes of an image that is active.
+// activate makes all images active at once. Once it is asked for, it is not
+// cancelled: undoing could remove the bytes of an image that is active.
 func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 	if err := ctx.Err(); err != nil {
 		return contract.ImportResult{}, err
 	}
 	var result contract.ImportResult
-	params := contract.ActivateParams{Request: st.req, Detected: *st.detected, Target: st.validated.Target,
-		Converted: *st.converted, Checksummed: *st.checksummed, Stored: *st.stored}
+	first := st.disks[0]
+	params := contract.ActivateParams{Request: st.req, Detected: *st.detected, Target: first.validated.Target,
+		Converted: *first.converted, Checksummed: *first.checksummed, Stored: *first.stored}
+	for i, d := range st.disks[1:] {
+		params.Further = append(params.Further, contract.DiskDone{
+			Disk: i + 2, ImageID: contract.DiskImageID(st.req.TaskID, st.req.ImageID, i+2),
+			Target: d.validated.Target, Converted: *d.converted, Checksummed: *d.checksummed, Stored: *d.stored,
+		})
+	}
 	keep, _ := workflow.NewDisconnectedContext(ctx)
 	err := run(withTruth(keep), st, contract.StageActivate, contract.ActivateActivity, params, &result)
 	return result, err
@@ -203,7 +239,7 @@ func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 // stage's activity.
 func run(ctx workflow.Context, st *state, s contract.Stage, activity string, params, result any) error {
 	st.enter(ctx, s)
-	report := contract.ReportParams{TaskID: st.req.TaskID, Stage: s}
+	report := contract.ReportParams{TaskID: st.req.TaskID, Stage: s, Disk: st.disk}
 	if err := workflow.ExecuteLocalActivity(withRow(ctx), contract.ReportActivity, report).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Warn("stage not reported", "stage", string(s), "error", err)
 	}

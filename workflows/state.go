@@ -45,8 +45,17 @@ type state struct {
 
 	// What the stages of this round have found; nil until then. Each is filled
 	// in by its stage; all but fetched are emptied by nextRound.
-	fetched     *contract.Fetched
-	detected    *contract.Detected
+	fetched  *contract.Fetched
+	detected *contract.Detected
+	// disks has one for each disk that was detected, in their order.
+	disks []*disk
+	// disk is the number of the disk that is worked on, from 1; 0 if that is all
+	// of them, or the only one. Set by at.
+	disk int
+}
+
+// A disk is what the stages have made of one disk; nil until then.
+type disk struct {
 	validated   *contract.Validated
 	converted   *contract.Converted
 	checksummed *contract.Checksummed
@@ -58,6 +67,8 @@ type place struct {
 	queue string // task queue of the host, "" for any
 	store string // name of the store, "" for the default one
 	key   string // of the upload and of the object, "" if none was begun
+	// further are the uploads of the disks behind the first one.
+	further []contract.Leftover
 }
 
 // newState derives the ids that the request leaves out.
@@ -88,6 +99,9 @@ func (st *state) enter(ctx workflow.Context, s contract.Stage) {
 		Attempt:    1,
 		ObservedAt: workflow.Now(ctx),
 	}
+	if st.disk > 0 {
+		st.progress.Disk, st.progress.Disks = st.disk, len(st.disks)
+	}
 }
 
 // finish ends the import with a task status.
@@ -97,18 +111,18 @@ func (st *state) finish(ctx workflow.Context, status string, s contract.Stage) {
 }
 
 // observe takes an activity's figures. Signals may come late and out of order:
-// those of another stage, of an attempt that was given up, or older than what
+// those of another stage or disk, of an attempt that was given up, or older than what
 // is known are dropped.
 func (st *state) observe(p contract.Progress) {
 	known := st.progress
-	if p.Stage != known.Stage || p.Attempt < known.Attempt {
+	if p.Stage != known.Stage || p.Disk != known.Disk || p.Attempt < known.Attempt {
 		return
 	}
 	if p.Attempt == known.Attempt && p.ObservedAt.Before(st.heard) {
 		return
 	}
 	st.heard = p.ObservedAt
-	p.TaskID, p.Status = known.TaskID, known.Status
+	p.TaskID, p.Status, p.Disks = known.TaskID, known.Status, known.Disks
 	st.progress = p
 }
 
@@ -138,20 +152,55 @@ func (st *state) nextRound(f contract.Fetched) {
 	st.round++
 	st.places = append(st.places, place{queue: f.Queue, store: st.req.Target.Store})
 	st.fetched = &f
-	st.detected, st.validated, st.converted, st.checksummed, st.stored = nil, nil, nil, nil, nil
+	st.detected, st.disks, st.disk = nil, nil, 0
 }
 
 // here is the place of this round.
 func (st *state) here() *place { return &st.places[len(st.places)-1] }
 
-// key names this round's upload and object. A source whose versions cannot be
-// told apart is taken for another one by each run.
+// at says which disk is worked on from here on, from 0; -1 means all. The only one
+// is not counted.
+func (st *state) at(i int) *disk {
+	st.disk = 0
+	if len(st.disks) > 1 {
+		st.disk = i + 1
+	}
+	if i < 0 {
+		return nil
+	}
+	return st.disks[i]
+}
+
+// imageID is the id of the image that the disk becomes.
+func (st *state) imageID() string {
+	return contract.DiskImageID(st.req.TaskID, st.req.ImageID, st.disk)
+}
+
+// key names this round's upload and object of the disk. A source whose versions
+// cannot be told apart is taken for another one by each run.
 func (st *state) key() string {
 	pin := st.fetched.Pin()
 	if pin == "" {
 		pin = st.runID
 	}
-	return contract.ObjectKey(st.req.ImageID, contract.DerivedUploadID(st.req.TaskID, st.round, pin))
+	return contract.ObjectKey(st.imageID(), contract.DerivedUploadID(st.req.TaskID, st.round, contract.DiskPin(pin, st.disk)))
+}
+
+// uploadTo notes where the disk's upload is, or will be.
+func (st *state) uploadTo(store string) {
+	here := st.here()
+	if st.disk <= 1 {
+		here.store, here.key = store, st.key()
+		return
+	}
+	up := contract.Leftover{ImageID: st.imageID(), Store: store, Key: st.key()}
+	for i := range here.further {
+		if here.further[i].Key == up.Key {
+			here.further[i] = up
+			return
+		}
+	}
+	here.further = append(here.further, up)
 }
 
 // publish writes the search attributes by which operators find imports. Each
@@ -169,8 +218,8 @@ func (st *state) publish(ctx workflow.Context) {
 	if st.detected != nil {
 		attrs = append(attrs, keyword(contract.AttrSourceFormat, st.detected.Format))
 	}
-	if st.validated != nil {
-		attrs = append(attrs, keyword(contract.AttrTargetFormat, st.validated.Target.Format))
+	if len(st.disks) > 0 && st.disks[0].validated != nil {
+		attrs = append(attrs, keyword(contract.AttrTargetFormat, st.disks[0].validated.Target.Format))
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, attrs...); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes not written", "error", err)

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"fmt"
+
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -15,9 +17,12 @@ func undo(ctx workflow.Context, st *state, cause error) error {
 	cancelled := ctx.Err() != nil || temporal.IsCanceledError(cause)
 	if cancelled {
 		why = cancelledValue()
+	} else if st.disk > 0 {
+		why.Message = fmt.Sprintf("disk %d of %d: %s", st.disk, len(st.disks), why.Message)
 	}
 	why.Queue = "" // says where to clean up, and nothing to people
 	at := st.progress.Stage
+	st.at(-1)
 	keep, _ := workflow.NewDisconnectedContext(ctx)
 	if st.registered {
 		st.enter(keep, contract.StageCleanup)
@@ -52,7 +57,7 @@ func cleanup(ctx workflow.Context, st *state, success bool) {
 		st.places = append(st.places, place{})
 	}
 	for i, at := range st.places {
-		params := contract.CleanupParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Store: at.store, Key: at.key,
+		params := contract.CleanupParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Store: at.store, Key: at.key, Further: at.further,
 			Success: success && i == len(st.places)-1}
 		if err := clean(ctx, at.queue, params); err != nil {
 			workflow.GetLogger(ctx).Warn("something may be left for the reaper", "queue", at.queue, "key", at.key, "error", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -36,6 +37,9 @@ machine and below its file roots (ingest serve --file-roots DIR).
 If the disk is spread over several files, SOURCE is its descriptor or youngest child,
 and --member gives each of the others, a URL or path as SOURCE is: the extent files of
 a VMDK descriptor, or all parents of a differencing disk.
+
+A source that holds several disks, such as an OVA, becomes several images of one task:
+the first has the name, the others NAME-disk2, NAME-disk3 and so on.
 
 Ctrl-C stops watching, not the import. The same --idempotency-key is one import,
 however often the command is repeated.`,
@@ -207,8 +211,9 @@ func printSubmitted(cmd *cobra.Command, g *globals, sub wire.Submitted) error {
 	return cli.Fields(cmd.OutOrStdout(), "task", sub.TaskID, "image", sub.ImageID, "status", sub.Status)
 }
 
-// printOutcome prints the image of a task that has succeeded, or why the task
-// has failed.
+// printOutcome prints the images of a task that has succeeded, or why the task
+// has failed. As JSON one image stands alone, several are a list as that of
+// ingest image list.
 func printOutcome(cmd *cobra.Command, g *globals, c *client.Client, task wire.Task) error {
 	if task.Status != "success" {
 		d := wire.ErrorDetail{Code: errcode.Internal, Message: task.Message, Stage: task.Stage}
@@ -218,9 +223,36 @@ func printOutcome(cmd *cobra.Command, g *globals, c *client.Client, task wire.Ta
 		cli.PrintDetail(cmd.ErrOrStderr(), d, g.json)
 		return cli.ErrReported
 	}
-	img, err := c.Image(cmd.Context(), task.ImageID)
-	if err != nil {
-		return err
+	ids := []string{task.ImageID}
+	if r := task.Result; r != nil && len(r.Images) > 1 {
+		ids = ids[:0]
+		for _, img := range r.Images {
+			ids = append(ids, img.ImageID)
+		}
 	}
-	return printImage(cmd, g, img)
+	var images []wire.Image
+	for _, id := range ids {
+		img, err := c.Image(cmd.Context(), id)
+		if err != nil {
+			return err
+		}
+		images = append(images, img)
+	}
+	return printImages(cmd, g, images)
+}
+
+// printImages prints the images of one import, in the order of its disks.
+func printImages(cmd *cobra.Command, g *globals, images []wire.Image) error {
+	if g.json && len(images) > 1 {
+		return cli.PrintJSON(cmd.OutOrStdout(), wire.ImageList{Images: images})
+	}
+	for i, img := range images {
+		if i > 0 {
+			fmt.Fprintln(cmd.OutOrStdout())
+		}
+		if err := printImage(cmd, g, img); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -97,7 +97,7 @@ func printTask(cmd *cobra.Command, t wire.Task) error {
 	if t.Restarts > 0 {
 		restarts = fmt.Sprint(t.Restarts)
 	}
-	err := cli.Fields(out, "id", t.ID, "status", t.Status, "stage", t.Stage, "image", t.ImageID, "source", sourceOf(t), "members", membersIn(t), "type", t.Type,
+	err := cli.Fields(out, "id", t.ID, "status", t.Status, "stage", t.Stage, "image", t.ImageID, "further images", furtherImages(t), "source", sourceOf(t), "members", membersIn(t), "type", t.Type,
 		"restarts", restarts, "owner", t.Owner, "workflow", t.WorkflowID, "idempotency key", t.IdempotencyKey, "request", t.RequestID,
 		"message", t.Message, "created", cli.Time(t.CreatedAt), "updated", cli.Time(t.UpdatedAt))
 	if err != nil {
@@ -118,6 +118,18 @@ func printTask(cmd *cobra.Command, t wire.Task) error {
 		cli.PrintDetail(out, *t.Error, false)
 	}
 	return nil
+}
+
+// furtherImages names the images of the disks behind the first one.
+func furtherImages(t wire.Task) string {
+	if t.Result == nil || len(t.Result.Images) < 2 {
+		return ""
+	}
+	var all []string
+	for _, img := range t.Result.Images[1:] {
+		all = append(all, img.ImageID)
+	}
+	return strings.Join(all, " ")
 }
 
 // sourceOf names what a task imports, without what may be secret in a URL:
@@ -159,9 +171,13 @@ func eventRow(e wire.Event) []string {
 	if e.Seconds > 0 {
 		took = progress.Duration(time.Duration(e.Seconds * float64(time.Second)))
 	}
-	if e.Kind == "stage" && msg == "" {
-		if msg = "begins"; e.Seconds > 0 {
+	if disk := contract.DiskInMessage(msg); e.Kind == "stage" && (msg == "" || disk > 0) {
+		msg = "begins"
+		if e.Seconds > 0 {
 			msg = "ends"
+		}
+		if disk > 0 {
+			msg += fmt.Sprintf(", disk %d", disk)
 		}
 	}
 	if e.Attempt > 1 {

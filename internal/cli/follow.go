@@ -66,8 +66,8 @@ type follower struct {
 	c     Watcher
 	id    string
 	d     *progress.Display
-	stage contract.Stage // as seen last
-	seq   int64          // of the last event shown
+	stage string // and disk, as seen last
+	seq   int64  // of the last event shown
 }
 
 // look asks once. Stages are often over before anybody has asked: whenever the
@@ -79,12 +79,13 @@ func (f *follower) look(ctx context.Context) (t wire.Task, done bool, err error)
 		return t, false, err
 	}
 	done = ended(p.Status)
-	if done || p.Stage != f.stage {
+	stage := progress.StageName(string(p.Stage), p.Disk)
+	if done || stage != f.stage {
 		if t, err = f.c.Task(ctx, f.id); err != nil {
 			return t, false, err
 		}
 		f.history(t.Events)
-		f.stage = p.Stage
+		f.stage = stage
 	}
 	if !done {
 		f.d.Show(p)
@@ -112,7 +113,7 @@ func (f *follower) history(events []wire.Event) {
 		case e.Kind == "status" && e.Status == "success":
 			f.ended(string(contract.StageActivate), 0, e.At.Sub(begun[string(contract.StageActivate)]))
 		case e.Kind == "stage" && e.Attempt > 0 && e.Code == "":
-			f.ended(e.Stage, e.Bytes, time.Duration(e.Seconds*float64(time.Second)))
+			f.ended(progress.StageName(e.Stage, contract.DiskInMessage(e.Message)), e.Bytes, time.Duration(e.Seconds*float64(time.Second)))
 		}
 	}
 }

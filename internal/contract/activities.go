@@ -35,6 +35,7 @@ type ReportParams struct {
 	Bytes      int64  `json:"bytes,omitempty"`
 	DurationMS int64  `json:"duration_ms,omitempty"`
 	Message    string `json:"message,omitempty"`
+	Disk       int    `json:"disk,omitempty"` // as in ConvertParams
 }
 
 // FetchParams asks for a pinned source.
@@ -112,6 +113,12 @@ type Detected struct {
 	Subformat     string `json:"subformat,omitempty"`
 	VirtualSize   int64  `json:"virtual_size"`   // bytes
 	AllocatedSize int64  `json:"allocated_size"` // bytes, -1 if unknown
+	// Container is what is around the disk: "ova", "tar", "zip", "gce"; "" if it
+	// is bare.
+	Container string `json:"container,omitempty"`
+	// Disks are those of a container, in its order; none for a bare disk. The
+	// fields above are those of the first one.
+	Disks []DetectedDisk `json:"disks,omitempty"`
 }
 
 // ValidateParams asks whether a source is whole and what will be made of it.
@@ -122,6 +129,9 @@ type ValidateParams struct {
 	Detected Detected   `json:"detected"`
 	Target   TargetSpec `json:"target"`
 	Verify   string     `json:"verify,omitempty"` // level that is asked for, "" for the default
+	// Disk is the number of the disk of a source that holds several, from 1; 0 is
+	// the only one.
+	Disk int `json:"disk,omitempty"`
 }
 
 // Validated is the plan of the conversion: the target and the level of
@@ -141,6 +151,9 @@ type ConvertParams struct {
 	// Key names the object. Its last part names the upload, so that any
 	// attempt finds it again.
 	Key string `json:"key"`
+	// Disk is the number of the disk of a source that holds several, from 1; 0 is
+	// the only one.
+	Disk int `json:"disk,omitempty"`
 }
 
 // Converted describes an unsealed upload that holds all bytes.
@@ -160,6 +173,9 @@ type ChecksumParams struct {
 	Target    TargetSpec `json:"target"`
 	Converted Converted  `json:"converted"`
 	Verify    string     `json:"verify,omitempty"` // as validated
+	// Disk is the number of the disk of a source that holds several, from 1; 0 is
+	// the only one.
+	Disk int `json:"disk,omitempty"`
 }
 
 // Checksummed holds the digests of the sealed bytes.
@@ -177,6 +193,9 @@ type StoreParams struct {
 	Key         string      `json:"key"`
 	Converted   Converted   `json:"converted"`
 	Checksummed Checksummed `json:"checksummed"`
+	// Disk is the number of the disk of a source that holds several, from 1; 0 is
+	// the only one.
+	Disk int `json:"disk,omitempty"`
 }
 
 // Stored says where an image's bytes are.
@@ -186,8 +205,8 @@ type Stored struct {
 	Location string `json:"location"`
 }
 
-// ActivateParams asks to make an image active and its task a success, in one
-// transaction.
+// ActivateParams asks to make a task's images active and the task a success, in
+// one transaction.
 type ActivateParams struct {
 	Request     ImportRequest `json:"request"`
 	Detected    Detected      `json:"detected"`
@@ -195,6 +214,8 @@ type ActivateParams struct {
 	Converted   Converted     `json:"converted"`
 	Checksummed Checksummed   `json:"checksummed"`
 	Stored      Stored        `json:"stored"`
+	// Further are the disks behind the first one, in their order.
+	Further []DiskDone `json:"further,omitempty"`
 }
 
 // CleanupParams asks to remove what an import left: always its staged files,
@@ -205,6 +226,8 @@ type CleanupParams struct {
 	Store   string `json:"store,omitempty"`
 	Key     string `json:"key,omitempty"`
 	Success bool   `json:"success"`
+	// Further are the uploads and objects of the disks behind the first one.
+	Further []Leftover `json:"further,omitempty"`
 }
 
 // FailParams records why a task failed. A task that another workflow runs is

@@ -155,6 +155,7 @@ type ImportResult struct {
 // ImageResult describes one active image.
 type ImageResult struct {
 	ImageID       string `json:"image_id"`
+	Name          string `json:"name,omitempty"` // of the image, if the source holds several disks
 	DiskFormat    string `json:"disk_format"`
 	Size          int64  `json:"size"`         // stored bytes
 	VirtualSize   int64  `json:"virtual_size"` // bytes
@@ -179,6 +180,10 @@ type Progress struct {
 	Attempt    int32     `json:"attempt"`               // of the stage's activity, from 1
 	ObservedAt time.Time `json:"observed_at,omitempty"` // when the figures were taken
 	Message    string    `json:"message,omitempty"`
+	// Disk is the number of the disk that is worked on, from 1, of so many
+	// Disks; both are 0 if the source holds one only.
+	Disk  int `json:"disk,omitempty"`
+	Disks int `json:"disks,omitempty"`
 }
 
 // namespaceTask is the UUIDv5 name space of ids derived from workflow ids.

@@ -64,3 +64,37 @@ func TestDerivedIDsAreForEver(t *testing.T) {
 		}
 	}
 }
+
+// The images of several disks have ids and names of their own; what a task of one
+// disk has is as if there were no others.
+func TestDisksOfATask(t *testing.T) {
+	task, own := DerivedTaskID("import/p/1"), DerivedImageID("t", 0)
+	if DiskImageID(task, own, 0) != own || DiskImageID(task, own, 1) != own || DiskPin("e1", 1) != "e1" || DiskPin("", 2) != "" {
+		t.Error("the first disk is not the task's own image")
+	}
+	seen := map[string]bool{}
+	for _, id := range TaskImageIDs(task, own) {
+		seen[id] = true
+	}
+	if len(seen) != MaxDisks || !seen[own] || !seen[DiskImageID(task, own, MaxDisks)] {
+		t.Errorf("%d ids of %d disks", len(seen), MaxDisks)
+	}
+	if got := DiskImageID(task, own, 2); got != DerivedImageID(task, 1) {
+		t.Errorf("second image %s", got)
+	}
+	long := strings.Repeat("é", 255)
+	for _, c := range []struct {
+		own  string
+		n    int
+		want string
+	}{{"web", 1, "web"}, {"web", 2, "web-disk2"}, {"", 3, "disk3"}, {long, 16, long[:2*(255-7)] + "-disk16"}} {
+		if got := DiskName(c.own, c.n); got != c.want {
+			t.Errorf("name %q of disk %d, want %q", got, c.n, c.want)
+		}
+	}
+	for s, want := range map[string]int{DiskMessage(0): 0, DiskMessage(1): 1, DiskMessage(MaxDisks): MaxDisks, "disk 17": 0, "disk -1": 0, "disk full": 0, "waits": 0} {
+		if got := DiskInMessage(s); got != want {
+			t.Errorf("%q is of disk %d, want %d", s, got, want)
+		}
+	}
+}

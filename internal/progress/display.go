@@ -93,17 +93,30 @@ func (d *Display) Update(done, total int64) {
 func (d *Display) Show(p contract.Progress) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if string(p.Stage) == d.over && d.over != "" {
+	name := StageName(string(p.Stage), p.Disk)
+	if name == d.over && d.over != "" {
 		return // figures from before its end, seen late
 	}
 	if p.Stage != "" {
-		d.begin(string(p.Stage))
+		d.begin(name)
 	}
 	if d.closed {
 		return
 	}
 	d.fig = Figures{Done: p.Bytes, Total: p.Total, Rate: p.Rate, ETA: p.ETA, Attempt: p.Attempt, Message: p.Message}
+	if p.Disk > 0 && d.fig.Message == "" {
+		d.fig.Message = fmt.Sprintf("disk %d of %d", p.Disk, p.Disks)
+	}
 	d.out.update(d.fig, d.now())
+}
+
+// StageName is what a stage is called that works on the n-th of several disks; 0
+// is the only one.
+func StageName(stage string, disk int) string {
+	if disk == 0 || stage == "" {
+		return stage
+	}
+	return fmt.Sprintf("%s %d", stage, disk)
 }
 
 // Ended says that a stage has ended, with the figures of whoever did it. A stage

@@ -249,6 +249,9 @@ func TestSweepsOnlyWhatNobodyNames(t *testing.T) {
 	key := func(image string) string { return stores.NewKey(image, uuid.NewString()) }
 	mine := key(task.ImageID)
 	begin(t, store, mine).Close()
+	further := key(contract.DiskImageID(task.ID, task.ImageID, 3))
+	begin(t, store, further).Close()
+	commit(t, begin(t, store, key(contract.DiskImageID(task.ID, task.ImageID, 2))))
 	begin(t, store, key(uuid.NewString())).Close()
 	commit(t, begin(t, store, key(task.ImageID)))
 	commit(t, begin(t, store, key(uuid.NewString())))
@@ -270,6 +273,9 @@ func TestSweepsOnlyWhatNobodyNames(t *testing.T) {
 	}
 	if _, err := store.Find(t.Context(), mine); err != nil {
 		t.Errorf("the unfinished task's upload is gone: %v", err)
+	}
+	if _, err := store.Find(t.Context(), further); err != nil {
+		t.Errorf("the upload of the unfinished task's third disk is gone: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(staging, task.ID)); err != nil {
 		t.Errorf("the unfinished task's staging is gone: %v", err)

@@ -6,10 +6,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/metadata"
 	"ingest/stores"
@@ -101,7 +103,9 @@ func (s *Sweeper) living(ctx context.Context) (living, error) {
 	}
 	for _, t := range tasks {
 		l.tasks[t.ID] = true
-		l.images[t.ImageID] = true
+		for _, id := range contract.TaskImageIDs(t.ID, t.ImageID) {
+			l.images[id] = true
+		}
 	}
 	locs, err := s.Catalogue.LiveKeys(ctx)
 	for _, loc := range locs {
@@ -111,7 +115,7 @@ func (s *Sweeper) living(ctx context.Context) (living, error) {
 }
 
 // Remove removes everything of a task that has ended: staged files, uploads,
-// and objects that its image does not name.
+// and objects that none of its images names.
 func (s *Sweeper) Remove(ctx context.Context, t metadata.Task) error {
 	live := living{keys: map[metadata.Location]bool{}}
 	locs, err := s.Catalogue.LiveKeys(ctx)
@@ -121,7 +125,8 @@ func (s *Sweeper) Remove(ctx context.Context, t metadata.Task) error {
 	for _, loc := range locs {
 		live.keys[loc] = true
 	}
-	only := func(key string) bool { return path.Dir(key) == t.ImageID }
+	mine := contract.TaskImageIDs(t.ID, t.ImageID)
+	only := func(key string) bool { return slices.Contains(mine, path.Dir(key)) }
 	var out Swept
 	errs := []error{os.RemoveAll(filepath.Join(s.StagingDir, filepath.Base(t.ID)))}
 	now := time.Now().Add(time.Minute)

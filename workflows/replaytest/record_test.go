@@ -24,6 +24,7 @@ import (
 
 	"ingest/activities"
 	"ingest/activities/activitytest"
+	"ingest/detect"
 	"ingest/internal/contract"
 	"ingest/internal/embedded"
 	"ingest/internal/errcode"
@@ -177,7 +178,26 @@ func recordings() []recording {
 				return plain.Checksum(ctx, p, resume, o)
 			}
 		}},
+		{name: "two-disks", ended: succeeded, steps: func(s *activitytest.Steps) { s.OnDetect = twoDisks }},
+		{name: "second-disk-fails", ended: func(err error) bool { return failedWith(err, errcode.VMDKGrain) }, steps: func(s *activitytest.Steps) {
+			s.OnDetect = twoDisks
+			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
+				if p.Disk == 2 {
+					return contract.Converted{}, errcode.New(errcode.VMDKGrain, "a grain is bad")
+				}
+				return plain.Convert(ctx, p, o)
+			}
+		}},
 	}
+}
+
+// twoDisks finds an OVA.
+func twoDisks(context.Context, contract.DetectParams) (contract.Detected, detect.Report, error) {
+	d := contract.Detected{Format: "vmdk", VirtualSize: 1 << 30, AllocatedSize: -1, Container: "ova"}
+	for _, name := range []string{"boot.vmdk", "data.vmdk"} {
+		d.Disks = append(d.Disks, contract.DetectedDisk{Name: name, Format: "vmdk", VirtualSize: 1 << 30, AllocatedSize: -1})
+	}
+	return d, detect.Report{Safe: true}, nil
 }
 
 func failedWith(err error, code errcode.Code) bool {
