@@ -2,8 +2,10 @@ package activities
 
 import (
 	"context"
+	"errors"
 
 	"ingest/internal/contract"
+	"ingest/pipeline"
 )
 
 // FetchActivityName is the activity's name.
@@ -35,13 +37,17 @@ func reportOf(f contract.Fetched) map[string][]fetchedFile {
 }
 
 // Execute fetches; another attempt goes on with what is staged. What the files
-// of an image are is kept as a report, if it has several.
+// of an image are is kept as a report, if it has several; so is the verdict on one
+// that its first bytes refuse, where detection would have put it.
 func (a *FetchActivity) Execute(ctx context.Context, p contract.FetchParams) (contract.Fetched, error) {
 	w := work{stage: contract.StageFetch, taskID: p.TaskID, imageID: p.ImageID, moves: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, b *beat) (contract.Fetched, error) {
 		out, err := a.d.Steps.Fetch(ctx, p, b.observe)
 		if err == nil && len(out.Members) > 0 {
 			err = a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), reportOf(out))
+		}
+		if refused := new(pipeline.Refused); errors.As(err, &refused) {
+			err = errors.Join(err, a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(contract.StageDetect), refused.Report))
 		}
 		return out, err
 	})

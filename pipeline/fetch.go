@@ -39,6 +39,7 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 	if err := p.checkParts(parts); err != nil {
 		return contract.Fetched{}, err
 	}
+	parts[0].staged.look = p.looking(ctx, parts[0], f.Source)
 	t := tally{o: o, total: total(parts)}
 	var out contract.Fetched
 	for i, pt := range parts {

@@ -54,6 +54,7 @@ func (p *Pipeline) Inspect(ctx context.Context, url, declared string, members ..
 		f := formats.FindingOf(err)
 		rep.Findings, rep.Safe = append(rep.Findings, f), false
 		check.Result, check.Detail = detect.Fail, f.Message
+		check.Code, check.Remedy, check.Evidence = f.Code, f.Remedy, f.Evidence
 	}
 	rep.Checks = append(rep.Checks, check)
 	return rep, err

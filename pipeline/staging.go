@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
+	"ingest/detect"
 	"ingest/formats/raw"
 	"ingest/formats/transfer"
 	"ingest/internal/errcode"
@@ -39,6 +40,7 @@ import (
 type staging struct {
 	dir  string
 	name string // of the file
+	look *look  // at its first bytes, nil for none
 }
 
 // A sidecar is what is known of a staged file.
@@ -219,15 +221,13 @@ func (c *checksum) algoOr(def string) string {
 // A stager writes one staged file.
 type stager struct {
 	staging
-	f    *os.File
-	c    sidecar
-	h    hash.Hash
-	max  int64     // bytes of all files together, 0 for any number
-	last time.Time // of the last checkpoint
-	// others is the bytes of the image's other files.
-	others int64
-	// lastOff is the offset of the last checkpoint.
-	lastOff int64
+	f       *os.File
+	c       sidecar
+	h       hash.Hash
+	max     int64     // bytes of all files together, 0 for any number
+	last    time.Time // of the last checkpoint
+	others  int64     // bytes of the image's other files
+	lastOff int64     // offset of the last checkpoint
 	o       Observe
 }
 
@@ -251,17 +251,18 @@ func (s *stager) ranges(ctx context.Context, p *Pipeline, src sources.Source) er
 	}
 	size := src.Pin().Size
 	e := transfer.Engine{Workers: fetchers, Memory: p.Memory}
-	err = e.Run(ctx, raw.New(r, size), s.c.Off, size, nil, func(u *transfer.Unit) error {
-		if err := s.take(u.Data, u.Off, u.Len); err != nil {
+	for _, end := range s.look.legs(s.c.Off, size) {
+		if err := e.Run(ctx, raw.New(r, size), s.c.Off, end, nil, func(u *transfer.Unit) error {
+			if err := s.take(u.Data, u.Off, u.Len); err != nil {
+				return err
+			}
+			if s.c.Off%transfer.UnitBytes != 0 {
+				return nil // the end: the caller writes the last checkpoint
+			}
+			return s.maybeCheckpoint(p)
+		}); err != nil {
 			return err
 		}
-		if s.c.Off%transfer.UnitBytes != 0 {
-			return nil // the end: the caller writes the last checkpoint
-		}
-		return s.maybeCheckpoint(p)
-	})
-	if err != nil {
-		return err
 	}
 	return s.f.Truncate(size)
 }
@@ -273,7 +274,7 @@ func (s *stager) stream(ctx context.Context, src sources.Source) error {
 		return err
 	}
 	defer body.Close()
-	buf := make([]byte, 1<<20)
+	buf := make([]byte, detect.HeadBytes) // the first one is all that look wants
 	for {
 		n, err := io.ReadFull(body, buf)
 		if n > 0 {
@@ -315,7 +316,7 @@ func (s *stager) take(data []byte, off, n int64) error {
 	}
 	s.c.Off = off + n
 	s.o(s.c.Off, s.c.Pin.Size, nil)
-	return nil
+	return s.look.at(s.f, s.c.Off)
 }
 
 func (s *stager) maybeCheckpoint(p *Pipeline) error {
