@@ -75,7 +75,7 @@ type zipFile struct {
 }
 
 // A directory is where the central directory lies.
-type directory struct{ off, end int64 }
+type directory struct{ off, size int64 }
 
 // A record is what the central directory says of a member.
 type record struct {
@@ -128,14 +128,27 @@ func (z *zipFile) directory() (directory, error) {
 	if comment != 0 {
 		return directory{}, broken(structure, "comment length", at, comment, "0")
 	}
-	if here == in64x16 || all == in64x16 || size == in64x32 || off == in64x32 || disks == in64x16 || dirDisk == in64x16 {
-		return z.directory64(at - locator64Bytes)
+	wide := here == in64x16 || all == in64x16 || size == in64x32 || off == in64x32 || disks == in64x16 || dirDisk == in64x16
+	// Programs that write to a pipe add ZIP64's records to small files too.
+	if l, err := z.read("zip64 locator", at-locator64Bytes, 4, ""); wide || err == nil && string(l) == "PK\x06\x07" {
+		d, err := z.directory64(at - locator64Bytes)
+		if err == nil && (!same16(disks, 0) || !same16(dirDisk, 0) || !same16(here, 1) || !same16(all, 1) ||
+			!same32(size, d.size) || !same32(off, d.off)) {
+			err = broken(structure, "values", at, off, "what the zip64 end record says")
+		}
+		return d, err
 	}
 	if disks != 0 || dirDisk != 0 || here != 1 || all != 1 {
 		return directory{}, broken(structure, "total number of entries", at, all, "1")
 	}
 	return z.within(size, off, at)
 }
+
+// same16 and same32 report whether a field says the same as ZIP64's, or that it
+// stands there.
+func same16(v, want uint16) bool { return v == in64x16 || v == want }
+
+func same32(v uint64, want int64) bool { return v == in64x32 || v == uint64(want) }
 
 // directory64 reads ZIP64's records (4.3.14, 4.3.15), which stand in front of the
 // plain one.
@@ -164,12 +177,12 @@ func (z *zipFile) within(size, off uint64, end int64) (directory, error) {
 	if size < centralBytes || size > maxRecord+centralBytes || off != uint64(end)-size || size > uint64(end) {
 		return directory{}, broken("end of central directory record", "offset", end, off, "in front of the record")
 	}
-	return directory{off: int64(off), end: end}, nil
+	return directory{off: int64(off), size: int64(size)}, nil
 }
 
 // central reads the one record of the central directory (4.3.12).
 func (z *zipFile) central(d directory) (record, error) {
-	p, err := z.read("central directory", d.off, d.end-d.off, "PK\x01\x02")
+	p, err := z.read("central directory", d.off, d.size, "PK\x01\x02")
 	if err != nil {
 		return record{}, err
 	}
@@ -224,7 +237,8 @@ func wide(extra []byte, values ...*uint64) bool {
 // check refuses what is not a plain file.
 func (z *zipFile) check(c record, lim Limits) error {
 	where := zipPlace("central directory", "general purpose bit flag", -1)
-	const unix, kind, regular = 3, 0xf000, 0x8000
+	// Info-ZIP marks what came through a pipe as one.
+	const unix, kind, pipe, regular = 3, 0xf000, 0x1000, 0x8000
 	mode := c.attributes >> 16
 	switch {
 	case c.flags&flagEncrypted != 0:
@@ -234,7 +248,7 @@ func (z *zipFile) check(c record, lim Limits) error {
 	case c.method != MethodStored && c.method != MethodDeflated:
 		where.Field = "compression method"
 		return where.Refuse(errcode.CompressionMethod, c.method, "stored, deflated", "the zip file is compressed in an unknown way")
-	case c.version>>8 == unix && mode&kind != 0 && mode&kind != regular:
+	case c.version>>8 == unix && mode&kind != 0 && mode&kind != regular && mode&kind != pipe:
 		where.Field = "external file attributes"
 		return where.Refuse(errcode.OVALink, fmt.Sprintf("%#o", mode), "a regular file", "member %q is not a regular file", Clip(c.name))
 	case c.disk != 0 || c.local != 0:
@@ -272,11 +286,12 @@ func (z *zipFile) local(c record, end int64) (ZipMember, error) {
 		return ZipMember{}, broken(structure, "extra field", 0, nil, "")
 	}
 	later := c.flags&flagDescriptor != 0
-	unknown := later && crc == 0 && compressed == 0 && size == 0
+	// What stands in the descriptor may be left out here, each for itself.
+	agree := func(v, want uint64) bool { return v == want || later && v == 0 }
 	switch {
 	case le.Uint16(p[6:]) != c.flags, le.Uint16(p[8:]) != c.method, string(variable[:name]) != c.name:
 		return ZipMember{}, broken(structure, "flags, method or name", 0, Clip(string(variable[:name])), "what the central directory says")
-	case !unknown && (crc != c.crc || compressed != c.compressed || size != c.size):
+	case !agree(uint64(crc), uint64(c.crc)) || !agree(compressed, c.compressed) || !agree(size, c.size):
 		return ZipMember{}, broken(structure, "sizes", 0, compressed, "what the central directory says")
 	}
 	off := localBytes + name + extra
