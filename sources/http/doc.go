@@ -5,7 +5,14 @@
 // and every redirect, so that neither a name that changes its address nor a
 // redirect gets around it. Loopback, private, link-local, metadata and other
 // special addresses and the host's own are refused unless the operator allows
-// their network. No proxy is used, since it would connect in our place.
+// their network. The IPv4 addresses that NAT64, 6to4, Teredo, ISATAP and their
+// like put into IPv6 addresses are looked at as well. Where the operator's NAT64
+// has a prefix of its own that translates to inner networks, DenyNets should
+// name it. No proxy is used, since it would connect in our place.
+//
+// A server must send at a minimum rate, over all connections of a read, and
+// must not fall silent. Only the time for which somebody waits for the server
+// counts: a reader may pause as long as it likes.
 //
 // What is wrong between here and the server is told to nobody but the operator:
 // every failure to connect has one and the same message, and the detail stands

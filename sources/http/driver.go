@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"ingest/internal/errcode"
 	"ingest/sources"
@@ -35,6 +37,9 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	if err != nil {
 		return nil, err
 	}
+	if d.c.opt.HTTPSOnly && u.Scheme != "https" {
+		return nil, errcode.New(errcode.SourceScheme, "the operator takes sources from https only")
+	}
 	if ref.Credential != "" {
 		return nil, errcode.New(errcode.SourceAuth, "http sources take no credential")
 	}
@@ -58,7 +63,7 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 // came from.
 func (c *client) probe(ctx context.Context, u *url.URL) (pin *sources.Pin, at *url.URL, err error) {
 	err = c.attempt(ctx, func() error {
-		a, err := c.get(ctx, u, map[string]string{"Range": "bytes=0-0"})
+		a, err := c.get(ctx, u, map[string]string{"Range": "bytes=0-0"}, nil)
 		if err != nil {
 			return err
 		}
@@ -116,7 +121,7 @@ func validator(h http.Header) (v string, strong bool) {
 	if etag := h.Get("ETag"); isStrong(etag) {
 		return etag, true
 	}
-	if date := h.Get("Last-Modified"); date != "" {
+	if date := h.Get("Last-Modified"); date != "" && len(date) <= maxValidator {
 		if _, err := http.ParseTime(date); err == nil {
 			return date, false
 		}
@@ -124,13 +129,14 @@ func validator(h http.Header) (v string, strong bool) {
 	return "", false
 }
 
-// isStrong reports whether s is a strong entity tag, RFC 9110 section 8.8.3.
+// isStrong reports whether s is a strong entity tag, RFC 9110 section 8.8.3. One
+// that is not ASCII would not survive JSON, in which pins travel.
 func isStrong(s string) bool {
-	if len(s) < 2 || s[0] != '"' || s[len(s)-1] != '"' {
+	if len(s) < 2 || len(s) > maxValidator || s[0] != '"' || s[len(s)-1] != '"' {
 		return false
 	}
 	for _, c := range []byte(s[1 : len(s)-1]) {
-		if c <= ' ' || c == '"' || c == 0x7f {
+		if c <= ' ' || c == '"' || c >= 0x7f {
 			return false
 		}
 	}
@@ -182,7 +188,21 @@ func parseDigits(s string) (int64, bool) {
 
 func changed(field, is, was string) error {
 	return errcode.New(errcode.SourceChanged, "the source is not the version that was pinned").
-		With(errcode.Evidence{Structure: "source", Field: field, Value: is, Limit: was})
+		With(errcode.Evidence{Structure: "source", Field: field, Value: shown(is), Limit: shown(was)})
+}
+
+// shown makes a text of the server's fit to be shown: short and legible.
+func shown(s string) string {
+	const most = 100
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 func tooLarge(limit int64) error {

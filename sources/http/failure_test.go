@@ -218,7 +218,7 @@ func TestUnreachable(t *testing.T) {
 	closed.Close()
 	mute := listen(t, "")
 	other := listen(t, "SSH-2.0-OpenSSH_9.6\r\n")
-	huge := listen(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 2*maxHeader)+"\r\n\r\n")
+	huge := listen(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 128<<10)+"\r\n\r\n")
 	plain := newWeb(t, nil)
 	o := testOptions()
 	o.Retries = -1

@@ -38,6 +38,7 @@ func blocked() []netip.Prefix {
 		"64:ff9b::/96",     // NAT64: leads to any IPv4 address
 		"64:ff9b:1::/48",   // NAT64, local use
 		"100::/64",         // discard
+		"100:0:0:1::/64",   // dummy prefix, RFC 9780
 		"2001::/23",        // protocol assignments; holds Teredo, which embeds IPv4 addresses
 		"2001:db8::/32",    // documentation
 		"2002::/16",        // 6to4: embeds IPv4 addresses
@@ -47,6 +48,9 @@ func blocked() []netip.Prefix {
 		"fe80::/10",        // link-local
 		"fec0::/10",        // site-local
 		"ff00::/8",         // multicast
+		"::/3",             // with the next two: all but 2000::/3, from which
+		"4000::/2",         // alone IANA gives out unicast addresses (RFC 4291
+		"8000::/1",         // section 2.4)
 	} {
 		out = append(out, netip.MustParsePrefix(p))
 	}
@@ -84,41 +88,69 @@ func unmap(in []netip.Prefix) []netip.Prefix {
 func (g *guard) control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil || (network != "tcp4" && network != "tcp6") {
-		return refuse("%s %s is not an address that can be checked", network, address)
+		return refuse("%s %q is not an address that can be checked", network, address)
 	}
 	return g.check(ap)
 }
 
+// check decides on one address and port. An address that carries others must
+// be allowed, and each of those too.
 func (g *guard) check(ap netip.AddrPort) error {
 	addr := ap.Addr().Unmap().WithZone("")
-	holds := func(p netip.Prefix) bool { return p.Contains(addr) }
-	if slices.ContainsFunc(g.deny, holds) {
-		return refuse("%s is in a denied network", addr)
+	allowed, err := g.checkAddr(addr)
+	if err != nil {
+		return refuse("%w", err)
 	}
-	if slices.ContainsFunc(g.allow, holds) {
+	for _, inner := range carried(addr) {
+		if _, err := g.checkAddr(inner); err != nil {
+			return refuse("%s carries an IPv4 address: %w", addr, err)
+		}
+	}
+	if g.ports == nil && allowed {
 		return nil
 	}
+	if ports := g.portList(); !slices.Contains(ports, ap.Port()) {
+		return refuse("port %d of %s is not one of %d", ap.Port(), addr, ports)
+	}
+	return nil
+}
+
+// portList is what holds where the operator has said nothing of ports.
+func (g *guard) portList() []uint16 {
+	if g.ports == nil {
+		return []uint16{80, 443}
+	}
+	return g.ports
+}
+
+// checkAddr returns why an address may not be connected to. If it may, it
+// reports whether the operator has allowed it by name.
+func (g *guard) checkAddr(addr netip.Addr) (allowed bool, err error) {
+	holds := func(p netip.Prefix) bool { return p.Contains(addr) }
+	if i := slices.IndexFunc(g.deny, holds); i >= 0 {
+		return false, fmt.Errorf("%s is in the denied network %s", addr, g.deny[i])
+	}
+	if slices.ContainsFunc(g.allow, holds) {
+		return true, nil
+	}
 	if i := slices.IndexFunc(g.blocked, holds); i >= 0 {
-		return refuse("%s is in %s", addr, g.blocked[i])
+		return false, fmt.Errorf("%s is in %s", addr, g.blocked[i])
 	}
 	if !addr.IsGlobalUnicast() || addr.IsPrivate() {
-		return refuse("%s is not a public address", addr)
-	}
-	if !slices.Contains(g.ports, ap.Port()) {
-		return refuse("port %d is not one of %d", ap.Port(), g.ports)
+		return false, fmt.Errorf("%s is not a public address", addr)
 	}
 	// The host's own services may trust who comes from the host, on whatever
 	// address.
 	own, err := g.own()
 	if err != nil {
-		return refuse("the host's own addresses are unknown: %v", err)
+		return false, fmt.Errorf("the host's own addresses are unknown: %w", err)
 	}
 	for _, a := range own {
 		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Unmap().WithZone("") == addr {
-			return refuse("%s is an address of this host", addr)
+			return false, fmt.Errorf("%s is an address of this host", addr)
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // refuse keeps the address out of the message: what a name resolves to within

@@ -2,6 +2,7 @@ package http
 
 import (
 	"crypto/x509"
+	"math"
 	"net/netip"
 	"time"
 
@@ -11,27 +12,31 @@ import (
 // Options say what a Driver may do. The zero value means the defaults, which
 // reach public addresses only.
 type Options struct {
-	// AllowNets are networks that may be reached although they are special,
-	// on any port.
+	// AllowNets are networks that may be reached although they are special. An
+	// IPv6 address that carries an IPv4 address needs both allowed.
 	AllowNets []netip.Prefix
 	// DenyNets are networks that may not be reached, whatever else is said.
 	DenyNets []netip.Prefix
-	// Ports are what may be reached outside AllowNets: 80, 443, 8080, 8443.
+	// Ports are what may be reached. nil means 80 and 443, and any port within
+	// AllowNets.
 	Ports []uint16
+	// HTTPSOnly refuses http URLs.
+	HTTPSOnly bool
 	// RootCAs are the certificate authorities that are trusted; nil means
 	// those of the system.
 	RootCAs *x509.CertPool
 
-	MaxBytes     int64 // largest source: 100 GiB
-	MaxRedirects int   // redirects of one request: 5; < 0 means none
+	MaxBytes       int64 // largest source: 100 GiB; < 0 means no limit
+	MaxRedirects   int   // redirects of one request: 5; < 0 means none
+	MaxHeaderBytes int64 // an answer's status line and header: 64 KiB
 
 	ConnectTimeout time.Duration // one connection, and again its TLS handshake: 10 s
 	HeaderTimeout  time.Duration // from the request to the answer's header: 30 s
 	StallTimeout   time.Duration // without a byte: 30 s
 
 	// MinRate is the least a server must send, in bytes a second, averaged
-	// over a RateWindow of waiting for it. The time that the reader takes does
-	// not count. 64 KiB/s over 60 s; < 0 means no minimum.
+	// over a RateWindow of waiting for it. The time that the reader takes between
+	// its reads does not count. 64 KiB/s over 60 s; < 0 means no minimum.
 	MinRate    int64
 	RateWindow time.Duration
 
@@ -45,8 +50,9 @@ type Options struct {
 // maxURL bounds a URL's length, in bytes, a limit that many servers have.
 const maxURL = 8 << 10
 
-// maxHeader bounds an answer's header, in bytes.
-const maxHeader = 64 << 10
+// maxValidator bounds a validator, in bytes: it is kept with the task and sent
+// with each request. Servers' own have less than 100.
+const maxValidator = 1 << 10
 
 // maxBackoff is the longest wait between two attempts.
 const maxBackoff = 10 * time.Second
@@ -59,6 +65,7 @@ const progress = 1 << 20
 func (o Options) withDefaults() Options {
 	setDefault(&o.MaxBytes, 100<<30)
 	setDefault(&o.MaxRedirects, 5)
+	setDefault(&o.MaxHeaderBytes, 64<<10)
 	setDefault(&o.ConnectTimeout, 10*time.Second)
 	setDefault(&o.HeaderTimeout, 30*time.Second)
 	setDefault(&o.StallTimeout, 30*time.Second)
@@ -67,8 +74,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Retries, 4)
 	setDefault(&o.Backoff, 250*time.Millisecond)
 	setDefault(&o.UserAgent, "ingest")
-	if o.Ports == nil {
-		o.Ports = []uint16{80, 443, 8080, 8443}
+	if o.MaxBytes < 0 {
+		o.MaxBytes = math.MaxInt64
 	}
 	return o
 }

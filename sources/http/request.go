@@ -5,10 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"ingest/internal/errcode"
@@ -17,6 +17,7 @@ import (
 // client sends requests: one address policy, one pool of connections.
 type client struct {
 	opt       Options
+	dialer    *net.Dialer // asks the guard for each address
 	transport *http.Transport
 }
 
@@ -24,19 +25,22 @@ func newClient(o Options) *client {
 	dialer := &net.Dialer{Timeout: o.ConnectTimeout, ControlContext: newGuard(o).control}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true) // one connection for each range is what makes ranges quick
-	return &client{opt: o, transport: &http.Transport{
+	return &client{opt: o, dialer: dialer, transport: &http.Transport{
 		Proxy:                  nil,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
 		TLSHandshakeTimeout:    o.ConnectTimeout,
 		ResponseHeaderTimeout:  o.HeaderTimeout,
-		MaxResponseHeaderBytes: maxHeader,
+		MaxResponseHeaderBytes: o.MaxHeaderBytes,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    16,
 		IdleConnTimeout:        time.Minute,
 		Protocols:              &protocols,
 	}}
 }
+
+// newMeter returns a meter for one series of requests.
+func (c *client) newMeter() *meter { return &meter{min: c.opt.MinRate, window: c.opt.RateWindow} }
 
 // answer is a response behind all redirects. Its body ends by Close.
 type answer struct {
@@ -47,15 +51,15 @@ type answer struct {
 
 // get sends a GET request and follows redirects. An answer that is not 200, 206,
 // 412 or 416 is an error. errors.As finds a passing failure as *transient.
-func (c *client) get(ctx context.Context, u *url.URL, header map[string]string) (*answer, error) {
+func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, m *meter) (*answer, error) {
 	for hop := 0; ; hop++ {
-		a, err := c.send(ctx, u, header)
+		a, err := c.send(ctx, u, header, m)
 		if err != nil {
 			return nil, err
 		}
 		switch a.StatusCode {
 		case http.StatusOK, http.StatusPartialContent:
-			if enc := a.Header.Values("Content-Encoding"); len(enc) > 1 || (len(enc) == 1 && enc[0] != "" && enc[0] != "identity") {
+			if isEncoded(a.Header) {
 				a.body.Close()
 				return nil, errcode.New(errcode.SourceEncoding, "the server sends the source with a Content-Encoding")
 			}
@@ -67,7 +71,7 @@ func (c *client) get(ctx context.Context, u *url.URL, header map[string]string) 
 			if hop >= max(c.opt.MaxRedirects, 0) {
 				return nil, errcode.New(errcode.SourceRedirect, "the source redirects more than %d times", max(c.opt.MaxRedirects, 0))
 			}
-			if u, err = redirect(u, a.Header.Get("Location")); err != nil {
+			if u, err = redirect(u, a.Header.Values("Location")); err != nil {
 				return nil, err
 			}
 		default:
@@ -77,11 +81,21 @@ func (c *client) get(ctx context.Context, u *url.URL, header map[string]string) 
 	}
 }
 
+// isEncoded reports whether the bytes are not the source's own, RFC 9110
+// section 8.4.
+func isEncoded(h http.Header) bool {
+	enc := h.Values("Content-Encoding")
+	return len(enc) > 1 || (len(enc) == 1 && enc[0] != "" && !strings.EqualFold(enc[0], "identity"))
+}
+
 // redirect returns where a redirect leads, after the same checks as the first
 // URL. Nothing is carried along: a request holds no secret.
-func redirect(from *url.URL, location string) (*url.URL, error) {
-	to, err := from.Parse(location)
-	if err != nil || location == "" {
+func redirect(from *url.URL, location []string) (*url.URL, error) {
+	if len(location) != 1 || location[0] == "" || len(location[0]) > maxURL || !legible(location[0]) {
+		return nil, errcode.New(errcode.SourceRedirect, "the source redirects to what is not a URL")
+	}
+	to, err := from.Parse(location[0])
+	if err != nil {
 		return nil, errcode.New(errcode.SourceRedirect, "the source redirects to what is not a URL")
 	}
 	to.Fragment, to.RawFragment = "", ""
@@ -95,7 +109,9 @@ func redirect(from *url.URL, location string) (*url.URL, error) {
 	return to, nil
 }
 
-func (c *client) send(parent context.Context, u *url.URL, header map[string]string) (*answer, error) {
+// send sends one request. The time to the answer's header counts as waiting for
+// the server.
+func (c *client) send(parent context.Context, u *url.URL, header map[string]string, m *meter) (*answer, error) {
 	if err := parent.Err(); err != nil {
 		return nil, err
 	}
@@ -110,7 +126,9 @@ func (c *client) send(parent context.Context, u *url.URL, header map[string]stri
 	for k, v := range header {
 		req.Header.Set(k, v)
 	}
+	m.begin()
 	resp, err := c.transport.RoundTrip(req)
+	m.end(0, err == nil)
 	if err != nil {
 		cancel(nil)
 		if parent.Err() != nil {
@@ -118,7 +136,7 @@ func (c *client) send(parent context.Context, u *url.URL, header map[string]stri
 		}
 		return nil, connectError(err)
 	}
-	return &answer{Response: resp, url: u, body: newBody(parent, cancel, ctx, resp.Body, c.opt)}, nil
+	return &answer{Response: resp, url: u, body: newBody(parent, cancel, ctx, resp.Body, c.opt.StallTimeout, m)}, nil
 }
 
 // A transient is a failure that may be gone at the next attempt.
@@ -191,75 +209,4 @@ func (c *client) wait(ctx context.Context, n int) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// body is an answer's body that does not wait for ever.
-type body struct {
-	parent context.Context // the caller's
-	ctx    context.Context // the request's, below parent
-	cancel context.CancelCauseFunc
-	r      io.ReadCloser
-	stall  time.Duration
-	timer  *time.Timer
-	meter  meter
-}
-
-var errStall = errors.New("no byte arrived for too long")
-
-func newBody(parent context.Context, cancel context.CancelCauseFunc, ctx context.Context, r io.ReadCloser, o Options) *body {
-	b := &body{parent: parent, ctx: ctx, cancel: cancel, r: r, stall: o.StallTimeout, meter: meter{min: o.MinRate, window: o.RateWindow}}
-	b.timer = time.AfterFunc(b.stall, func() { cancel(errStall) })
-	b.timer.Stop()
-	return b
-}
-
-// Read reads on, for no longer than the stall timeout.
-func (b *body) Read(p []byte) (int, error) {
-	start := time.Now()
-	b.timer.Reset(b.stall)
-	n, err := b.r.Read(p)
-	b.timer.Stop()
-	if err == nil && !b.meter.add(n, time.Since(start)) {
-		return n, errcode.New(errcode.SourceTooSlow, "the source sends less than %d bytes a second", b.meter.min)
-	}
-	switch {
-	case err == nil || err == io.EOF:
-		return n, err
-	case b.parent.Err() != nil:
-		return n, b.parent.Err()
-	case context.Cause(b.ctx) == errStall:
-		return n, errcode.Wrap(err, errcode.SourceTooSlow, "the source sent nothing for %v", b.stall)
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return n, &transient{errcode.Wrap(err, errcode.SourceLengthMismatch, "the source ended before the length that it announced")}
-	}
-	return n, &transient{unreachable(err)}
-}
-
-// Close lets go of the answer, and of its connection unless it was read to the end.
-func (b *body) Close() error {
-	b.timer.Stop()
-	err := b.r.Close()
-	b.cancel(nil)
-	return err
-}
-
-// meter watches that a minimum rate is kept.
-type meter struct {
-	min    int64 // bytes a second, < 0 for none
-	window time.Duration
-	bytes  int64
-	spent  time.Duration
-}
-
-// add notes n bytes that took d to arrive. It returns false at the end of a
-// window that had too few.
-func (m *meter) add(n int, d time.Duration) bool {
-	m.bytes += int64(n)
-	m.spent += d
-	if m.spent < m.window {
-		return true
-	}
-	ok := float64(m.bytes) >= float64(m.min)*m.spent.Seconds()
-	m.bytes, m.spent = 0, 0
-	return ok
 }

@@ -67,7 +67,7 @@ func (s *source) Stream(ctx context.Context, off int64) (io.ReadCloser, error) {
 		cancel()
 		return nil, errcode.New(errcode.RangeInvalid, "offset %d lies outside the source of %d bytes", off, s.pin.Size)
 	case s.pin.Random:
-		r := &ranged{s: s, ctx: ctx, cancel: cancel, off: off, end: s.pin.Size}
+		r := &ranged{s: s, ctx: ctx, cancel: cancel, meter: s.c.newMeter(), off: off, end: s.pin.Size}
 		if err := r.open(); err != nil {
 			cancel()
 			return nil, err
@@ -101,8 +101,9 @@ func (s *source) ReaderAt(ctx context.Context) (io.ReaderAt, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	m := s.c.newMeter() // one for all reads: each alone may be shorter than a window
 	fetch := func(ctx context.Context, p []byte, off int64) error {
-		r := &ranged{s: s, ctx: ctx, cancel: func() {}, off: off, end: off + int64(len(p))}
+		r := &ranged{s: s, ctx: ctx, cancel: func() {}, meter: m, off: off, end: off + int64(len(p))}
 		defer r.Close()
 		_, err := io.ReadFull(r, p)
 		return err
@@ -122,14 +123,14 @@ func noRanges() error {
 }
 
 // openRange asks for [off, end) of the pinned version and returns its body.
-func (s *source) openRange(ctx context.Context, off, end int64) (*body, error) {
+func (s *source) openRange(ctx context.Context, off, end int64, m *meter) (*body, error) {
 	s.mu.Lock()
 	at := s.at
 	s.mu.Unlock()
 	a, err := s.c.get(ctx, at, map[string]string{
 		"Range":    fmt.Sprintf("bytes=%d-%d", off, end-1),
 		"If-Range": s.pin.Validator,
-	})
+	}, m)
 	if code := errcode.Of(err); at != s.orig && (code == errcode.SourceNotFound || code == errcode.SourceAuth) {
 		// Where a redirect led may be valid for a while only: ask again where
 		// it leads.
@@ -182,6 +183,7 @@ type ranged struct {
 	s        *source
 	ctx      context.Context
 	cancel   context.CancelFunc
+	meter    *meter
 	off, end int64
 	body     *body // nil while there is no request
 	fails    int   // passing failures since the last progress
@@ -191,7 +193,7 @@ type ranged struct {
 // open sends the request for what is left, unless nothing is.
 func (r *ranged) open() error {
 	for r.body == nil && r.off < r.end {
-		b, err := r.s.openRange(r.ctx, r.off, r.end)
+		b, err := r.s.openRange(r.ctx, r.off, r.end, r.meter)
 		if err == nil {
 			r.body = b
 			return nil
@@ -273,7 +275,7 @@ type plain struct {
 }
 
 func (s *source) openPlain(ctx context.Context) (*plain, error) {
-	a, err := s.c.get(ctx, s.orig, nil)
+	a, err := s.c.get(ctx, s.orig, nil, s.c.newMeter())
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"ingest/internal/errcode"
 )
@@ -16,10 +18,8 @@ func checkURL(raw string) (*url.URL, error) {
 	if len(raw) > maxURL {
 		return nil, invalid("it is longer than %d bytes", maxURL)
 	}
-	for _, c := range []byte(raw) {
-		if c <= ' ' || c == 0x7f || c == '\\' {
-			return nil, invalid("it holds a space, a control character or a backslash")
-		}
+	if !legible(raw) {
+		return nil, invalid("it holds a space, a backslash, or a character that does not show")
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -39,6 +39,21 @@ func checkURL(raw string) (*url.URL, error) {
 		return nil, err
 	}
 	return u, checkPort(u)
+}
+
+// legible reports whether text shows what it holds, and every program reads the
+// same from it: no spaces, no control, format or separator characters, no
+// malformed UTF-8, no backslash, which browsers read as a slash.
+func legible(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if r == '\\' || r == ' ' || !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
 }
 
 func checkPort(u *url.URL) error {
