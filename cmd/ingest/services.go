@@ -108,7 +108,7 @@ func (s *services) openPipeline() error {
 		Readers: readers.All(),
 		Sources: sources.Set{
 			file.New(s.c.FileRoots),
-			httpsource.New(httpsource.Options{AllowNets: s.c.AllowNets, MaxBytes: s.c.MaxSourceBytes}),
+			httpsource.New(httpOptions(s.c)),
 		},
 		Stores:            map[string]stores.Store{defaultStore: store},
 		DefaultStore:      defaultStore,
@@ -126,6 +126,25 @@ func (s *services) openPipeline() error {
 	}
 	s.sweeper = &reconcile.Sweeper{Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: staging, Log: s.log}
 	return nil
+}
+
+// httpOptions turns the configuration's limits, in which 0 means none, into
+// those of the driver, in which 0 means the default.
+func httpOptions(c *config.Server) httpsource.Options {
+	f := c.Fetch
+	return httpsource.Options{
+		AllowNets: c.AllowNets, DenyNets: f.DenyNets, Ports: f.Ports, HTTPSOnly: f.HTTPSOnly,
+		MaxBytes: orNone(c.MaxSourceBytes), MaxRedirects: orNone(f.Redirects), MaxHeaderBytes: f.HeaderBytes, Retries: orNone(f.Retries),
+		ConnectTimeout: f.ConnectTimeout, HeaderTimeout: f.HeaderTimeout, StallTimeout: f.StallTimeout,
+		MinRate: orNone(f.MinRate), RateWindow: f.RateWindow,
+	}
+}
+
+func orNone[N int | int64](n N) N {
+	if n == 0 {
+		return -1
+	}
+	return n
 }
 
 // connect starts the embedded Temporal, or finds the one that was named.

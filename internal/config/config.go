@@ -28,6 +28,7 @@ type Server struct {
 	Listen    string   // host:port of the API
 	FileRoots []string // folders from which file sources may be read
 	AllowNets []netip.Prefix
+	Fetch     Fetch // limits of http sources
 
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
@@ -43,7 +44,7 @@ type Server struct {
 	Verify            string // level of verification of imports that ask for none: full, stored, none
 	VerifyMinimum     string // least strict level that an import may ask for; "" means Verify
 
-	MaxSourceBytes int64         // largest source, bytes; 0 means no limit
+	MaxSourceBytes int64         // largest source, bytes: 100 GiB; 0 means no limit
 	Imports        int           // conversions at once
 	Workers        int           // cores of one conversion; 0 means all
 	Drain          time.Duration // how long SIGTERM waits for a resume point
@@ -61,6 +62,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.Listen, "listen", "127.0.0.1:9292", "host:port of the API; port 0 takes a free one")
 	f.StringVar(&c.fileRoots, "file-roots", "", "folders from which file sources may be read, DIR[:DIR] (default none)")
 	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
+	c.Fetch.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
 	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on loopback")
@@ -72,7 +74,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.BoolVar(&c.MD5, "md5", false, "fill Glance's checksum field (MD5) as well")
 	f.StringVar(&c.Verify, "verify", "full", "what is proven of an image before it is activated: full (its content, read back), stored (its size and tables), none")
 	f.StringVar(&c.VerifyMinimum, "verify-minimum", "", "least of these that an import may ask for: full, stored, none (default: that of --verify)")
-	f.Int64Var(&c.MaxSourceBytes, "max-source-bytes", 0, "largest source that is taken, bytes (0: no limit)")
+	f.Int64Var(&c.MaxSourceBytes, "max-source-bytes", 100<<30, "largest source that is taken, bytes (0: no limit)")
 	f.IntVar(&c.Imports, "imports", 2, "imports that are converted at once")
 	f.IntVar(&c.Workers, "workers", 0, "cores that one conversion uses (0: all)")
 	f.DurationVar(&c.Drain, "drain", 10*time.Second, "how long SIGTERM waits for running steps to reach a resume point")
@@ -120,6 +122,9 @@ func (c *Server) Check() error {
 	}
 	c.DataDir = dir
 	if err := c.checkLists(); err != nil {
+		return err
+	}
+	if err := c.Fetch.check(); err != nil {
 		return err
 	}
 	for _, choice := range []struct {
@@ -191,14 +196,9 @@ func (c *Server) checkLists() error {
 		}
 		c.FileRoots = append(c.FileRoots, abs)
 	}
-	for _, s := range strings.FieldsFunc(c.allowNets, func(r rune) bool { return r == ',' || r == ' ' }) {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return bad("--allow-net", s, "is not a network in CIDR form, such as 10.0.0.0/8")
-		}
-		c.AllowNets = append(c.AllowNets, p.Masked())
-	}
-	return nil
+	var err error
+	c.AllowNets, err = networks("--allow-net", c.allowNets)
+	return err
 }
 
 // checkListen keeps a server without authentication on loopback.

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"net/netip"
 	"path/filepath"
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -53,6 +56,23 @@ func TestRefuses(t *testing.T) {
 		"no Temporal port":   {"--temporal-port", "-1"},
 		"negative drain":     {"--drain", "-1s"},
 		"negative max bytes": {"--max-source-bytes", "-1"},
+
+		"denied net is an address": {"--deny-net", "10.0.0.1"},
+		"port 0":                   {"--source-ports", "443,0"},
+		"port is a name":           {"--source-ports", "https"},
+		"port too large":           {"--source-ports", "65536"},
+		"negative redirects":       {"--source-redirects", "-1"},
+		"too many redirects":       {"--source-redirects", "21"},
+		"negative retries":         {"--source-retries", "-1"},
+		"too many retries":         {"--source-retries", "101"},
+		"small header":             {"--source-header-bytes", "1023"},
+		"large header":             {"--source-header-bytes", "1048577"},
+		"negative rate":            {"--source-min-rate", "-1"},
+		"rate too large":           {"--source-min-rate", "2147483648"},
+		"no time to connect":       {"--source-connect-timeout", "0"},
+		"no time for the header":   {"--source-header-timeout", "0s"},
+		"negative stall":           {"--source-stall-timeout", "-1s"},
+		"no window":                {"--source-rate-window", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := parse(t, args...); errcode.Of(err) != errcode.BadRequest {
@@ -79,5 +99,35 @@ func TestListsAndEnvironment(t *testing.T) {
 	t.Setenv("INGEST_IMPORTS", "many")
 	if _, err := parse(t); errcode.Of(err) != errcode.BadRequest {
 		t.Errorf("a bad variable is taken: %v", err)
+	}
+}
+
+// TestFetchLimits has each limit at its border.
+func TestFetchLimits(t *testing.T) {
+	c, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Fetch{Redirects: 5, HeaderBytes: 64 << 10, Retries: 4, ConnectTimeout: 10 * time.Second, HeaderTimeout: 30 * time.Second, StallTimeout: 30 * time.Second, MinRate: 64 << 10, RateWindow: time.Minute}
+	if !reflect.DeepEqual(c.Fetch, want) || c.MaxSourceBytes != 100<<30 {
+		t.Errorf("defaults = %+v, %d bytes; want %+v", c.Fetch, c.MaxSourceBytes, want)
+	}
+	c, err = parse(t, "--deny-net", "10.9.8.7/16, 2001:db8::/32", "--source-ports", "1, 65535", "--source-https-only",
+		"--source-redirects", "20", "--source-header-bytes", "1024", "--source-retries", "100", "--source-min-rate", "2147483647",
+		"--source-connect-timeout", "1ns", "--source-header-timeout", "1ns", "--source-stall-timeout", "1ns", "--source-rate-window", "1ns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.Fetch
+	got.denyNets, got.ports = "", ""
+	want = Fetch{
+		DenyNets: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16"), netip.MustParsePrefix("2001:db8::/32")}, Ports: []uint16{1, 65535}, HTTPSOnly: true,
+		Redirects: 20, HeaderBytes: 1024, Retries: 100, ConnectTimeout: 1, HeaderTimeout: 1, StallTimeout: 1, MinRate: 1<<31 - 1, RateWindow: 1,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("flags = %+v, want %+v", got, want)
+	}
+	if _, err := parse(t, "--source-redirects", "0", "--source-retries", "0", "--source-min-rate", "0", "--source-header-bytes", "1048576"); err != nil {
+		t.Error(err)
 	}
 }
