@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"ingest/formats"
@@ -84,7 +85,8 @@ type inspection struct {
 	opt      Options
 	w        window
 	report   Report
-	partial  bool // the file's end is not there: what it may tell stays open
+	partial  bool           // the file's end is not there: what it may tell stays open
+	layers   []formats.Name // that are taken off before: nothing is said about them
 }
 
 func (in *inspection) run(ctx context.Context, r io.ReaderAt, size int64) (formats.Disk, error) {
@@ -138,6 +140,9 @@ func (in *inspection) decide() (claim, error) {
 	}
 	c := claims[0]
 	in.report.name(c)
+	if c.kind == layerKind && slices.Contains(in.layers, c.name) {
+		return c, errRest
+	}
 	if c.kind == layerKind || (c.kind == luksKind && c.reader == nil) {
 		return c, in.report.fail("accepted format", in.refusal(c))
 	}

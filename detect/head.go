@@ -26,6 +26,9 @@ type Stream struct {
 	// the magics are judged then: a header that cannot be read alone may be
 	// sound with them.
 	Members bool
+	// Layers are the outer layers that the caller takes off before Detect. A
+	// file in one of them needs its rest.
+	Layers []formats.Name
 }
 
 // errRest says that the bytes that are there do not decide.
@@ -135,7 +138,7 @@ func (d *Detector) suppose(ctx context.Context, head []byte, s Stream, g guess) 
 func (d *Detector) inspectHead(head []byte, s Stream) *inspection {
 	in := &inspection{
 		Detector: d, declared: canonical(s.Declared), opt: Options{Declared: s.Declared, Limits: s.Limits},
-		report: newReport(s.Size), partial: s.partial(head),
+		report: newReport(s.Size), partial: s.partial(head), layers: s.Layers,
 		w: window{size: s.Size, head: head[:min(len(head), formats.HeadLen)]},
 	}
 	if !in.partial {

@@ -275,3 +275,27 @@ func TestBackupGPTAtTheEndOfAContainer(t *testing.T) {
 		t.Error("no file ends with the backup GPT")
 	}
 }
+
+// TestHeadOfALayer leaves a layer to who takes it off, unless the file is something
+// else besides.
+func TestHeadOfALayer(t *testing.T) {
+	d := detect.New(readers.All())
+	for _, c := range []struct {
+		name   string
+		g      grown
+		layers []formats.Name
+		want   errcode.Code
+	}{
+		{"none is taken off", polyglot(named("gzip")), nil, errcode.FormatNotAllowed},
+		{"it is taken off", polyglot(named("gzip")), []formats.Name{"xz", "gzip"}, ""},
+		{"another is", polyglot(named("gzip")), []formats.Name{"xz"}, errcode.FormatNotAllowed},
+		{"it is an ISO too", polyglot(named("gzip"), named("ISO")), []formats.Name{"gzip"}, errcode.FormatAmbiguous},
+	} {
+		for _, declared := range []formats.Name{"", formats.QCOW2} {
+			s := detect.Stream{Size: c.g.size, Declared: declared, Limits: formats.DefaultLimits(), Layers: c.layers}
+			if _, err := d.Head(t.Context(), c.g.head(detect.HeadBytes), s); errcode.Of(err) != c.want {
+				t.Errorf("%s, declared %q: got %v, want %q", c.name, declared, err, c.want)
+			}
+		}
+	}
+}
