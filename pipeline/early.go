@@ -34,11 +34,13 @@ type look struct {
 	done   bool
 }
 
-// looking returns the look at an image's first file. Its other files have no
-// format of their own that could be judged.
-func (p *Pipeline) looking(ctx context.Context, pt *part, source contract.SourceSpec) *look {
+// looking returns the look at an image's first file, of size bytes or -1. Its
+// other files have no format of their own that could be judged. A layer that may
+// be taken off is left to who does.
+func (p *Pipeline) looking(ctx context.Context, size int64, source contract.SourceSpec) *look {
 	return &look{ctx: ctx, d: p.detect(), stream: detect.Stream{
-		Size: pt.src.Pin().Size, Declared: formats.Name(source.Format), Limits: p.Limits, Members: len(source.Members) > 0,
+		Size: size, Declared: formats.Name(source.Format), Limits: p.Limits, Members: len(source.Members) > 0,
+		Layers: []formats.Name{"gzip", "xz", "zstd", "bzip2", "zip", "tar", "ova", "docker"},
 	}}
 }
 
@@ -55,7 +57,7 @@ func (l *look) at(f *os.File, off int64) error {
 		return err
 	}
 	rep, err := l.d.Head(l.ctx, head, l.stream)
-	if err != nil {
+	if err != nil && (l.stream.Members || !boxed(rep, err)) {
 		return &Refused{Report: rep, Err: err}
 	}
 	return nil

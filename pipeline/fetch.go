@@ -15,7 +15,8 @@ import (
 
 // Fetch pins the source and its members. A file that can be read at random, and
 // whose digest nobody asks for, is read where it lies; any other one is staged
-// first.
+// first. A compression around the first file is taken off while it is staged; the
+// caller's digest is that of the bytes before.
 func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
 	if o == nil {
 		o = ignore
@@ -36,10 +37,15 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		}
 		o(0, -1, sign("found", int64(i+1)))
 	}
+	if layered(f.Source.Format, len(f.Source.Members)) {
+		if err := parts[0].in(parts[0].peel(ctx, p.unwrapLimits())); err != nil {
+			return contract.Fetched{}, err
+		}
+	}
 	if err := p.checkParts(parts); err != nil {
 		return contract.Fetched{}, err
 	}
-	parts[0].staged.look = p.looking(ctx, parts[0], f.Source)
+	parts[0].staged.look = p.looking(ctx, parts[0].size, f.Source)
 	t := tally{o: o, total: total(parts)}
 	var out contract.Fetched
 	for i, pt := range parts {
@@ -47,9 +53,9 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		if err != nil {
 			return contract.Fetched{}, pt.in(err)
 		}
-		pt.size = got.Size
+		pt.size = got.SourceBytes()
 		if pt.moves() {
-			t.base += got.Size
+			t.base += pt.size
 		}
 		if i == 0 {
 			out = got
