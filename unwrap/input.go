@@ -98,6 +98,8 @@ func (in *input) rest() error {
 		if !binio.IsZero(p) {
 			return in.place("end", "").Refuse(errcode.TrailingData, nil, "zeros", "there is something else behind the end of the %s", in.layer)
 		}
-		in.Discard(len(p))
+		if _, err := in.Discard(len(p)); err != nil {
+			return err
+		}
 	}
 }

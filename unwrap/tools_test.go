@@ -171,7 +171,7 @@ func TestWhatIsNotTakenOff(t *testing.T) {
 	in := content(64 << 10)
 	dir := t.TempDir()
 	dictionary := filepath.Join(dir, "dictionary")
-	if err := os.WriteFile(dictionary, content(8<<10), 0o600); err != nil {
+	if err := os.WriteFile(dictionary, in[16<<10:], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -180,6 +180,8 @@ func TestWhatIsNotTakenOff(t *testing.T) {
 		want errcode.Code
 	}{
 		{"xz with the filter for x86", []string{"xz", "-c", "--x86", "--lzma2"}, errcode.CompressionMethod},
+		// Without an ID in the frame, what is missing shows only in the data.
+		{"zstd with a dictionary", []string{"zstd", "-c", "-D", dictionary}, errcode.CompressionCorrupt},
 		{"xz with delta", []string{"xz", "-c", "--delta=dist=4", "--lzma2"}, errcode.CompressionMethod},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -87,7 +87,9 @@ func (x *xzReader) streamHeader() error {
 		if string(p) != "\x00\x00\x00\x00" {
 			break
 		}
-		x.in.Discard(4)
+		if _, err := x.in.Discard(4); err != nil {
+			return err
+		}
 	}
 	again, err := x.in.next(func(p []byte) bool { return strings.HasPrefix(string(p), magicXZ) })
 	if !again {

@@ -70,8 +70,7 @@ func (x *xzReader) parseBlock(p []byte) (blockHeader, error) {
 		return h, x.in.place("block header", "List of Filter Flags").Refuse(errcode.CompressionMethod, fmt.Sprintf("flags %#x, filter %#x", flags, id), "LZMA2 alone",
 			"the xz was made with a filter beside LZMA2")
 	}
-	rest := make([]byte, r.Len())
-	r.Read(rest)
+	rest := body[len(body)-r.Len():]
 	// 5.3.1: one byte of properties, and zeros fill the header up.
 	if err != nil || len(rest) < 2 || rest[0] != 1 || rest[1] > 40 || len(bytes.Trim(rest[2:], "\x00")) != 0 {
 		return h, x.in.corrupt("block header", "Filter Properties", nil, "")
