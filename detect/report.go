@@ -44,9 +44,14 @@ type Report struct {
 	BlockSize       int64             `json:"block_size,omitempty"`  // cluster, grain or block, bytes
 	Compression     string            `json:"compression,omitempty"` // of blocks, "deflate" or "zstd"; of the whole file, the layer's name; or ""
 	Creator         string            `json:"creator,omitempty"`     // program that wrote it, as the header says
+	Name            string            `json:"name,omitempty"`        // of the disk's file, in a container
+	Layers          []string          `json:"layers,omitempty"`      // compressions that were taken off, the outermost first
 	Safe            bool              `json:"safe"`
 	Findings        []formats.Finding `json:"findings"`
 	Checks          []Check           `json:"checks"`
+	// Disks are all disks of a container that holds several; what stands above is
+	// then about the first one and about the container.
+	Disks []Report `json:"disks,omitempty"`
 
 	remedy string // of the refusal, where it is more precise than the code's
 }

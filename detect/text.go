@@ -23,10 +23,12 @@ func (r Report) WriteText(w io.Writer) error {
 			fmt.Fprintf(&b, "%-16s %s\n", name, printable(value))
 		}
 	}
+	row("name", r.Name)
 	row("disk format", format)
 	if r.ContainerFormat != "bare" {
 		row("container", r.ContainerFormat)
 	}
+	row("layers", strings.Join(r.Layers, ", "))
 	row("virtual size", bytesText(r.VirtualSize, 1))
 	row("file size", bytesText(r.FileSize, 0))
 	row("allocated size", bytesText(r.AllocatedSize, 0))
@@ -43,6 +45,12 @@ func (r Report) WriteText(w io.Writer) error {
 	row("safe", verdict)
 	r.writeFindings(&b)
 	r.writeChecks(&b)
+	for i, d := range r.Disks {
+		fmt.Fprintf(&b, "\ndisk %d of %d\n", i+1, len(r.Disks))
+		if err := d.WriteText(&b); err != nil {
+			return err
+		}
+	}
 	_, err := w.Write(b.Bytes())
 	return err
 }

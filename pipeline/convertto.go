@@ -38,6 +38,7 @@ type ConvertRequest struct {
 	URLs    []string // the source; several only for a target that takes several disks
 	Format  string   // declared, "" for detect
 	Members []Member // the other files of the first source
+	Disk    int      // the disk of each source, from 1; 0 means all
 	Target  contract.TargetSpec
 	Verify  bool // read the result back
 	// Begin begins the upload. It is called once the sources are found good.
@@ -105,15 +106,19 @@ func (p *Pipeline) openAll(ctx context.Context, c ConvertRequest, out *Conversio
 		if i > 0 {
 			members = nil
 		}
-		disk, rep, err := p.OpenURL(ctx, url, c.Format, members...)
-		if i == 0 {
-			out.Source = rep
-		} else {
-			out.Further = append(out.Further, FurtherDisk{Source: rep})
+		found, reps, err := p.openDisks(ctx, url, c.Format, c.Disk, members)
+		for _, rep := range reps {
+			if out.Source.Checks == nil {
+				out.Source = rep
+			} else {
+				out.Further = append(out.Further, FurtherDisk{Source: rep})
+			}
 		}
-		if err == nil {
-			disks = append(disks, disk)
-			_, err = CheckDisk(ctx, disk.Disk)
+		disks = append(disks, found...)
+		for _, d := range found {
+			if err == nil {
+				_, err = CheckDisk(ctx, d.Disk)
+			}
 		}
 		if err != nil {
 			return disks, nth(i, len(c.URLs), err)

@@ -3,9 +3,18 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
 
 	"ingest/detect"
 	"ingest/formats"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/internal/fsutil"
+	"ingest/unwrap"
 )
 
 // An OpenDisk is a disk and the sources that it lies in.
@@ -25,29 +34,165 @@ func (d *OpenDisk) Unchanged(ctx context.Context) error { return d.files.check(c
 // members are the image's other files, if it has any. The report is whole even
 // when the error refuses the image.
 func (p *Pipeline) OpenURL(ctx context.Context, url, declared string, members ...Member) (*OpenDisk, detect.Report, error) {
+	return p.OpenNth(ctx, url, declared, 0, members...)
+}
+
+// OpenNth is OpenURL for the n-th disk of a source that holds several, from 1; 0 is
+// the only one.
+func (p *Pipeline) OpenNth(ctx context.Context, url, declared string, disk int, members ...Member) (*OpenDisk, detect.Report, error) {
+	in, rep, err := p.openLocal(ctx, url, declared, members)
+	if err != nil {
+		return nil, rep, err
+	}
+	if n := in.count(); n > 1 && disk == 0 {
+		err = errcode.New(errcode.BadRequest, "the source holds %d disks: say which one", n).
+			With(errcode.Evidence{Structure: "request", Field: "disk", Limit: fmt.Sprintf("1 to %d", n)})
+		return nil, rep, errors.Join(err, in.set.Close())
+	}
+	d, rep, err := in.open(ctx, disk)
+	if err != nil {
+		return nil, rep, errors.Join(err, in.set.Close())
+	}
+	return &OpenDisk{Disk: d, files: in.set}, rep, nil
+}
+
+// openDisks is OpenURL for all disks of a source, or for the n-th alone. The first
+// one keeps the files that all of them lie in.
+func (p *Pipeline) openDisks(ctx context.Context, url, declared string, n int, members []Member) ([]*OpenDisk, []detect.Report, error) {
+	in, rep, err := p.openLocal(ctx, url, declared, members)
+	if err != nil {
+		return nil, []detect.Report{rep}, err
+	}
+	if err := in.verify(ctx); err != nil {
+		return nil, []detect.Report{refused(rep, "manifest", err)}, errors.Join(err, in.set.Close())
+	}
+	files := in.set
+	from, to := 1, in.count()
+	if n > 0 {
+		from, to = n, n
+	}
+	var disks []*OpenDisk
+	var reps []detect.Report
+	for i := from; i <= to; i++ {
+		d, rep, err := in.open(ctx, i)
+		reps = append(reps, rep)
+		if err != nil {
+			closeDisks(disks)
+			return nil, reps, errors.Join(err, files.Close())
+		}
+		disks = append(disks, &OpenDisk{Disk: d, files: files})
+		files = nil
+	}
+	return disks, reps, nil
+}
+
+// openLocal opens the files of an image where they lie, a layer taken off. What it
+// returns without an error is to be closed by its set.
+func (p *Pipeline) openLocal(ctx context.Context, url, declared string, members []Member) (*insight, detect.Report, error) {
 	f, err := p.findAll(ctx, url, members)
 	if err != nil {
 		return nil, detect.Report{FileSize: f.Size}, err
 	}
-	disk, files, rep, err := p.openDisk(ctx, "", f, declared, nil)
+	set, err := p.openSet(ctx, "", f)
 	if err != nil {
-		return nil, rep, err
+		return nil, detect.Report{}, err
 	}
-	return &OpenDisk{Disk: disk, files: files}, rep, nil
+	if layered(declared, len(members)) {
+		if err := p.unpackTemp(ctx, set[0], &f); err != nil {
+			rep := detect.Report{FileSize: set[0].size, ContainerFormat: "compressed", DiskFormat: formats.Name(f.Layer), AllocatedSize: -1}
+			return nil, refused(rep, "outer layer", err), errors.Join(err, set.Close())
+		}
+	}
+	in, rep, err := p.lookInto(ctx, set, f, declared)
+	if err != nil {
+		return nil, rep, errors.Join(err, set.Close())
+	}
+	return in, rep, nil
 }
 
-// Inspect says what a source is and checks its whole structure. The report
-// holds the findings of both; the error is the one that refuses the image.
+// unpackTemp puts what is within a file's layer into a temporary file in its place.
+// It has no name, so that it goes with the process.
+func (p *Pipeline) unpackTemp(ctx context.Context, file *opened, f *contract.Fetched) error {
+	lim := p.unwrapLimits()
+	layer, err := readLayer(file.ReaderAt, file.size, lim)
+	if f.Layer = string(layer); err != nil || layer == "" {
+		return err
+	}
+	in, err := localInput(file, layer, lim)
+	if err != nil {
+		return err
+	}
+	dir := os.TempDir()
+	if free, err := fsutil.Free(dir); err == nil && file.size > free {
+		return noTemp(dir, nil)
+	}
+	tmp, err := os.CreateTemp(dir, "ingest-*")
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(tmp.Name()); err != nil {
+		return errors.Join(err, tmp.Close())
+	}
+	w := &unwrapper{f: tmp, in: in, max: p.MaxSourceBytes, o: ignore}
+	size, err := w.copy(ctx)
+	if err != nil {
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			err = noTemp(dir, err)
+		}
+		return errors.Join(err, tmp.Close())
+	}
+	f.SourceSize, f.Size = file.size, size
+	file.ReaderAt, file.size, file.closer = sparseFile{tmp, size}, size, closers{tmp, file.closer}
+	return nil
+}
+
+// localInput opens what is within a file's layer.
+func localInput(file *opened, layer unwrap.Layer, lim unwrap.Limits) (*layerInput, error) {
+	in := &layerInput{want: file.size, size: file.size, n: file.size, taken: func() int64 { return 0 }}
+	var err error
+	if layer != unwrap.Zip {
+		in.z, err = unwrap.Open(io.NewSectionReader(file.ReaderAt, 0, file.size), layer, lim)
+		return in, err
+	}
+	m, err := zipMember(file.ReaderAt, file.size, lim)
+	if err == nil {
+		in.z, err = m.Open(lim)
+	}
+	return in, err
+}
+
+func noTemp(dir string, err error) error {
+	return errcode.Wrap(err, errcode.NoSpace, "the folder for temporary files has no room for what is in the source: set TMPDIR to one that has").
+		With(errcode.Evidence{Structure: "temporary files", Field: "folder", Value: dir})
+}
+
+// closers closes all.
+type closers []io.Closer
+
+// Close closes all.
+func (c closers) Close() error {
+	var errs []error
+	for _, one := range c {
+		errs = append(errs, one.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Inspect says what a source is and checks the whole structure of all its disks. The
+// report holds the findings of both; the error is the one that refuses the image.
 func (p *Pipeline) Inspect(ctx context.Context, url, declared string, members ...Member) (detect.Report, error) {
-	disk, rep, err := p.OpenURL(ctx, url, declared, members...)
+	in, rep, err := p.openLocal(ctx, url, declared, members)
 	if err != nil {
 		return rep, err
 	}
-	defer disk.Close()
+	defer in.set.Close()
+	if rep, err = in.openAll(ctx); err != nil {
+		return rep, err
+	}
 	check := detect.Check{Name: "structure", Result: detect.Pass, Detail: "every table read: bounds, overlaps, truncation, nested containers"}
-	findings, err := CheckDisk(ctx, disk.Disk)
+	findings, err := in.checkAll(ctx)
 	if err == nil {
-		err = disk.Unchanged(ctx)
+		err = in.set.check(ctx)
 	}
 	rep.Findings = merge(rep.Findings, findings)
 	if err != nil {

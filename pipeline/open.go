@@ -164,9 +164,10 @@ func (f sparseFile) NextData(off int64) (start, end int64, err error) {
 
 var _ formats.DataFinder = sparseFile{}
 
-// openDisk opens the files of an image and the disk in them; both are to be
-// closed. read, if not nil, is told of all bytes that are read from the files.
-func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, read func(n int)) (formats.Disk, openedSet, detect.Report, error) {
+// openDisk opens the files of an image and the n-th disk in them, from 1; 0 means
+// the first. Both are to be closed. read, if not nil, is told of all bytes that are
+// read from the files.
+func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, n int, read func(n int)) (formats.Disk, openedSet, detect.Report, error) {
 	set, err := p.openSet(ctx, taskID, f)
 	if err != nil {
 		return nil, nil, detect.Report{}, err
@@ -176,8 +177,11 @@ func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetch
 			file.ReaderAt = watch(file.ReaderAt, read)
 		}
 	}
-	o := detect.Options{Declared: formats.Name(declared), Limits: p.Limits, Members: set.members()}
-	rep, disk, err := p.detect().Detect(ctx, set[0].ReaderAt, set[0].size, o)
+	in, rep, err := p.lookInto(ctx, set, f, declared)
+	var disk formats.Disk
+	if err == nil {
+		disk, rep, err = in.open(ctx, n)
+	}
 	if err != nil {
 		return nil, nil, rep, errors.Join(err, set.Close())
 	}
@@ -186,32 +190,35 @@ func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetch
 
 // Detect finds out what the source is.
 func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contract.Detected, detect.Report, error) {
-	disk, src, rep, err := p.openDisk(ctx, d.TaskID, d.Fetched, d.Format, nil)
+	set, err := p.openSet(ctx, d.TaskID, d.Fetched)
+	if err != nil {
+		return contract.Detected{}, detect.Report{}, err
+	}
+	defer set.Close()
+	in, rep, err := p.lookInto(ctx, set, d.Fetched, d.Format)
+	if err == nil {
+		rep, err = in.openAll(ctx)
+	}
 	if err != nil {
 		return contract.Detected{}, rep, err
 	}
-	defer src.Close()
-	defer disk.Close()
-	return contract.Detected{
-		Format: string(rep.DiskFormat), Subformat: rep.Subformat,
-		VirtualSize: rep.VirtualSize, AllocatedSize: rep.AllocatedSize,
-	}, rep, src.check(ctx)
+	return in.detected(rep), rep, set.check(ctx)
 }
 
 // Validate checks the whole structure, and fixes the target and the level of
 // verification.
 func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (contract.Validated, []formats.Finding, error) {
-	disk, src, _, err := p.openDisk(ctx, v.TaskID, v.Fetched, v.Detected.Format, nil)
+	set, err := p.openSet(ctx, v.TaskID, v.Fetched)
 	if err != nil {
 		return contract.Validated{}, nil, err
 	}
-	defer src.Close()
-	defer disk.Close()
-	findings, err := CheckDisk(ctx, disk)
+	defer set.Close()
+	format := v.Detected.Disk(v.Disk).Format
+	findings, err := p.validate(ctx, set, v, format)
 	if err != nil {
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
 	}
-	target, err := p.Target(formats.Name(v.Detected.Format), v.Target)
+	target, err := p.Target(formats.Name(format), v.Target)
 	if err != nil {
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
 	}
@@ -222,7 +229,25 @@ func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (con
 	if err != nil {
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
 	}
-	return contract.Validated{Target: target, Verify: verify}, findings, src.check(ctx)
+	return contract.Validated{Target: target, Verify: verify}, findings, set.check(ctx)
+}
+
+// validate checks one disk, and with the first one what is around all of them.
+func (p *Pipeline) validate(ctx context.Context, set openedSet, v contract.ValidateParams, format string) ([]formats.Finding, error) {
+	in, _, err := p.lookInto(ctx, set, v.Fetched, format)
+	if err != nil {
+		return nil, err
+	}
+	disk, _, err := in.open(ctx, v.Disk)
+	if err != nil {
+		return nil, err
+	}
+	defer disk.Close()
+	findings, err := CheckDisk(ctx, disk)
+	if err == nil && v.Disk <= 1 {
+		err = in.verify(ctx)
+	}
+	return findings, err
 }
 
 // CheckDisk checks a disk's whole structure, and that what the guest sees is

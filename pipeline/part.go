@@ -8,6 +8,7 @@ import (
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/sources"
+	"ingest/unwrap"
 )
 
 // A part is one file of an image that is being fetched.
@@ -17,6 +18,7 @@ type part struct {
 	want   *checksum
 	staged staging
 	src    sources.Source // from find on
+	layer  unwrap.Layer   // around the file, "" for none; from peel on
 	size   int64          // bytes, -1 if not known yet
 }
 
@@ -81,7 +83,7 @@ func checkSize(size int64) error {
 
 // direct reports whether the file is read where it lies.
 func (pt *part) direct() bool {
-	return pt.src.Pin().Random && (pt.want == nil || pt.src.Pin().Local)
+	return pt.layer == "" && pt.src.Pin().Random && (pt.want == nil || pt.src.Pin().Local)
 }
 
 // moves reports whether all bytes of the file are read by the fetch.
@@ -93,6 +95,8 @@ func (pt *part) take(ctx context.Context, p *Pipeline, others int64, o Observe) 
 	out := fetchedOf(pt.spec, pt.src.Pin())
 	var err error
 	switch {
+	case pt.layer != "":
+		err = p.unpack(ctx, pt, &out, o)
 	case !pt.direct():
 		out.Staged = true
 		out.Size, out.SourceDigest, err = p.stage(ctx, pt.staged, pt.src, pt.want, others, o)

@@ -18,6 +18,7 @@ import (
 	"ingest/internal/errcode"
 	"ingest/sources"
 	"ingest/stores"
+	"ingest/unwrap"
 )
 
 // A Pipeline holds what the steps need. It is made once by cmd/ingest and is
@@ -51,6 +52,8 @@ type Pipeline struct {
 	Memory  int64 // bytes in flight of one copy; 0 means the default
 	// MaxSourceBytes is the largest source that is taken; 0 means no limit.
 	MaxSourceBytes int64
+	// Unwrap bounds what is taken off a source; nil means unwrap.DefaultLimits.
+	Unwrap *unwrap.Limits
 	// CheckpointEvery is how much work a crash may cost; 0 means 2 seconds.
 	CheckpointEvery time.Duration
 

@@ -31,6 +31,7 @@ import (
 //	<task id>/source.json  the sidecar: pin, bytes that are durable, hash state
 //	<task id>/member-N     those of the image's N-th other file, from 0
 //	<task id>/member-N.json
+//	<task id>/source-packed  a zip from a server without ranges, until it is unwrapped
 //
 // A staging value is one of these files with its sidecar.
 // The sidecar vouches for the bytes before its offset and nothing else. Attempts
@@ -50,7 +51,11 @@ type sidecar struct {
 	Off    int64       `json:"off"`    // bytes before it are durable; the file is at least as long
 	State  []byte      `json:"state"`  // of the hash, at Off
 	Done   bool        `json:"done"`   // the whole source is here
-	Digest string      `json:"digest"` // once done
+	Digest string      `json:"digest"` // once done; of the source
+	// Layer is what was taken off, "" for nothing. The file is then either whole
+	// or worth nothing, Off is its length, SourceSize that of the source.
+	Layer      string `json:"layer,omitempty"`
+	SourceSize int64  `json:"source_size,omitempty"`
 }
 
 func (p *Pipeline) staging(taskID string) staging {
@@ -67,6 +72,10 @@ func (p *Pipeline) staging(taskID string) staging {
 func (s staging) member(i int) staging {
 	return staging{dir: s.dir, name: "member-" + strconv.Itoa(i)}
 }
+
+// packed returns the staging of the file as it comes, if it must be there before
+// its layer can be taken off.
+func (s staging) packed() staging { return staging{dir: s.dir, name: s.name + "-packed"} }
 
 func (s staging) data() string    { return filepath.Join(s.dir, s.name) }
 func (s staging) sidecar() string { return s.data() + ".json" }
@@ -105,7 +114,12 @@ func (s staging) pin() *sources.Pin {
 
 // have returns how many bytes of a version are staged.
 func (s staging) have(pin sources.Pin) int64 {
-	if c := s.load(); c.Pin == pin && (pin.Random || c.Done) {
+	c := s.load()
+	switch {
+	case c.Pin != pin:
+	case c.Done && c.Layer != "":
+		return c.SourceSize
+	case pin.Random || c.Done:
 		return c.Off
 	}
 	return 0
@@ -201,7 +215,7 @@ func (s staging) resume(f *os.File, pin sources.Pin, want *checksum) (sidecar, h
 	}
 	c, h := s.load(), want.new()
 	algo := want.algoOr("sha256")
-	fits := c.Algo == algo && c.Pin == pin && restore(h, c.State) && st.Size() >= c.Off
+	fits := c.Algo == algo && c.Pin == pin && c.Layer == "" && restore(h, c.State) && st.Size() >= c.Off
 	if fits && c.Done && st.Size() == c.Off {
 		return c, h, nil
 	}

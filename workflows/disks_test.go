@@ -21,7 +21,7 @@ func machine() contract.Detected {
 	d := detected
 	d.Container = "ova"
 	for i, name := range []string{"boot.vmdk", "data.vmdk", "logs.vmdk"} {
-		d.Disks = append(d.Disks, contract.DetectedDisk{Name: name, Format: "vmdk", VirtualSize: int64(i+1) << 30, AllocatedSize: -1, Boot: i + 1,
+		d.Disks = append(d.Disks, contract.DetectedDisk{Name: name, Format: "vmdk", VirtualSize: int64(i+1) << 30, AllocatedSize: -1, Boot: i == 0,
 			Properties: map[string]string{"hw_firmware_type": "uefi", "note": name}})
 	}
 	return d

@@ -27,7 +27,8 @@ func newCompareCommand(g *globals) *cobra.Command {
 		Long: `Compare the guest content of two images of any formats, or show the first difference.
 
 Disks of different virtual sizes are the same if the longer one has only zeros behind
-the end of the other. The exit code is 0 if they are the same, and 1 if not.`,
+the end of the other. The exit code is 0 if they are the same, and 1 if not.
+` + packedHelp,
 		Example: `  ingest compare disk.vmdk disk.qcow2
   ingest compare disk.vmdk other.vmdk --member disk-flat.vmdk --member-b other-flat.vmdk`,
 		Args: cli.Args(cobra.ExactArgs(2)),

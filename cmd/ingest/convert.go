@@ -31,7 +31,8 @@ If the disk is spread over several files, SRC is its descriptor or youngest chil
 --member gives each of the others: the extent files of a VMDK descriptor, or all
 parents of a differencing disk.
 
-An OVA takes several disks: all but the last argument, in their order.`,
+An OVA takes several disks: all but the last argument, in their order.
+` + packedHelp,
 		Example: `  ingest convert
   ingest convert disk.vmdk disk.qcow2
   ingest convert disk.vhd disk.img --to raw --verify
@@ -40,6 +41,8 @@ An OVA takes several disks: all but the last argument, in their order.`,
   ingest convert boot.qcow2 data.qcow2 machine.ova --option firmware=efi
   ingest convert disk.vmdk disk.qcow2 --member disk-s001.vmdk --member disk-s002.vmdk
   ingest convert child.vhd disk.qcow2 --member parent.vhd
+  ingest convert disk.img.xz disk.qcow2
+  ingest convert machine.ova data.qcow2 --disk 2
   ingest convert https://example.org/disk.vmdk disk.qcow2 --compression zstd`,
 		Args: cli.Args(atLeastTwo),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,7 +65,7 @@ An OVA takes several disks: all but the last argument, in their order.`,
 			if err != nil {
 				return err
 			}
-			c := pipeline.ConvertRequest{Format: l.from, Target: t, Verify: verify}
+			c := pipeline.ConvertRequest{Format: l.from, Target: t, Verify: verify, Disk: l.disk}
 			for _, src := range srcs {
 				url, err := sourceURL(src)
 				if err != nil {
@@ -88,6 +91,7 @@ An OVA takes several disks: all but the last argument, in their order.`,
 	}
 	l.flags(cmd)
 	l.memberFlag(cmd, "SRC")
+	l.diskFlag(cmd, "default: all of them, which only an OVA takes")
 	target.declare(cmd, "format or preset to write: "+strings.Join(writers.Known(), ", "))
 	f := cmd.Flags()
 	f.BoolVar(&verify, "verify", false, "read DST back and compare its content with the source's")

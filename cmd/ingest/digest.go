@@ -27,7 +27,8 @@ func newDigestCommand(g *globals) *cobra.Command {
 		Use:   "digest SRC [SRC ...]",
 		Short: "Print the content digest: the same for one disk in any format",
 		Long: `Print the content digest of images: a digest of the guest's bytes, the same for a
-raw, qcow2 or VMDK of one disk. docs/content-digest.md defines it.`,
+raw, qcow2 or VMDK of one disk. docs/content-digest.md defines it.
+` + packedHelp,
 		Example: `  ingest digest disk.raw disk.qcow2 disk.vmdk
   ingest digest disk.vmdk --member disk-flat.vmdk
   ingest digest --raw-sha256 disk.vmdk       # equals sha256sum of the converted raw file`,
@@ -55,6 +56,7 @@ raw, qcow2 or VMDK of one disk. docs/content-digest.md defines it.`,
 	}
 	l.flags(cmd)
 	l.memberFlag(cmd, "SRC")
+	l.diskFlag(cmd, "must be said")
 	cmd.Flags().BoolVar(&rawSum, "raw-sha256", false, "also print the SHA-256 of the guest's bytes as they would stand in a raw file")
 	return cmd
 }
@@ -69,7 +71,7 @@ func (l *local) digest(ctx context.Context, g *globals, cmd *cobra.Command, p *p
 	if err != nil {
 		return out, err
 	}
-	disk, rep, err := p.OpenURL(ctx, url, l.from, members...)
+	disk, rep, err := p.OpenNth(ctx, url, l.from, l.disk, members...)
 	if err != nil {
 		return out, err
 	}

@@ -38,6 +38,8 @@ If the disk is spread over several files, SOURCE is its descriptor or youngest c
 and --member gives each of the others, a URL or path as SOURCE is: the extent files of
 a VMDK descriptor, or all parents of a differencing disk.
 
+SOURCE may be compressed with gzip, xz, zstd, bzip2 or zip; --checksum is then that of
+the compressed bytes. It may be an OVA, a tar file or a tar.gz of Compute Engine.
 A source that holds several disks, such as an OVA, becomes several images of one task:
 the first has the name, the others NAME-disk2, NAME-disk3 and so on.
 

@@ -18,10 +18,13 @@ SOURCE is a path, or the URL of a server that sends ranges. Every table of the i
 is read and checked; nothing that it names is opened. If the disk is spread over
 several files, give the others with --member: the extent files of a VMDK descriptor,
 or all parents of a differencing disk. The exit code is 0 for an image
-that an import would take, and 1 for one that it would refuse.`,
+that an import would take, and 1 for one that it would refuse. Of a source that holds
+several disks, all are checked.
+` + packedHelp,
 		Example: `  ingest inspect disk.vmdk
   ingest inspect --json disk.qcow2
   ingest inspect disk.vmdk --member disk-flat.vmdk
+  ingest inspect machine.ova
   ingest inspect https://example.org/disk.qcow2`,
 		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -26,6 +26,7 @@ type local struct {
 	allowNets []string
 	workers   int
 	members   []string
+	disk      int
 }
 
 // flags declares the common flags.
@@ -40,6 +41,17 @@ func (l *local) flags(cmd *cobra.Command) {
 func (l *local) memberFlag(cmd *cobra.Command, of string) {
 	cmd.Flags().StringArrayVar(&l.members, "member", nil, "another `FILE` of "+of+" (extent file, parent disk); repeat for each")
 }
+
+// diskFlag declares the flag for one of several disks.
+func (l *local) diskFlag(cmd *cobra.Command, without string) {
+	cmd.Flags().IntVar(&l.disk, "disk", 0, "number of the disk, from 1, of a source that holds several, such as an OVA ("+without+")")
+}
+
+// packedHelp says in a command's help how packed sources are read.
+const packedHelp = `
+A disk in an OVA, a tar file or an uncompressed zip is read in place. What is compressed
+with gzip, xz, zstd, bzip2 or zip is unwrapped into a file without a name in $TMPDIR
+first, which needs room for what is in it (zeros cost none).`
 
 // membersOf returns the files of --member flags. An image knows its other files
 // by the names that they are given with, whatever their links lead to.

@@ -48,7 +48,8 @@ the file: in order means that it can be read from begin to end without seeking.
 
 JSON streams: extents in ascending order, then totals. host_offset is there for plain data
 only. An image that turns out to be damaged on the way leaves the JSON unfinished and ends
-with exit code 1.`,
+with exit code 1.
+` + packedHelp,
 		Example: `  ingest map disk.qcow2
   ingest map --png map.png disk.vmdk
   ingest map --json --summary disk.qcow2       # totals only
@@ -58,6 +59,7 @@ with exit code 1.`,
 	}
 	m.flags(cmd)
 	m.memberFlag(cmd, "SRC")
+	m.diskFlag(cmd, "must be said")
 	f := cmd.Flags()
 	f.BoolVar(&m.summary, "summary", false, "leave out the map, or the extents of --json: totals only")
 	f.StringVar(&m.png, "png", "", "write the map as a picture to this `FILE`")
@@ -89,7 +91,7 @@ func (m *mapping) run(g *globals, cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	disk, _, err := p.OpenURL(ctx, url, m.from, members...)
+	disk, _, err := p.OpenNth(ctx, url, m.from, m.disk, members...)
 	if err != nil {
 		return err
 	}

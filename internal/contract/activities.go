@@ -47,15 +47,20 @@ type FetchParams struct {
 
 // Fetched is a pinned source, read where it lies or staged on one host.
 type Fetched struct {
-	URL          string `json:"url"`
-	Credential   string `json:"credential,omitempty"`
-	Driver       string `json:"driver"`
-	Size         int64  `json:"size"` // bytes
-	Validator    string `json:"validator,omitempty"`
-	Strong       bool   `json:"strong,omitempty"`
-	Random       bool   `json:"random,omitempty"`
-	Local        bool   `json:"local,omitempty"`
-	Staged       bool   `json:"staged,omitempty"`        // read the staged copy of the task
+	URL        string `json:"url"`
+	Credential string `json:"credential,omitempty"`
+	Driver     string `json:"driver"`
+	Size       int64  `json:"size"` // bytes
+	Validator  string `json:"validator,omitempty"`
+	Strong     bool   `json:"strong,omitempty"`
+	Random     bool   `json:"random,omitempty"`
+	Local      bool   `json:"local,omitempty"`
+	Staged     bool   `json:"staged,omitempty"` // read the staged copy of the task
+	// Layer is the compression that was taken off while staging: "gzip", "xz",
+	// "zstd", "bzip2", "zip"; "" if there was none. Size is then that of what came
+	// out, and SourceSize that of the source, bytes.
+	Layer        string `json:"layer,omitempty"`
+	SourceSize   int64  `json:"source_size,omitempty"`
 	SourceDigest string `json:"source_digest,omitempty"` // "sha256:HEX", if it was taken
 	// Queue is the task queue on which the following activities must run,
 	// because staged files and local stores belong to a host; "" for any.
@@ -94,6 +99,14 @@ func (f Fetched) filePin() string {
 		return f.SourceDigest
 	}
 	return ""
+}
+
+// SourceBytes is the size of the source itself.
+func (f Fetched) SourceBytes() int64 {
+	if f.Layer != "" {
+		return f.SourceSize
+	}
+	return f.Size
 }
 
 // Same reports whether two fetches found the same, in the same place.

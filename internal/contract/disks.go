@@ -16,9 +16,7 @@ type DetectedDisk struct {
 	Subformat     string `json:"subformat,omitempty"`
 	VirtualSize   int64  `json:"virtual_size"`   // bytes
 	AllocatedSize int64  `json:"allocated_size"` // bytes, -1 if unknown
-	// Boot is the disk's place in the machine's boot order, from 1; 0 if the
-	// container does not say.
-	Boot int `json:"boot,omitempty"`
+	Boot          bool   `json:"boot,omitempty"` // the machine boots from it
 	// Properties are those that the image gets where its owner has set none of
 	// that name, such as hw_firmware_type.
 	Properties map[string]string `json:"properties,omitempty"`
