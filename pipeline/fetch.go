@@ -38,7 +38,7 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		o(0, -1, sign("found", int64(i+1)))
 	}
 	if layered(f.Source.Format, len(f.Source.Members)) {
-		if err := parts[0].in(parts[0].peel(ctx, p.unwrapLimits())); err != nil {
+		if err := parts[0].in(parts[0].peel(ctx)); err != nil {
 			return contract.Fetched{}, err
 		}
 	}

@@ -38,35 +38,24 @@ func layered(declared string, members int) bool {
 	return !detect.Opaque(formats.Name(declared)) && members == 0
 }
 
-// layerOf returns the layer that a file shows at its head, "" for none. Of a zip it
-// is for the caller to find out whether its member is compressed.
+// layerOf returns the layer that a file shows at its head, "" for none. A zip is one
+// if its member is compressed (APPNOTE 4.3.7, "compression method"), and else a
+// container that is read in place.
 func layerOf(head []byte) unwrap.Layer {
-	if len(head) >= 4 && string(head[:4]) == "PK\x03\x04" {
+	if len(head) >= 10 && string(head[:4]) == "PK\x03\x04" && head[8]|head[9] != 0 {
 		return unwrap.Zip
 	}
 	l, _ := unwrap.Match(head)
 	return l
 }
 
-// readLayer is layerOf for a file that is read at random. The member of a zip that
-// is not compressed is read in place: that is no layer.
-func readLayer(r io.ReaderAt, size int64, lim unwrap.Limits) (unwrap.Layer, error) {
+// readLayer is layerOf for a file that is read at random.
+func readLayer(r io.ReaderAt, size int64) (unwrap.Layer, error) {
 	head := make([]byte, min(size, layerHead))
 	if err := binio.ReadFull(r, head, 0); err != nil {
 		return "", err
 	}
-	l := layerOf(head)
-	if l != unwrap.Zip {
-		return l, nil
-	}
-	m, err := zipMember(r, size, lim)
-	if err != nil {
-		return "", err
-	}
-	if _, stored := m.Section(); stored {
-		return "", nil
-	}
-	return l, nil
+	return layerOf(head), nil
 }
 
 // zipMember finds the file in a zip.
@@ -80,7 +69,7 @@ func zipMember(r io.ReaderAt, size int64, lim unwrap.Limits) (unwrap.Disk, error
 
 // peel finds out which layer is around the file. What can only be read forward is
 // begun, and goes on where that stopped.
-func (pt *part) peel(ctx context.Context, lim unwrap.Limits) error {
+func (pt *part) peel(ctx context.Context) error {
 	pin := pt.src.Pin()
 	if c := pt.staged.load(); c.Done && c.Pin == pin {
 		pt.layer = unwrap.Layer(c.Layer)
@@ -89,7 +78,7 @@ func (pt *part) peel(ctx context.Context, lim unwrap.Limits) error {
 	if pin.Random && pin.Size > 0 {
 		r, err := pt.src.ReaderAt(ctx)
 		if err == nil {
-			pt.layer, err = readLayer(r, pin.Size, lim)
+			pt.layer, err = readLayer(r, pin.Size)
 		}
 		return err
 	}

@@ -114,7 +114,7 @@ func (p *Pipeline) openLocal(ctx context.Context, url, declared string, members 
 // It has no name, so that it goes with the process.
 func (p *Pipeline) unpackTemp(ctx context.Context, file *opened, f *contract.Fetched) error {
 	lim := p.unwrapLimits()
-	layer, err := readLayer(file.ReaderAt, file.size, lim)
+	layer, err := readLayer(file.ReaderAt, file.size)
 	if f.Layer = string(layer); err != nil || layer == "" {
 		return err
 	}
