@@ -67,6 +67,12 @@ func (b *bench) host(queue string) { *b = *benchOn(b.t, b.repo, queue) }
 
 func benchOn(t *testing.T, repo *activitytest.Flaky, queue string) *bench {
 	t.Helper()
+	return benchWith(t, repo, queue, func(*activities.Deps) {})
+}
+
+// benchWith is benchOn with other parts.
+func benchWith(t *testing.T, repo *activitytest.Flaky, queue string, change func(*activities.Deps)) *bench {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
 	b := &bench{t: t, env: suite.NewTestWorkflowEnvironment(), steps: &activitytest.Steps{}, repo: repo, cat: metadata.New(repo)}
@@ -75,7 +81,9 @@ func benchOn(t *testing.T, repo *activitytest.Flaky, queue string) *bench {
 	// The machine that runs tests may be busy for longer than a worker may be.
 	b.env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute})
 	workflows.Register(b.env)
-	activities.Register(b.env, activities.Deps{Steps: b.steps, Catalogue: b.cat, Log: zerolog.Nop(), HostQueue: queue})
+	d := activities.Deps{Steps: b.steps, Catalogue: b.cat, Log: zerolog.Nop(), HostQueue: queue}
+	change(&d)
+	activities.Register(b.env, d)
 	b.env.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(mock.Arguments) { b.upserts++ }).Return(nil)
 	return b
 }
