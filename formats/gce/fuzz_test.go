@@ -35,6 +35,7 @@ func FuzzOpen(f *testing.F) {
 				data = bytes.Clone(data)
 				putSum(data)
 			}
+			formattest.Fuzz(t, tarFormat{}, data)
 			data = pack(t, data)
 		}
 		formattest.Fuzz(t, format{}, data)
