@@ -23,9 +23,13 @@ const containerGCE = "gce"
 type insight struct {
 	p        *Pipeline
 	set      openedSet
+	fetched  contract.Fetched
 	declared formats.Name
 	outer    detect.Report // of what is around the disks
 	box      *box          // nil for a bare disk
+	// bare is the bare disk, for the first that asks for it, with its report.
+	bare    formats.Disk
+	bareRep detect.Report
 }
 
 // A box is an opened container.
@@ -59,20 +63,21 @@ func boxed(rep detect.Report, err error) bool {
 	return false
 }
 
-// lookInto finds out whether the image's files are a container. A bare disk is not
-// opened. The report says why not, if there is an error.
+// lookInto finds out whether the image's files are a container. Without an error, a
+// disk is to be opened next. The report says what is wrong, if there is an error.
 func (p *Pipeline) lookInto(ctx context.Context, set openedSet, f contract.Fetched, declared string) (*insight, detect.Report, error) {
-	in := &insight{p: p, set: set, declared: formats.Name(declared)}
+	in := &insight{p: p, set: set, fetched: f, declared: formats.Name(declared)}
 	rep, disk, err := in.detect(ctx, set[0].ReaderAt, set[0].size, set.members())
 	switch {
 	case err == nil:
-		return in, in.layered(rep, f), disk.Close()
+		in.bare, in.bareRep = disk, in.layered(rep)
+		return in, in.bareRep, nil
 	case len(set) > 1 || !boxed(rep, err):
-		return in, in.layered(rep, f), err
+		return in, in.layered(rep), err
 	}
 	in.outer = asContainer(rep)
 	if in.box, err = p.openBox(set[0], f.Layer); err != nil {
-		return in, refused(in.layered(in.outer, f), "container", err), err
+		return in, refused(in.layered(in.outer), "container", err), err
 	}
 	in.outer.ContainerFormat = in.box.name
 	var names []string
@@ -80,16 +85,16 @@ func (p *Pipeline) lookInto(ctx context.Context, set openedSet, f contract.Fetch
 		names = append(names, fmt.Sprintf("%q (%d bytes)", d.name, d.size))
 	}
 	in.outer.Checks = append(in.outer.Checks, detect.Check{Name: "container", Result: detect.Pass, Detail: in.box.name + " of " + strings.Join(names, ", ")})
-	in.outer = in.layered(in.outer, f)
+	in.outer = in.layered(in.outer)
 	return in, in.outer, nil
 }
 
 // layered notes in a report what was taken off.
-func (in *insight) layered(rep detect.Report, f contract.Fetched) detect.Report {
+func (in *insight) layered(rep detect.Report) detect.Report {
+	f := in.fetched
 	if f.Layer == "" {
 		return rep
 	}
-	in.outer.Layers = []string{f.Layer}
 	rep.Layers = []string{f.Layer}
 	rep.FileSize = f.SourceSize
 	layer := detect.Check{Name: "outer layer", Result: detect.Pass, Detail: fmt.Sprintf("%s taken off: %d bytes hold %d", f.Layer, f.SourceSize, f.Size)}
@@ -169,13 +174,22 @@ func (in *insight) detect(ctx context.Context, r io.ReaderAt, size int64, member
 // open opens the n-th disk, from 1; 0 means the first one. The report is that of
 // the disk and of what is around it.
 func (in *insight) open(ctx context.Context, n int) (formats.Disk, detect.Report, error) {
+	bare := in.bare
+	in.bare = nil
+	if n = max(n, 1); n > in.count() {
+		err := errcode.New(errcode.BadRequest, "there is no disk %d in the source, which holds %d", n, in.count()).
+			With(errcode.Evidence{Structure: "request", Field: "disk", Value: fmt.Sprint(n), Limit: fmt.Sprint(in.count())})
+		if bare != nil {
+			return nil, in.bareRep, errors.Join(err, bare.Close())
+		}
+		return nil, in.outer, err
+	}
+	if bare != nil {
+		return bare, in.bareRep, nil
+	}
 	if in.box == nil {
 		rep, disk, err := in.detect(ctx, in.set[0].ReaderAt, in.set[0].size, in.set.members())
-		return disk, rep, err
-	}
-	if n = max(n, 1); n > len(in.box.disks) {
-		return nil, in.outer, errcode.New(errcode.BadRequest, "there are %d disks, and disk %d is asked for", len(in.box.disks), n).
-			With(errcode.Evidence{Structure: "request", Field: "disk", Value: fmt.Sprint(n), Limit: fmt.Sprint(len(in.box.disks))})
+		return disk, in.layered(rep), err
 	}
 	d := in.box.disks[n-1]
 	rep, disk, err := in.detect(ctx, d.r, d.size, nil)

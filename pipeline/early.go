@@ -44,6 +44,17 @@ func (p *Pipeline) looking(ctx context.Context, size int64, source contract.Sour
 	}}
 }
 
+// within returns the look at what is within the file's layer, whose length nobody
+// knows yet.
+func (l *look) within() *look {
+	if l == nil {
+		return nil
+	}
+	inner := *l
+	inner.stream.Size = -1
+	return &inner
+}
+
 // at looks once off bytes of the file are staged and decide anything. It returns
 // a Refused if the rest need not be read.
 func (l *look) at(f *os.File, off int64) error {

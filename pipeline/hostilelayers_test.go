@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -150,6 +151,22 @@ func flipped(b []byte, at int) []byte {
 	b = bytes.Clone(b)
 	b[at] ^= 4
 	return b
+}
+
+// A packed image that its first bytes refuse is not unwrapped to its end.
+func TestUnwrappingIsCutOffWhereTheHeadDecides(t *testing.T) {
+	dir := t.TempDir()
+	path := put(t, dir, "long.gz", tool(t, dir, mustRead(t, long(t, overlay(t))), "gzip", "-1c"))
+	p, _ := newPipeline(t, dir)
+	j := newJob(path, contract.TargetSpec{})
+	err := j.begin(t, p)
+	var refused *pipeline.Refused
+	if errcode.Of(err) != errcode.QCOW2BackingFile || !errors.As(err, &refused) || refused.Report.Safe {
+		t.Fatalf("got %v", err)
+	}
+	if n := stagedBytes(t, p); n > 2<<20 {
+		t.Errorf("%d bytes were unwrapped", n)
+	}
 }
 
 // The parts of an Amazon image are what they are: nothing is taken off.

@@ -159,7 +159,7 @@ func (p *Pipeline) unpackInto(ctx context.Context, pt *part, f *os.File, c sidec
 		return c, err
 	}
 	defer in.close()
-	w := &unwrapper{f: f, in: in, max: p.MaxSourceBytes, o: o}
+	w := &unwrapper{f: f, in: in, max: p.MaxSourceBytes, o: o, look: pt.staged.look.within()}
 	if c.Off, err = w.copy(ctx); err != nil {
 		return c, in.fault(err)
 	}
@@ -288,6 +288,7 @@ type unwrapper struct {
 	stored  int64 // bytes
 	durable int64 // of them
 	told    time.Time
+	look    *look
 }
 
 // unwrapBytes is how much is unwrapped at once, and holeBytes the unit in which
@@ -309,6 +310,9 @@ func (w *unwrapper) copy(ctx context.Context) (int64, error) {
 			return off, err
 		}
 		off += int64(n)
+		if err := w.look.at(w.f, off); err != nil {
+			return off, err
+		}
 		w.tell(off)
 		switch {
 		case err == io.EOF, err == io.ErrUnexpectedEOF: // ReadFull's own; a source's error comes wrapped

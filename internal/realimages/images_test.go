@@ -221,11 +221,30 @@ func TestRealKernels(t *testing.T) {
 	}
 }
 
-// TestPackedDiskIsRefusedAsSuch names the layer around a real disk.
-func TestPackedDiskIsRefusedAsSuch(t *testing.T) {
-	rep, err := newPipeline().Inspect(t.Context(), needFile(t, forensics, forensicsPkg), "")
-	if errcode.Of(err) != errcode.FormatNotAllowed || rep.DiskFormat != "xz" || rep.ContainerFormat != "compressed" {
-		t.Errorf("%s in %s, %v", rep.DiskFormat, rep.ContainerFormat, err)
+// TestPackedDiskIsTheDiskWithin reads a real disk in its xz as it reads it unpacked.
+func TestPackedDiskIsTheDiskWithin(t *testing.T) {
+	packed := needFile(t, forensics, forensicsPkg)
+	unpacked := real{path: forensics, pkg: forensicsPkg}.open(t)
+	p := newPipeline()
+	rep, err := p.Inspect(t.Context(), packed, "")
+	if err != nil || rep.DiskFormat != formats.Raw || !slices.Equal(rep.Layers, []string{"xz"}) || rep.VirtualSize != forensicsBytes || rep.FileSize != fileSize(t, packed) {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	var digests [2]string
+	for i, path := range []string{packed, unpacked} {
+		disk, _, err := p.OpenURL(t.Context(), path, "raw")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if digests[i], _, err = p.Digest(t.Context(), disk.Disk, false, nil); err != nil {
+			t.Error(err)
+		}
+		if err := disk.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("content digest %s in xz, %s without", digests[0], digests[1])
 	}
 }
 
