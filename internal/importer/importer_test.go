@@ -199,3 +199,26 @@ func TestProgress(t *testing.T) {
 		})
 	}
 }
+
+// A heartbeat knows the number of its disk, and the workflow of how many it is.
+func TestProgressOfSeveralDisks(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(1000+s), 0).UTC() }
+	task := metadata.Task{ID: "task", WorkflowID: "w", Status: metadata.TaskProcessing, Stage: "convert", Message: contract.DiskMessage(2), UpdatedAt: at(0)}
+	said := &contract.Progress{Stage: contract.StageConvert, Total: -1, ETA: -1, Attempt: 1, Disk: 2, Disks: 3, ObservedAt: at(1)}
+	beat := &contract.Progress{Stage: contract.StageConvert, Bytes: 7, Total: 100, ETA: 5, Attempt: 1, Disk: 2, ObservedAt: at(2)}
+	want := contract.Progress{TaskID: "task", Status: "processing", Stage: contract.StageConvert, Bytes: 7, Total: 100, ETA: 5, Attempt: 1, Disk: 2, Disks: 3, ObservedAt: at(2)}
+	for _, c := range []struct {
+		name  string
+		s     service
+		disks int
+	}{
+		{"both", service{query: said, pending: []*workflowpb.PendingActivityInfo{activity(t, contract.ConvertActivity, 1, at(2), beat)}}, 3},
+		{"no worker answers", service{queryErr: errors.New("no poller"), pending: []*workflowpb.PendingActivityInfo{activity(t, contract.ConvertActivity, 1, at(2), beat)}}, 0},
+	} {
+		got, err := New(&c.s, nil).Progress(context.Background(), task)
+		want.Disks = c.disks
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", c.name, err, diff)
+		}
+	}
+}

@@ -36,6 +36,9 @@ func (i *Importer) Progress(ctx context.Context, t metadata.Task) (contract.Prog
 		TaskID: t.ID, Stage: contract.Stage(t.Stage), Status: string(t.Status), Total: -1, ETA: -1,
 		ObservedAt: t.UpdatedAt, Message: t.Message,
 	}
+	if out.Disk = contract.DiskInMessage(t.Message); out.Disk > 0 {
+		out.Message = ""
+	}
 	queried := make(chan *contract.Progress, 1)
 	go func() { queried <- i.query(ctx, t.WorkflowID) }()
 	beat, attempt, failure, err := i.beat(ctx, t.WorkflowID)
@@ -62,7 +65,10 @@ func merge(base, p contract.Progress) contract.Progress {
 	if p.Stage == "" {
 		p.Stage = base.Stage
 	}
-	if p.Stage == base.Stage {
+	if p.Disks = max(p.Disks, base.Disks); p.Disk == 0 && p.Stage == base.Stage {
+		p.Disk = base.Disk
+	}
+	if p.Stage == base.Stage && p.Disk == base.Disk {
 		p.Attempt = max(p.Attempt, base.Attempt)
 		if p.Message == "" {
 			p.Message = base.Message
