@@ -207,6 +207,46 @@ func TestReportTwice(t *testing.T) {
 	}
 }
 
+// The uploads of all disks are visited, and each object that an image names stays.
+func TestCleanupOfSeveralDisks(t *testing.T) {
+	b := newBench(t)
+	if err := b.deps.Catalogue.Start(context.Background(), taskID); err != nil {
+		t.Fatal(err)
+	}
+	second := contract.DiskImageID(taskID, imageID, 2)
+	p := activateParams()
+	p.Detected.Disks = []contract.DetectedDisk{{}, {Properties: map[string]string{"boot_index": "-1"}}}
+	p.Further = []contract.DiskDone{{Disk: 2, ImageID: second, Target: p.Target, Converted: p.Converted, Checksummed: p.Checksummed,
+		Stored: contract.Stored{Store: "local", Key: second + "/u"}}}
+	got := twice[contract.ImportResult](t, b, contract.ActivateActivity, p)
+	if len(got.Images) != 2 || got.Images[1].ImageID != second {
+		t.Errorf("activated %+v", got)
+	}
+	img, err := b.deps.Catalogue.Image(context.Background(), second)
+	if err != nil || img.Status != metadata.ImageActive || img.Properties["boot_index"] != "-1" {
+		t.Errorf("second image %+v, %v", img, err)
+	}
+	twice[struct{}](t, b, contract.CleanupActivity, contract.CleanupParams{TaskID: taskID, ImageID: imageID, Key: imageID + "/v",
+		Further: []contract.Leftover{{ImageID: second, Key: second + "/u"}, {ImageID: second, Key: second + "/v"}}})
+	one := []contract.CleanupParams{
+		{TaskID: taskID, ImageID: imageID, Key: imageID + "/v"},
+		{TaskID: taskID, ImageID: second, Key: second + "/u", Success: true},
+		{TaskID: taskID, ImageID: second, Key: second + "/v"},
+	}
+	if diff := cmp.Diff(append(one, one...), b.steps.Cleanups()); diff != "" {
+		t.Errorf("cleanups (-want +got):\n%s", diff)
+	}
+}
+
+// What is taken apart is bare, whatever its image was said to be in.
+func TestActivateTakesTheContainerOff(t *testing.T) {
+	for own, want := range map[string]string{"ova": "bare", "compressed": "bare", "docker": "docker"} {
+		if got := containerOf(metadata.Image{ContainerFormat: own}, "qcow2", "bare"); got != want && !(got == "" && own == want) {
+			t.Errorf("%s becomes %q, want %q", own, got, want)
+		}
+	}
+}
+
 // The catalogue is the authority: an object that an image is made of stays,
 // whatever the workflow believes.
 func TestCleanupKeepsWhatTheCatalogueNames(t *testing.T) {
