@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -81,7 +82,7 @@ func fieldError(code errcode.Code, field, value, format string, args ...any) err
 	if len(value) > most {
 		value = value[:most] + "…"
 	}
-	e := errcode.New(code, field+": "+format, args...)
+	e := errcode.New(code, "%s: %s", field, fmt.Sprintf(format, args...))
 	return e.With(errcode.Evidence{Structure: "request", Field: field, Value: value})
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/hex"
+	"maps"
 	"net/url"
 	"slices"
 	"sort"
@@ -255,7 +256,8 @@ func (a *api) checkTarget(t contract.TargetSpec) error {
 	if len(t.Options) > 16 {
 		return badField("target.options", "", "at most 16 options are taken")
 	}
-	for k, v := range t.Options {
+	for _, k := range slices.Sorted(maps.Keys(t.Options)) {
+		v := t.Options[k]
 		if checkText("", k, 64) != nil || checkText("", v, maxName) != nil || k == "" {
 			return badField("target.options", k, "an option is a short text")
 		}

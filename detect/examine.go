@@ -66,35 +66,32 @@ func (in *inspection) sized(disk formats.Disk) error {
 	return nil
 }
 
-// allocatedStep is how much of a disk is walked between two looks at the
-// context: few table reads for the smallest clusters.
-const allocatedStep = 1 << 30
+// allocatedStep is how many extents are walked between two looks at the context.
+const allocatedStep = 1 << 12
 
-// allocated counts the disk's data bytes.
+// allocated counts the disk's data bytes. It walks the extents once: to look for
+// the end of a hole again and again would cost the square of a large table.
 func allocated(ctx context.Context, disk formats.Disk) (n int64, err error) {
-	for off := int64(0); off < disk.Size(); {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		end := disk.Size()
-		if end-off > allocatedStep {
-			end = off + allocatedStep
-		}
-		err := guard("extents", func() error {
-			for e, err := range formats.Extents(disk, off, end) {
-				if err != nil {
-					return err
-				}
-				if e.State == formats.Data {
-					n += e.Len
-				}
+	err = guard("extents", func() error {
+		walked := 0
+		for e, err := range formats.Extents(disk, 0, disk.Size()) {
+			if err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return 0, coded(err, "walk the disk's extents")
+			if walked++; walked%allocatedStep == 0 && ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if e.State == formats.Data {
+				n += e.Len
+			}
 		}
-		off = end
+		return ctx.Err()
+	})
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return 0, cause
+		}
+		return 0, coded(err, "walk the disk's extents")
 	}
 	return n, nil
 }

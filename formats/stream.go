@@ -18,3 +18,10 @@ type Streamer interface {
 	// is a reading of its own and does not disturb others.
 	Stream(ctx context.Context, deliver func(off int64, p []byte) error) error
 }
+
+// A SumChecker is a Disk in a container that holds digests of what is in it, such
+// as an OVA's manifest. CheckSums reads the container and returns the first that
+// is wrong.
+type SumChecker interface {
+	CheckSums(ctx context.Context) error
+}

@@ -272,6 +272,11 @@ func (rb *readback) tables(ctx context.Context, disk formats.Disk) error {
 // guest digests the source's length of the target's guest bytes.
 func (rb *readback) guest(ctx context.Context, disk formats.Disk) error {
 	rb.digest = content.New(rb.want.SourceSize)
+	if c, ok := disk.(formats.SumChecker); ok {
+		if err := c.CheckSums(ctx); err != nil {
+			return readBackError(err)
+		}
+	}
 	if s, ok := disk.(formats.Streamer); ok {
 		return rb.guestStream(ctx, s)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ingest/formats"
 	"ingest/formats/content"
+	"ingest/formats/transfer"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/stores"
@@ -32,8 +33,9 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 		return ok && err == nil
 	}
 	out, err := p.writeUpload(ctx, store, disk, c, fits, pulse.observe)
-	if errors.Is(err, errPlanChanged) {
-		// The note fits no plan of today: once more, into a fresh upload.
+	if errors.Is(err, errPlanChanged) || errors.Is(err, transfer.ErrDigestElsewhere) {
+		// The note fits no plan, or its checkpoint no encoder, of today: once
+		// more, into a fresh upload.
 		out, err = p.writeUpload(ctx, store, disk, c, func(stores.Upload) bool { return false }, pulse.observe)
 	}
 	if err != nil {

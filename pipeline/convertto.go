@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"ingest/detect"
 	"ingest/formats"
@@ -52,6 +53,16 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 		o = ignore
 	}
 	var out Conversion
+	// What is wrong with the target is said before anything is read.
+	if c.Target.Format != "" {
+		t, err := CheckTarget(withFormat(c.Target, strings.ToLower(c.Target.Format)))
+		if err == nil {
+			err = takesDisks(t, len(c.URLs))
+		}
+		if err != nil {
+			return out, err
+		}
+	}
 	stage("check")
 	disks, err := p.openAll(ctx, c, &out)
 	defer func() { closeDisks(disks) }()
@@ -129,10 +140,15 @@ func (p *Pipeline) openAll(ctx context.Context, c ConvertRequest, out *Conversio
 
 // nth says of which of several disks an error is.
 func nth(i, of int, err error) error {
-	if e, ok := errcode.As(err); ok && of > 1 {
-		return errcode.Wrap(err, e.Code, "disk %d: %s", i+1, e.Message)
+	e, ok := errcode.As(err)
+	if !ok || of == 1 {
+		return err
 	}
-	return err
+	out := errcode.Wrap(err, e.Code, "disk %d: %s", i+1, e.Message)
+	if e.Evidence != nil {
+		out = out.With(*e.Evidence)
+	}
+	return out
 }
 
 func closeDisks(disks []*OpenDisk) {

@@ -58,6 +58,10 @@ func CheckTarget(t contract.TargetSpec) (contract.TargetSpec, error) {
 		out.Format, out.DiskFormat = t.Format, t.Format
 		return out, err
 	}
+	if c := t.Options["compression"]; c != "" && t.Compression != "" && !strings.EqualFold(c, t.Compression) {
+		return t, errcode.New(errcode.TargetOption, "the compression is given twice, as %q and as %q", t.Compression, c).
+			With(errcode.Evidence{Structure: "request", Field: "target.compression", Value: t.Compression, Limit: c})
+	}
 	w, o, err := writers.Resolve(t.Format, settings(t, t.Format))
 	if err != nil {
 		return t, err

@@ -84,7 +84,7 @@ func printTargets(g *globals, w io.Writer) error {
 	rows = nil
 	for _, f := range writers.All() {
 		for _, o := range f.Options {
-			rows = append(rows, []string{f.Name, o.Name, o.Default, o.Takes(), o.Help})
+			rows = append(rows, []string{f.Name, o.Name, o.Default, o.Takes(), onlyText(o)})
 		}
 	}
 	if err := cli.Table(w, []string{"format", "option", "default", "takes", "what it does"}, rows); err != nil {
@@ -96,6 +96,14 @@ func printTargets(g *globals, w io.Writer) error {
 		rows = append(rows, []string{p.Name, p.Format, optionsText(p.Options), p.Why})
 	}
 	return cli.Table(w, []string{"preset", "format", "options", "why"}, rows)
+}
+
+// onlyText is an option's help, and what it goes with.
+func onlyText(o writers.Option) string {
+	if o.Only == "" {
+		return o.Help
+	}
+	return o.Help + " (with " + o.Only + ")"
 }
 
 // optionsText writes settings on one line.

@@ -121,6 +121,25 @@ func TestTheEncoderFindsThePlan(t *testing.T) {
 	}
 }
 
+// TestTheEncoderFindsThePlanOfManyBlocks has more blocks in a row than a chunk of
+// the set: the ids in the heads are one.
+func TestTheEncoderFindsThePlanOfManyBlocks(t *testing.T) {
+	const size = 40_000 * 512
+	disk := imgtest.New(size, 3, imgtest.Run{Off: 0, Len: size, Kind: imgtest.Noise})
+	target := toy{512, 0, 0}
+	p, err := Planner{target}.Plan(t.Context(), disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s sink
+	if _, err := (Encoder{Target: target}).Encode(t.Context(), &s, disk, formats.Checkpoint{}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(s.buf, whole(t, p)) {
+		t.Error("the encoder's bytes are not the plan's")
+	}
+}
+
 func TestEncodeGoesOnAtItsCheckpoint(t *testing.T) {
 	for _, target := range toys() {
 		disk := exact(9, 40<<20+512)

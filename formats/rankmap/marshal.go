@@ -16,10 +16,10 @@ const chunkBytes = chunkBits / 8
 // one its bits. It may be called before Seal.
 func (m *Map) AppendBinary(p []byte, end int64) []byte {
 	for c := int64(0); c*chunkBits < end; c++ {
-		switch set := m.chunks[c].set; set {
-		case nil:
+		switch set := m.chunks[c].set; {
+		case set == nil:
 			p = append(p, chunkEmpty)
-		case m.full:
+		case set == m.full || set.isFull():
 			p = append(p, chunkFull)
 		default:
 			p = append(p, chunkMixed)
@@ -29,6 +29,17 @@ func (m *Map) AppendBinary(p []byte, end int64) []byte {
 		}
 	}
 	return p
+}
+
+// isFull reports whether all of the chunk's numbers are members, however they
+// came in: a set has one marshalled form.
+func (s *chunkSet) isFull() bool {
+	for _, w := range s.words {
+		if w != ^uint64(0) {
+			return false
+		}
+	}
+	return true
 }
 
 // SetBinary adds the members below end that AppendBinary wrote. It reports

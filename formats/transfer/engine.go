@@ -6,6 +6,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"runtime"
 
 	"ingest/formats"
@@ -33,6 +34,10 @@ type Engine struct {
 	// offset reached. It must be quick.
 	Progress func(off int64)
 }
+
+// ErrDigestElsewhere means that a copy begins where its digest does not stand: an
+// encoder could not go on at the checkpoint to which the digest belongs.
+var ErrDigestElsewhere = errors.New("the digest stands elsewhere")
 
 // A Unit is a run of guest bytes in flight.
 type Unit struct {

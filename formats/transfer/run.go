@@ -43,7 +43,7 @@ func (e *Engine) run(ctx context.Context, src formats.Disk, from, to int64, work
 		return fmt.Errorf("copy [%d, %d) of a disk of %d bytes: not on unit borders", from, to, src.Size())
 	}
 	if e.Digest != nil && e.Digest.Off() != from {
-		return fmt.Errorf("copy from %d: the digest has seen %d bytes", from, e.Digest.Off())
+		return fmt.Errorf("copy from %d: %w: it has seen %d bytes", from, ErrDigestElsewhere, e.Digest.Off())
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

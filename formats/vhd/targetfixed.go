@@ -61,6 +61,15 @@ func (f Fixed) complete() Fixed {
 	return f
 }
 
+// Check returns errcode.TargetOption for options that are wrong, or wrong together.
+func (f Fixed) Check() error {
+	_, err := f.size(sectorBytes)
+	if errcode.Of(err) == errcode.VirtualSizeTooLarge {
+		return badOption("align", f.Align, "no more than max_size")
+	}
+	return err
+}
+
 // size checks the options and returns the virtual size of a source.
 func (f Fixed) size(source int64) (int64, error) {
 	f = f.complete()

@@ -69,6 +69,11 @@ func TestOptionsAreDocumented(t *testing.T) {
 			t.Errorf("%s is not on the page", w.Name)
 			continue
 		}
+		end := at + 1
+		for end < len(rows) && strings.HasPrefix(rows[end], "| | ") {
+			end++ // a writer's rows reach to the next one's first
+		}
+		rows := rows[:end]
 		for _, o := range w.Options {
 			i := slices.IndexFunc(rows[at:], func(r string) bool { return strings.Contains(r, "| `"+o.Name+"` |") })
 			if i < 0 {

@@ -73,14 +73,25 @@ func vhdWriter() Writer {
 			{Name: "max_size", Kind: Bytes, Min: 512, Max: 64 << 40, Only: "subformat=fixed", Help: "a larger disk is refused"},
 			uuidOption(),
 		},
+		check: func(o Options) error {
+			if o["subformat"] == "fixed" {
+				return fixedOf(o).Check()
+			}
+			return nil
+		},
 		make: func(o Options, e transfer.Engine) Made {
 			if o["subformat"] == "fixed" {
-				f := vhd.Fixed{Align: o.size("align"), MinSize: o.size("min_size"), MaxSize: o.size("max_size"), UUID: o["uuid"]}
+				f := fixedOf(o)
 				return Made{Planner: f, Codec: f.Codec(), Open: vhd.Format{}.Open}
 			}
 			return blockMade(vhd.Dynamic{BlockSize: o.size("block_size"), UUID: o["uuid"]}, e, vhd.Format{})
 		},
 	}
+}
+
+// fixedOf returns the fixed VHD that the settings describe.
+func fixedOf(o Options) vhd.Fixed {
+	return vhd.Fixed{Align: o.size("align"), MinSize: o.size("min_size"), MaxSize: o.size("max_size"), UUID: o["uuid"]}
 }
 
 func vdiWriter() Writer {

@@ -1,6 +1,7 @@
 package writers
 
 import (
+	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -119,7 +120,7 @@ func goodName(s string) bool {
 }
 
 // clip keeps a wrong value short enough for a message.
-func clip(s string) string { return s[:min(len(s), 80)] }
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 80)], "") }
 
 var units = []struct {
 	letter string
@@ -197,7 +198,7 @@ func complete(name string, takes []Option, given map[string]string) (Options, er
 			out[o.Name] = v
 		}
 	}
-	for k := range given {
+	for _, k := range slices.Sorted(maps.Keys(given)) {
 		if !slices.ContainsFunc(takes, func(o Option) bool { return o.Name == k }) {
 			return nil, unknownOption(name, takes, k)
 		}
@@ -224,9 +225,10 @@ func unknownOption(name string, takes []Option, k string) error {
 		names = append(names, o.Name)
 	}
 	limit := strings.Join(names, ", ")
+	e := errcode.New(errcode.TargetOption, "%s takes no option %q, but %s", name, clip(k), limit)
 	if limit == "" {
-		limit = "no options"
+		limit = "none"
+		e = errcode.New(errcode.TargetOption, "%s takes no options", name)
 	}
-	return errcode.New(errcode.TargetOption, "%s takes no option %q, but %s", name, clip(k), limit).
-		With(errcode.Evidence{Structure: "request", Field: "target.options." + clip(k), Limit: limit})
+	return e.With(errcode.Evidence{Structure: "request", Field: "target.options." + clip(k), Limit: limit})
 }

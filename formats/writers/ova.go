@@ -1,8 +1,8 @@
 package writers
 
 import (
+	"context"
 	"io"
-	"slices"
 	"strconv"
 
 	"ingest/formats"
@@ -10,6 +10,7 @@ import (
 	"ingest/formats/ova"
 	"ingest/formats/transfer"
 	"ingest/formats/vmdk"
+	"ingest/internal/errcode"
 )
 
 func ovaWriter() Writer {
@@ -60,11 +61,21 @@ func makeOVA(o Options, e transfer.Engine) Made {
 	}
 }
 
-// openAllOVA opens the disks of an OVA.
-func openAllOVA(r io.ReaderAt, size int64, lim formats.Limits) ([]formats.Disk, error) {
+// openPackage opens an OVA with the disks in it.
+func openPackage(r io.ReaderAt, size int64, lim formats.Limits) (*ova.Package, error) {
 	p, err := ova.Open(r, size, lim, func(_ string, r io.ReaderAt, size int64) (formats.Disk, error) {
 		return vmdk.Format{}.Open(r, size, lim)
 	})
+	if err == nil && len(p.Disks) == 0 {
+		return nil, errcode.New(errcode.MemberMissing, "the OVA has no disk").
+			With(errcode.Evidence{Format: "ova", Structure: "descriptor", Field: "DiskSection"})
+	}
+	return p, err
+}
+
+// openAllOVA opens the disks of an OVA.
+func openAllOVA(r io.ReaderAt, size int64, lim formats.Limits) ([]formats.Disk, error) {
+	p, err := openPackage(r, size, lim)
 	if err != nil {
 		return nil, err
 	}
@@ -75,14 +86,33 @@ func openAllOVA(r io.ReaderAt, size int64, lim formats.Limits) ([]formats.Disk, 
 	return out, nil
 }
 
+// An ovaDisk is the first disk of an OVA, which knows the manifest.
+type ovaDisk struct {
+	formats.Disk
+	pkg *ova.Package
+}
+
+var _ formats.SumChecker = ovaDisk{}
+
+// CheckSums holds every member against the manifest.
+func (d ovaDisk) CheckSums(ctx context.Context) error {
+	_, err := d.pkg.Verify(ctx)
+	return err
+}
+
+// Validate checks the structure of the disk.
+func (d ovaDisk) Validate(ctx context.Context) ([]formats.Finding, error) {
+	return d.Disk.(formats.Validator).Validate(ctx)
+}
+
+// Close closes all disks.
+func (d ovaDisk) Close() error { return d.pkg.Close() }
+
 // openOVA opens the first disk of an OVA.
 func openOVA(r io.ReaderAt, size int64, lim formats.Limits) (formats.Disk, error) {
-	all, err := openAllOVA(r, size, lim)
+	p, err := openPackage(r, size, lim)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range slices.Backward(all[1:]) {
-		d.Close()
-	}
-	return all[0], nil
+	return ovaDisk{p.Disks[0].Disk, p}, nil
 }

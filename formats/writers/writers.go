@@ -118,8 +118,21 @@ func Resolve(name string, given map[string]string) (Writer, Options, error) {
 	for k, v := range given {
 		all[k] = v
 	}
+	w.dropIdle(all, given)
 	o, err := w.Complete(all)
 	return w, o, err
+}
+
+// dropIdle drops what a preset sets that does not go with what is given beside it:
+// azure with subformat=dynamic has no use for align.
+func (w Writer) dropIdle(all, given map[string]string) {
+	for _, o := range w.Options {
+		k, v, _ := strings.Cut(o.Only, "=")
+		_, asked := given[o.Name]
+		if set, ok := all[k]; o.Only != "" && !asked && ok && !strings.EqualFold(set, v) {
+			delete(all, o.Name)
+		}
+	}
 }
 
 // Known returns the names of all writers and presets.
