@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"ingest/internal/errcode"
@@ -45,7 +46,10 @@ func BeginFile(path string, force bool) (stores.Upload, error) {
 	case err != nil && !errors.Is(err, iofs.ErrNotExist):
 		return nil, fileError(err, "look at", path)
 	}
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".ingest-"+newRandom())
+	// A name may have 255 bytes; the hidden file's must fit beside it.
+	name := filepath.Base(path)
+	name = strings.ToValidUTF8(name[:min(len(name), 180)], "")
+	temp := filepath.Join(filepath.Dir(path), "."+name+".ingest-"+newRandom())
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fileError(err, "make a file beside", path)

@@ -123,3 +123,22 @@ func wantFiles(t *testing.T, path, want string) {
 		t.Errorf("the folder holds %v, %v; want one file", names, err)
 	}
 }
+
+// TestLongestName makes a file of the longest name that there is.
+func TestLongestName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), strings.Repeat("ö", 127))
+	u, err := BeginFile(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	if err := u.Seal(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Commit(t.Context(), stores.Digest{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
