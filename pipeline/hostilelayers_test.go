@@ -175,7 +175,7 @@ func TestDeclaredOpaqueIsNotUnwrapped(t *testing.T) {
 	path := put(t, dir, "initrd", tool(t, dir, bytes.Repeat([]byte("ramdisk"), 1<<10), "gzip", "-c"))
 	p, _ := newPipeline(t, dir)
 	j := newJob(path, contract.TargetSpec{})
-	j.source.Format = "ari"
+	j.source.Format = "ARI"
 	if err := j.begin(t, p); err != nil || j.fetched.Layer != "" || j.detected.Format != "ari" {
 		t.Errorf("%v, fetched %+v, detected %+v", err, j.fetched, j.detected)
 	}

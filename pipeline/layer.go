@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"ingest/detect"
@@ -35,7 +36,7 @@ func (p *Pipeline) unwrapLimits() unwrap.Limits {
 // off. Kernels and ramdisks are compressed for whoever boots them, and other files
 // of an image are never packed alone.
 func layered(declared string, members int) bool {
-	return !detect.Opaque(formats.Name(declared)) && members == 0
+	return !detect.Opaque(formats.Name(strings.ToLower(strings.TrimSpace(declared)))) && members == 0
 }
 
 // layerOf returns the layer that a file shows at its head, "" for none. A zip is one

@@ -248,6 +248,20 @@ func TestPackedDiskIsTheDiskWithin(t *testing.T) {
 	}
 }
 
+// TestPackedISOStaysAnISO keeps an ISO in gzip as the ISO that it is.
+func TestPackedISOStaysAnISO(t *testing.T) {
+	iso := needFile(t, "/usr/lib/ipxe/ipxe.iso", "ipxe")
+	packed := filepath.Join(t.TempDir(), "ipxe.iso.gz")
+	out, err := exec.Command("gzip", "-c", iso).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, packed, out)
+	if got := convert(t, packed, iso, formats.ISO, ""); got.Target.Format != "iso" || got.FileSize != fileSize(t, iso) || !slices.Equal(got.Source.Layers, []string{"gzip"}) {
+		t.Errorf("kept as %s of %d bytes, layers %v", got.Target.Format, got.FileSize, got.Source.Layers)
+	}
+}
+
 func fileSize(t *testing.T, path string) int64 {
 	t.Helper()
 	st, err := os.Stat(path)
