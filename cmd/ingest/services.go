@@ -17,7 +17,6 @@ import (
 
 	"ingest/activities"
 	"ingest/api"
-	"ingest/formats"
 	"ingest/formats/readers"
 	"ingest/internal/config"
 	"ingest/internal/contract"
@@ -120,7 +119,8 @@ func (s *services) openPipeline() error {
 		MD5:               s.c.MD5,
 		Verify:            s.c.Verify,
 		VerifyMinimum:     s.c.VerifyMinimum,
-		Limits:            formats.DefaultLimits(),
+		Limits:            s.c.Limits.Formats,
+		Unwrap:            &s.c.Limits.Unwrap,
 		Workers:           s.c.Workers,
 		MaxSourceBytes:    s.c.MaxSourceBytes,
 	}

@@ -28,7 +28,8 @@ type Server struct {
 	Listen    string   // host:port of the API
 	FileRoots []string // folders from which file sources may be read
 	AllowNets []netip.Prefix
-	Fetch     Fetch // limits of http sources
+	Fetch     Fetch  // limits of http sources
+	Limits    Limits // limits of images and of what is around them
 
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
@@ -63,6 +64,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.fileRoots, "file-roots", "", "folders from which file sources may be read, DIR[:DIR] (default none)")
 	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
 	c.Fetch.flags(f)
+	c.Limits.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
 	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on loopback")
@@ -125,6 +127,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Fetch.check(); err != nil {
+		return err
+	}
+	if err := c.Limits.check(); err != nil {
 		return err
 	}
 	for _, choice := range []struct {
