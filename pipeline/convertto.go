@@ -75,6 +75,9 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 	if err := takesDisks(out.Target, len(disks)); err != nil {
 		return out, err
 	}
+	if err := p.fits(out.Target, disks[0].Size()); err != nil {
+		return out, err
+	}
 	up, err := c.Begin()
 	if err != nil {
 		return out, err

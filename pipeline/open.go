@@ -219,6 +219,9 @@ func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (con
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
 	}
 	target, err := p.Target(formats.Name(format), v.Target)
+	if err == nil {
+		err = p.fits(target, v.Detected.Disk(v.Disk).VirtualSize)
+	}
 	if err != nil {
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
 	}

@@ -120,6 +120,15 @@ func writerOf(t contract.TargetSpec, e transfer.Engine) (writers.Made, error) {
 	return w.Make(settings(t, name), e)
 }
 
+// fits refuses a disk that the target does not hold.
+func (p *Pipeline) fits(t contract.TargetSpec, size int64) error {
+	m, err := writerOf(t, p.engine())
+	if err != nil || m.Fits == nil {
+		return err
+	}
+	return m.Fits(size)
+}
+
 // openBack opens what was written as a target: for qcow2 with the independent
 // reader, so that a fault of our own reader does not vouch for the same fault of
 // our writer.

@@ -120,3 +120,31 @@ func TestPartsOfAMachineKeepTheirBytes(t *testing.T) {
 		imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", "qcow2", disk, objectFile(t, p, j, ".qcow2"))
 	})
 }
+
+// TestTooLargeForTheTarget refuses a disk before anything is written of it.
+func TestTooLargeForTheTarget(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "large.raw")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Truncate(2041 << 30); err != nil {
+		t.Fatal(err)
+	}
+	for format, code := range map[string]errcode.Code{"vhd": errcode.VirtualSizeTooLarge, "vmdk": "", "vhdx": ""} {
+		p, store := newPipeline(t, filepath.Dir(path))
+		j := newJob(path, contract.TargetSpec{Format: format})
+		ctx := t.Context()
+		if j.fetched, err = p.Fetch(ctx, contract.FetchParams{TaskID: j.task, Source: j.source}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if j.detected, _, err = p.Detect(ctx, contract.DetectParams{TaskID: j.task, Fetched: j.fetched}); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := p.Validate(ctx, contract.ValidateParams{TaskID: j.task, Fetched: j.fetched, Detected: j.detected, Target: j.target})
+		if errcode.Of(err) != code {
+			t.Errorf("%s into %s: %v, want %q", store.Name(), format, err, code)
+		}
+	}
+}

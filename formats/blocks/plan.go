@@ -41,6 +41,12 @@ func (pl Planner) Plan(ctx context.Context, src formats.Disk) (formats.Plan, err
 	return newPlan(l, src, stored, pl.Target.Codec())
 }
 
+// Fits returns the error of a disk of size bytes that the target does not hold.
+func Fits(t Target, size int64) error {
+	_, err := layoutOf(t, size)
+	return err
+}
+
 // layoutOf asks the target for a layout and checks it.
 func layoutOf(t Target, size int64) (Layout, error) {
 	if size <= 0 {

@@ -70,6 +70,12 @@ func (f Fixed) Check() error {
 	return err
 }
 
+// Fits returns the error of a disk of size bytes that the options do not admit.
+func (f Fixed) Fits(size int64) error {
+	_, err := f.size(size)
+	return err
+}
+
 // size checks the options and returns the virtual size of a source.
 func (f Fixed) size(source int64) (int64, error) {
 	f = f.complete()

@@ -55,7 +55,10 @@ func uuidOption() Option {
 
 // blockMade is a writer of equal blocks.
 func blockMade(t blocks.Target, e transfer.Engine, f formats.Format) Made {
-	return Made{Planner: blocks.Planner{Target: t}, Encoder: blocks.Encoder{Target: t, Engine: e}, Codec: t.Codec(), Open: f.Open}
+	return Made{
+		Planner: blocks.Planner{Target: t}, Encoder: blocks.Encoder{Target: t, Engine: e}, Codec: t.Codec(), Open: f.Open,
+		Fits: func(size int64) error { return blocks.Fits(t, size) },
+	}
 }
 
 func vhdWriter() Writer {
@@ -82,7 +85,7 @@ func vhdWriter() Writer {
 		make: func(o Options, e transfer.Engine) Made {
 			if o["subformat"] == "fixed" {
 				f := fixedOf(o)
-				return Made{Planner: f, Codec: f.Codec(), Open: vhd.Format{}.Open}
+				return Made{Planner: f, Codec: f.Codec(), Open: vhd.Format{}.Open, Fits: f.Fits}
 			}
 			return blockMade(vhd.Dynamic{BlockSize: o.size("block_size"), UUID: o["uuid"]}, e, vhd.Format{})
 		},

@@ -35,6 +35,10 @@ type Made struct {
 	// Open reads back what was written, with eyes other than the writer's where
 	// there are any.
 	Open func(r io.ReaderAt, size int64, lim formats.Limits) (formats.Disk, error)
+	// Fits returns the error of a disk of size bytes that the target does not hold,
+	// so that it is told before anything is written. nil means that all do that
+	// are read.
+	Fits func(size int64) error
 	// Several returns the encoder of a container that takes further disks behind
 	// the first, each with a digest of its own. nil if there is one disk only.
 	Several func(more []formats.Disk, digests []*content.Hasher) formats.Encoder
