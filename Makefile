@@ -33,7 +33,7 @@ demo: setup build ## import eight images of one disk through every stage, and re
 run: build ## run the server on 127.0.0.1:9292, data in ./ingest-data
 	bin/ingest serve
 
-test: setup ## vet, unit, workflow, replay and integration tests
+test: setup ## vet, determinism of workflows, unit, replay and integration tests
 	@scripts/test
 
 slow: ## boot a real Linux, GRUB and iPXE from every format that is written (five minutes, 27 MB to download)
