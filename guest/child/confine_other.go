@@ -1,0 +1,13 @@
+//go:build !linux
+
+package child
+
+import (
+	"errors"
+	"os/exec"
+)
+
+// confine refuses: what is not confined does not read file systems.
+func confine(Limits) error { return errors.New("file systems are only read on Linux") }
+
+func tie(*exec.Cmd) {}
