@@ -20,7 +20,7 @@ func clientCommands(g *globals) []*cobra.Command {
 }
 
 // localCommands returns the subcommands that work on files of this machine:
-// inspect, map, convert, digest, compare.
+// inspect, map, convert, digest, compare; and what inspect starts.
 func localCommands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
 		newInspectCommand(g),
@@ -28,6 +28,7 @@ func localCommands(g *globals) []*cobra.Command {
 		newConvertCommand(g),
 		newDigestCommand(g),
 		newCompareCommand(g),
+		newGuestChildCommand(),
 	}
 }
 
