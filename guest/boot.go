@@ -90,9 +90,8 @@ func (f *Facts) esp(v Volume) bool {
 	return (p.Type == partition.TypeESP || p.Type == "0xef") && v.fat()
 }
 
-// firmwareReads reports whether firmware looks into a volume: UEFI 2.10 asks for FAT; of
-// an ISO it takes the El Torito image instead, except that EFI/BOOT in its tree shows
-// what that image holds.
+// firmwareReads reports whether firmware looks for EFI/BOOT in a volume: in FAT, in a
+// partition or on a disk without any. Of an ISO it reads the El Torito image instead.
 func (v Volume) firmwareReads(f *Facts) bool {
 	return v.fat() && (v.Partition > 0 || f.Table.Scheme == partition.None)
 }

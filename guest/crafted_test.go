@@ -211,3 +211,84 @@ func TestReadErrors(t *testing.T) {
 type failing struct{}
 
 func (failing) ReadAt([]byte, int64) (int, error) { return 0, io.ErrClosedPipe }
+
+// counting counts what is read.
+type counting struct {
+	io.ReaderAt
+	reads, bytes int64
+}
+
+func (c *counting) ReadAt(p []byte, off int64) (int, error) {
+	c.reads++
+	c.bytes += int64(len(p))
+	return c.ReaderAt.ReadAt(p, off)
+}
+
+// TestVastDisk demands that what is read of a disk does not grow with it.
+func TestVastDisk(t *testing.T) {
+	path := guesttest.Table(t, 1<<40, "label: gpt\n,100G,L\n,100G,L\n,100G,S\n,,L\n")
+	root := guesttest.Blank(t, 100<<30)
+	guesttest.Run(t, "mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-O", "^has_journal", "-d", guesttest.Tree(t, debian("")), root)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := os.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c := &counting{ReaderAt: spliced{f, r, mib}}
+	got, err := guest.Inspect(t.Context(), c, 1<<40, lister(t))
+	if err != nil || got.MinDisk != 1024 || got.System.Distro != "debian" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if c.reads > 2000 || c.bytes > 16<<20 {
+		t.Errorf("%d reads of %d bytes", c.reads, c.bytes)
+	}
+	t.Logf("%d reads of %d bytes", c.reads, c.bytes)
+}
+
+// spliced is a disk with another file at off, in the first partition: copying it would
+// copy its holes.
+type spliced struct {
+	disk, root *os.File
+	off        int64
+}
+
+func (s spliced) ReadAt(p []byte, off int64) (int, error) {
+	if off >= s.off && off < s.off+100<<30 {
+		return s.root.ReadAt(p, off-s.off)
+	}
+	return s.disk.ReadAt(p, off)
+}
+
+// FuzzInside changes a piece of a file system and has the child read it: whatever comes
+// of it, there is an answer.
+func FuzzInside(f *testing.F) {
+	squash := guesttest.Blank(f, 0)
+	guesttest.Run(f, "mksquashfs", guesttest.Tree(f, debian("")), squash, "-noappend", "-quiet", "-no-progress")
+	disks := []struct {
+		kind string
+		p    []byte
+	}{
+		{filesystem.Ext4, load(f, ext4(f, 2*mib, debian("")))},
+		{filesystem.FAT12, load(f, guesttest.FAT(f, mib, "12", "FAT", map[string]string{"EFI/BOOT/BOOTX64.EFI": "MZ"}))},
+		{filesystem.Squashfs, load(f, squash)},
+	}
+	for i := range disks {
+		f.Add(uint8(i), uint32(1024), []byte{})
+		f.Add(uint8(i), uint32(0), []byte{0xff, 0xff, 0xff, 0xff})
+		f.Add(uint8(i), uint32(1024+32), []byte{1, 0, 0, 0})
+	}
+	f.Fuzz(func(t *testing.T, which uint8, off uint32, patch []byte) {
+		d := disks[int(which)%len(disks)]
+		disk := bytes.Clone(d.p)
+		copy(disk[int(off)%len(disk):], patch)
+		got := impatient(t).List(t.Context(), bytes.NewReader(disk), int64(len(disk)), []tree.Volume{{Kind: d.kind, Len: int64(len(disk))}})
+		if len(got) != 1 || strings.Contains(got[0].NotInspected, "no process") {
+			t.Fatalf("%+v", got)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package child_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"ingest/guest/child"
 	"ingest/guest/tree"
@@ -80,12 +82,72 @@ func act(r io.ReaderAt, v tree.Volume) tree.Listing {
 		os.Exit(0)
 	case "escape":
 		return escape()
+	case "lie":
+		return lie(v.Off)
 	case "bytes":
 		p := make([]byte, v.Len)
 		n, err := r.ReadAt(p, v.Off)
 		return tree.Listing{Kernels: []string{string(p[:n]), fmt.Sprint(err)}}
 	}
 	return tree.Listing{NotInspected: "unknown " + v.Kind}
+}
+
+// lies are frames that no honest child sends: a kind, a length, an offset, and what
+// follows.
+func lies() []struct {
+	kind  byte
+	n     uint32
+	off   uint64
+	after string
+	why   string
+} {
+	return []struct {
+		kind  byte
+		n     uint32
+		off   uint64
+		after string
+		why   string
+	}{
+		{'X', 0, 0, "", "an answer that makes no sense"},
+		{'R', 1 << 31, 0, "", "a read of 2147483648 bytes"},
+		{'R', 1<<20 + 1, 0, "", "a read of 1048577 bytes"},
+		{'R', 512, 1<<20 - 511, "", "a read behind the disk's end"},
+		{'R', 512, 1 << 63, "", "a read behind the disk's end"},
+		{'R', 512, 1<<63 - 100, "", "a read behind the disk's end"},
+		{'L', 1<<32 - 1, 0, "", "it has too much to say"},
+		{'L', 4, 0, "null", ""},
+		{'L', 5, 0, "[1,2]", "an answer that makes no sense"},
+		{'L', 100, 0, "{}", "its answer broke off"},
+	}
+}
+
+// lie sends a frame past the honest code, and ends the child.
+func lie(n int64) tree.Listing {
+	l := lies()[n]
+	frame := make([]byte, 16)
+	frame[0] = l.kind
+	binary.LittleEndian.PutUint32(frame[4:], l.n)
+	binary.LittleEndian.PutUint64(frame[8:], l.off)
+	unix.Write(3, append(frame, l.after...))
+	os.Exit(0)
+	return tree.Listing{}
+}
+
+// TestLies demands that a child which is taken over can do no more than die.
+func TestLies(t *testing.T) {
+	for i, l := range lies() {
+		before := descriptors(t)
+		var m, n runtime.MemStats
+		runtime.ReadMemStats(&m)
+		got := runner(t, limits()).List(t.Context(), &mebibyte{disk()}, 1<<20, []tree.Volume{{Kind: "lie", Off: int64(i)}})
+		runtime.ReadMemStats(&n)
+		if len(got) != 1 || !strings.Contains(got[0].NotInspected, l.why) || (l.why == "") != (got[0].NotInspected == "") {
+			t.Errorf("%c %d at %d: %+v, want %q", l.kind, l.n, l.off, got, l.why)
+		}
+		if after := descriptors(t); after != before || n.TotalAlloc-m.TotalAlloc > 8<<20 {
+			t.Errorf("%c %d: %d descriptors, %d before; %d bytes allocated", l.kind, l.n, after, before, n.TotalAlloc-m.TotalAlloc)
+		}
+	}
 }
 
 // escape tries what a child must not be able to do, and tells what it could.

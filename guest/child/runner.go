@@ -17,7 +17,9 @@ import (
 	"ingest/guest/tree"
 )
 
-// A Runner starts children.
+// A Runner starts children. The program that it starts must call Main and nothing
+// else when it gets Args: a test binary does so in its TestMain, or it would run its
+// tests again.
 type Runner struct {
 	Path   string   // of the program, as of os.Executable
 	Args   []string // with which the program calls Main
