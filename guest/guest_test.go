@@ -104,7 +104,7 @@ func grubCode(t testing.TB, disk string) {
 	guesttest.Patch(t, disk, 0x180, []byte("GRUB \x00Geom\x00Hard Disk\x00"))
 }
 
-// TestSystems makes whole disks as installers do.
+// TestSystems makes whole disks as installers do. It is as long as its table.
 func TestSystems(t *testing.T) {
 	linux := map[string]string{"os_type": "linux", "os_distro": "debian", "os_version": "12", "architecture": "x86_64"}
 	with := func(more ...string) map[string]string {
@@ -230,30 +230,32 @@ func (zeros) ReadAt(p []byte, _ int64) (int, error) { clear(p); return len(p), n
 
 // TestRealDisks looks into images of Debian's packages.
 func TestRealDisks(t *testing.T) {
-	forensics := guesttest.Blank(t, 0)
-	if err := os.WriteFile(forensics, []byte(guesttest.Run(t, "xz", "-dc", "/usr/share/forensics-samples/fs.multiple.xz")), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
-		path, kinds string
-		scheme      partition.Scheme
-		mode        guest.Mode
-		props       map[string]string
+		path, pkg, kinds string
+		scheme           partition.Scheme
+		mode             guest.Mode
+		props            map[string]string
 	}{
-		{forensics, "btrfs, ext4, exFAT, NTFS", partition.MBR, guest.Unknown, map[string]string{}},
-		{"/usr/lib/grub-rescue/grub-rescue-cdrom.iso", "ISO 9660, ", partition.MBR, guest.BIOS, map[string]string{"hw_firmware_type": "bios"}},
-		{"/usr/lib/memtest86+/memtest86+x64.iso", "ISO 9660, FAT12", partition.MBR, guest.Both, map[string]string{"architecture": "x86_64"}},
-		{"/usr/lib/ipxe/ipxe.iso", "ISO 9660", partition.MBR, guest.Both, map[string]string{}},
+		{"", "", "btrfs, ext4, exFAT, NTFS", partition.MBR, guest.Unknown, map[string]string{}},
+		{"/usr/lib/grub-rescue/grub-rescue-cdrom.iso", "grub-rescue-pc", "ISO 9660, ", partition.MBR, guest.BIOS, map[string]string{"hw_firmware_type": "bios"}},
+		{"/usr/lib/memtest86+/memtest86+x64.iso", "memtest86+", "ISO 9660, FAT12", partition.MBR, guest.Both, map[string]string{"architecture": "x86_64"}},
+		{"/usr/lib/ipxe/ipxe.iso", "ipxe", "ISO 9660", partition.MBR, guest.Both, map[string]string{}},
 	} {
 		t.Run(filepath.Base(c.path), func(t *testing.T) {
-			got := inspect(t, c.path)
+			path := ""
+			if c.path == "" {
+				path = guesttest.Forensics(t)
+			} else {
+				path = guesttest.File(t, c.path, c.pkg)
+			}
+			got := inspect(t, path)
 			if kinds(got) != c.kinds || got.Table.Scheme != c.scheme || got.Boot.Mode != c.mode {
 				t.Errorf("%q in %q by %q %+v", kinds(got), got.Table.Scheme, got.Boot.Mode, got.Boot)
 			}
 			if diff := cmp.Diff(c.props, got.Properties); diff != "" {
 				t.Errorf("properties (-want +got)\n%s", diff)
 			}
-			if got.Table.Scheme == partition.MBR && kinds(got) != "btrfs, ext4, exFAT, NTFS" && slices.ContainsFunc(strings.Split(messages(got), "\n"), func(s string) bool { return strings.HasPrefix(s, "warning") }) {
+			if c.path != "" && slices.ContainsFunc(strings.Split(messages(got), "\n"), func(s string) bool { return strings.HasPrefix(s, "warning") }) {
 				t.Errorf("findings: %s", messages(got))
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"ingest/guest/partition"
 	"ingest/internal/cli"
 	"ingest/internal/diskmap"
+	"ingest/internal/errcode"
 	"ingest/stores"
 	"ingest/stores/fs"
 )
@@ -70,7 +71,7 @@ func writeFacts(w io.Writer, f guest.Facts, source string, width int) error {
 	fmt.Fprintln(w, "\nfound inside")
 	for _, one := range f.Findings {
 		where := ""
-		if one.Evidence != nil && one.Code == "IMG_CONTENTS" && one.Evidence.Structure != "" {
+		if one.Evidence != nil && one.Code == errcode.Contents && one.Evidence.Structure != "" {
 			where = one.Evidence.Structure + ": "
 		}
 		fmt.Fprintf(w, "  %-8s %s  %s\n", one.Severity, one.Code, cli.Clean(where+one.Message))

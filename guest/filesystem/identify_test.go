@@ -142,11 +142,7 @@ func TestKindsAsBlkidSeesThem(t *testing.T) {
 
 // TestRealVolumes looks at file systems of a Debian package.
 func TestRealVolumes(t *testing.T) {
-	const sample = "/usr/share/forensics-samples/fs.multiple.xz"
-	path := guesttest.Blank(t, 0)
-	if err := os.WriteFile(path, []byte(guesttest.Run(t, "xz", "-dc", sample)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	path := guesttest.Forensics(t)
 	for _, c := range []struct {
 		kind      string
 		off, size int64

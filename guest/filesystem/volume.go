@@ -56,7 +56,7 @@ type probe func(v *view) (Volume, bool, error)
 func probes() []probe {
 	return []probe{
 		probeLUKS, probeLVM, probeMD, probeISO, probeXFS, probeBtrfs, probeSquashfs,
-		probeNTFS, probeExFAT, probeFAT, probeExt, probeSwap, probeZFS,
+		probeNTFS, probeExFAT, probeFAT, probeExt, probeSwap,
 	}
 }
 
@@ -84,6 +84,13 @@ func Identify(r io.ReaderAt, off, size int64) (Volume, error) {
 		ev := errcode.Evidence{Format: out.Kind, Structure: "volume", Offset: errcode.At(off), Value: got.Kind}
 		f := formats.Note(errcode.Contents, formats.SeverityInfo, fmt.Sprintf("the volume is %s, and has signs of %s too", out.Kind, got.Kind), ev)
 		out.Findings = append(out.Findings, f)
+	}
+	if out.Kind == "" {
+		// The largest read of all: only where nothing else is.
+		var err error
+		if out, _, err = probeZFS(v); err != nil {
+			return out, fmt.Errorf("read a volume at guest offset %d: %w", off, err)
+		}
 	}
 	if out.Size > v.size {
 		ev := errcode.Evidence{Format: out.Kind, Structure: "superblock", Field: "size", Offset: errcode.At(off), Value: fmt.Sprint(out.Size), Limit: fmt.Sprint(v.size)}

@@ -40,10 +40,7 @@ func Feed(t testing.TB, stdin, name string, args ...string) string {
 		path, err = exec.LookPath("/usr/sbin/" + name)
 	}
 	if err != nil {
-		if os.Getenv(imgtest.SkipEnv) != "" {
-			t.Skipf("NOT TESTED: %s is absent and %s is set", name, imgtest.SkipEnv)
-		}
-		t.Fatalf("%s is absent: run `scripts/setup` or `apt-get install %s`, or set %s to skip", name, packages()[name], imgtest.SkipEnv)
+		missing(t, name, packages()[name])
 	}
 	cmd := exec.Command(path, args...)
 	// mke2fs and mtools stop at what an interactive user should know.
@@ -55,6 +52,37 @@ func Feed(t testing.TB, stdin, name string, args ...string) string {
 		t.Fatalf("%s %q: %v\n%s%s", name, args, err, out.String(), words.String())
 	}
 	return out.String()
+}
+
+// missing ends the test for want of a package.
+func missing(t testing.TB, what, pkg string) {
+	t.Helper()
+	if os.Getenv(imgtest.SkipEnv) != "" {
+		t.Skipf("NOT TESTED: %s is absent and %s is set", what, imgtest.SkipEnv)
+	}
+	t.Fatalf("%s is absent: run `scripts/setup` or `apt-get install %s`, or set %s to skip", what, pkg, imgtest.SkipEnv)
+}
+
+// File returns the path of a package's file. Without it the test fails, or is skipped
+// if imgtest.SkipEnv is set.
+func File(t testing.TB, path, pkg string) string {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		missing(t, path, pkg)
+	}
+	return path
+}
+
+// Forensics unpacks a disk of Debian's forensics-samples-multiple, with four file
+// systems behind an MBR, and returns its path.
+func Forensics(t testing.TB) string {
+	t.Helper()
+	packed := File(t, "/usr/share/forensics-samples/fs.multiple.xz", "forensics-samples-multiple")
+	path := Blank(t, 0)
+	if err := os.WriteFile(path, []byte(Run(t, "xz", "-dc", packed)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // Blank makes a file of zeros in a folder of its own.
