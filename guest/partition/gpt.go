@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"unicode/utf16"
 
 	"ingest/formats"
@@ -188,7 +187,7 @@ func (d *disk) entries(h *gptHeader, lba int64) (problem string, err error) {
 	if err != nil || lba < 2 && h.at == 1 || n > d.size || off > d.size-n {
 		return fmt.Sprintf("entries at LBA %d", lba), nil
 	}
-	if h.entries, err = binio.ReadRange(io.ReaderAt(d.r), d.size, off, n, MaxTable); err != nil {
+	if h.entries, err = binio.ReadRange(d.r, d.size, off, n, MaxTable); err != nil {
 		return "", err
 	}
 	if crc32.ChecksumIEEE(h.entries) != h.entryCRC {

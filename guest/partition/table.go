@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -135,9 +136,9 @@ func (d *disk) check(t Table) {
 	}
 	slices.SortStableFunc(lie, func(a, b Partition) int {
 		if a.Off != b.Off {
-			return compare(a.Off, b.Off)
+			return cmp.Compare(a.Off, b.Off)
 		}
-		return a.Number - b.Number
+		return cmp.Compare(a.Number, b.Number)
 	})
 	for i, last := 1, 0; i < len(lie); i++ {
 		a, b := lie[last], lie[i]
@@ -149,11 +150,4 @@ func (d *disk) check(t Table) {
 			last = i
 		}
 	}
-}
-
-func compare(a, b int64) int {
-	if a < b {
-		return -1
-	}
-	return 1
 }
