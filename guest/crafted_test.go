@@ -263,32 +263,3 @@ func (s spliced) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return s.disk.ReadAt(p, off)
 }
-
-// FuzzInside changes a piece of a file system and has the child read it: whatever comes
-// of it, there is an answer.
-func FuzzInside(f *testing.F) {
-	squash := guesttest.Blank(f, 0)
-	guesttest.Run(f, "mksquashfs", guesttest.Tree(f, debian("")), squash, "-noappend", "-quiet", "-no-progress")
-	disks := []struct {
-		kind string
-		p    []byte
-	}{
-		{filesystem.Ext4, load(f, ext4(f, 2*mib, debian("")))},
-		{filesystem.FAT12, load(f, guesttest.FAT(f, mib, "12", "FAT", map[string]string{"EFI/BOOT/BOOTX64.EFI": "MZ"}))},
-		{filesystem.Squashfs, load(f, squash)},
-	}
-	for i := range disks {
-		f.Add(uint8(i), uint32(1024), []byte{})
-		f.Add(uint8(i), uint32(0), []byte{0xff, 0xff, 0xff, 0xff})
-		f.Add(uint8(i), uint32(1024+32), []byte{1, 0, 0, 0})
-	}
-	f.Fuzz(func(t *testing.T, which uint8, off uint32, patch []byte) {
-		d := disks[int(which)%len(disks)]
-		disk := bytes.Clone(d.p)
-		copy(disk[int(off)%len(disk):], patch)
-		got := impatient(t).List(t.Context(), bytes.NewReader(disk), int64(len(disk)), []tree.Volume{{Kind: d.kind, Len: int64(len(disk))}})
-		if len(got) != 1 || strings.Contains(got[0].NotInspected, "no process") {
-			t.Fatalf("%+v", got)
-		}
-	})
-}

@@ -257,30 +257,3 @@ func TestBootCode(t *testing.T) {
 		}
 	}
 }
-
-// FuzzIdentify demands that whatever a superblock says, reading it ends and makes
-// sense. The fuzzer's bytes are laid over places where superblocks are.
-func FuzzIdentify(f *testing.F) {
-	sb := make([]byte, 1024)
-	sb[56], sb[57] = 0x53, 0xef
-	f.Add(uint32(1024), sb, int64(mib))
-	f.Add(uint32(0), []byte("XFSB\x00\x00\x10\x00\xff\xff\xff\xff\xff\xff\xff\xff"), int64(mib))
-	p := make([]byte, 32<<10)
-	ntfs(p)
-	f.Add(uint32(0), p, int64(mib))
-	f.Add(uint32(32<<10), []byte("\x01CD001"), int64(mib))
-	f.Add(uint32(0), []byte("\xeb\x76\x90EXFAT   "), int64(1000))
-	f.Add(uint32(64<<10+64), []byte("_BHRfS_M"), int64(mib))
-	f.Fuzz(func(t *testing.T, off uint32, bytes []byte, size int64) {
-		disk := make([]byte, mib)
-		copy(disk[off%mib:], bytes)
-		size = max(min(size, mib), -1)
-		got, err := filesystem.Identify(strings.NewReader(string(disk)), 0, size)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.Size < 0 || got.BlockSize < 0 || len(got.Findings) > 32 || len(got.Label) > 4096 {
-			t.Fatalf("%+v", got)
-		}
-	})
-}

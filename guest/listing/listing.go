@@ -41,9 +41,7 @@ func List(r io.ReaderAt, v tree.Volume) (out tree.Listing) {
 	if _, err := t.fs.ReadDir("."); err != nil {
 		return tree.Listing{NotInspected: err.Error()}
 	}
-	t.firmware()
-	t.linux()
-	t.windows()
+	t.all()
 	return t.out
 }
 
@@ -51,6 +49,13 @@ func List(r io.ReaderAt, v tree.Volume) (out tree.Listing) {
 type walker struct {
 	fs  filesystem.FileSystem
 	out tree.Listing
+}
+
+// all looks for everything.
+func (t *walker) all() {
+	t.firmware()
+	t.linux()
+	t.windows()
 }
 
 // names lists a folder, nil if there is none.
