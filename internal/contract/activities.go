@@ -66,6 +66,9 @@ type Fetched struct {
 	Queue string `json:"queue,omitempty"`
 	// Members are the image's other files, in the request's order.
 	Members []FetchedMember `json:"members,omitempty"`
+	// Verifications are the proofs that the bytes are the publisher's, of this
+	// file and of the members; those of a member do not list any of their own.
+	Verifications []Verification `json:"verifications,omitempty"`
 }
 
 // A FetchedMember is another file of an image, pinned as the first one is. It
@@ -108,7 +111,8 @@ func (f Fetched) SourceBytes() int64 {
 	return f.Size
 }
 
-// Same reports whether two fetches found the same, in the same place.
+// Same reports whether two fetches found the same, in the same place, and proved
+// the same of it, whenever that was.
 //
 // It is called in workflows, where reflection is not admitted; a test holds it
 // against every field.
@@ -124,7 +128,8 @@ func (f Fetched) Same(other Fetched) bool {
 	texts := [...]string{f.URL, f.Credential, f.Driver, f.Validator, f.Layer, f.SourceDigest, f.Queue}
 	others := [...]string{other.URL, other.Credential, other.Driver, other.Validator, other.Layer, other.SourceDigest, other.Queue}
 	return texts == others && f.Size == other.Size && f.SourceSize == other.SourceSize &&
-		f.Strong == other.Strong && f.Random == other.Random && f.Local == other.Local && f.Staged == other.Staged
+		f.Strong == other.Strong && f.Random == other.Random && f.Local == other.Local && f.Staged == other.Staged &&
+		sameVerifications(f.Verifications, other.Verifications)
 }
 
 // DetectParams asks what a source is.

@@ -107,8 +107,19 @@ type ImportRequest struct {
 type SourceSpec struct {
 	URL        string `json:"url"`                  // http(s) URL, file URL, or path below a file root
 	Format     string `json:"format,omitempty"`     // declared disk format; "" means detect
-	Checksum   string `json:"checksum,omitempty"`   // "sha256:HEX" or "sha512:HEX" of the source's bytes
+	Checksum   string `json:"checksum,omitempty"`   // "sha256:HEX", "sha512:HEX" or, where admitted, "md5:HEX" of the source's bytes
 	Credential string `json:"credential,omitempty"` // name of a credential, never the secret
+	// ChecksumFile is the URL or path of a file that lists the digests of the
+	// image's files, or "auto" for one with a usual name in the source's folder.
+	ChecksumFile string `json:"checksum_file,omitempty"`
+	// Signature is the URL or path of a detached OpenPGP signature, or "auto" for
+	// one with a usual name: over the checksum file if there is one, else over the
+	// source's bytes. It is demanded if it or Keyring is given; a checksum file may
+	// hold its signature itself.
+	Signature string `json:"signature,omitempty"`
+	// Keyring is the name of the operator's keyring that the signature's key must be
+	// in; "" means any of them.
+	Keyring string `json:"keyring,omitempty"`
 	// Members are the image's other files, if its disk is spread over several.
 	// Format and Checksum are those of the file at URL.
 	Members []MemberSpec `json:"members,omitempty"`

@@ -3,6 +3,7 @@ package contract
 import (
 	"reflect"
 	"testing"
+	"time"
 )
 
 // TestSameLooksAtEveryField changes the fields one by one.
@@ -21,6 +22,10 @@ func TestSameLooksAtEveryField(t *testing.T) {
 		case reflect.Bool:
 			f.SetBool(true)
 		case reflect.Slice:
+			if name := reflect.TypeFor[Fetched]().Field(i).Name; name == "Verifications" {
+				other.Verifications = []Verification{{Kind: VerifiedDigest, Algo: "sha256", Digest: "w"}}
+				break
+			}
 			other.Members = []FetchedMember{{Name: "m", Fetched: Fetched{URL: "w"}}}
 		default:
 			t.Fatalf("a field of kind %v", f.Kind())
@@ -34,5 +39,33 @@ func TestSameLooksAtEveryField(t *testing.T) {
 	renamed.Members = []FetchedMember{{Name: "n", Fetched: Fetched{URL: "v"}}}
 	if whole.Same(renamed) || whole.Same(Fetched{URL: "u"}) {
 		t.Error("other members are taken for the same")
+	}
+}
+
+// TestSameVerification changes the fields one by one; only the time at which
+// something was verified may differ.
+func TestSameVerification(t *testing.T) {
+	at := time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)
+	v := Verification{Kind: VerifiedSignature, File: "f", SignedAt: at, VerifiedAt: at}
+	whole := Fetched{Verifications: []Verification{v}}
+	for i := range reflect.TypeFor[Verification]().NumField() {
+		other := v
+		switch f := reflect.ValueOf(&other).Elem().Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString("other")
+		case reflect.Struct:
+			f.Set(reflect.ValueOf(at.Add(time.Hour)))
+		default:
+			t.Fatalf("a field of kind %v", f.Kind())
+		}
+		name := reflect.TypeFor[Verification]().Field(i).Name
+		if got, want := whole.Same(Fetched{Verifications: []Verification{other}}), name == "VerifiedAt"; got != want {
+			t.Errorf("with another %s, Same is %v", name, got)
+		}
+	}
+	local := v
+	local.SignedAt = at.In(time.FixedZone("", 3600))
+	if !whole.Same(Fetched{Verifications: []Verification{local}}) {
+		t.Error("the same time in another zone is taken for another")
 	}
 }
