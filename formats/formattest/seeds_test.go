@@ -14,19 +14,20 @@ import (
 
 const root = "../../"
 
-// TestEveryParserHasSeeds holds the fuzz targets of detection and of all
-// formats against the archives: those that open images load one, each that
+// TestEveryParserHasSeeds holds the fuzz targets of detection, of all formats, of
+// the outer layers and of the guest against the archives: those that open images
+// or take off a layer load one, each that
 // loads one has it, and all that is in them can be decoded.
 func TestEveryParserHasSeeds(t *testing.T) {
 	target := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(f \*testing\.F\) \{\n(.*)$`)
 	want := map[string]bool{}
-	for _, dir := range []string{"formats", "detect"} {
+	for _, dir := range []string{"formats", "detect", "unwrap", "guest"} {
 		walk(t, dir, "_test.go", func(path string, b []byte) {
 			for _, m := range target.FindAllSubmatch(b, -1) {
 				name, first := string(m[1]), strings.TrimSpace(string(m[2]))
 				if first == "formattest.Seeds(f)" {
 					want[filepath.Join(SeedsDir, filepath.Dir(path), name+".tar.zst")] = true
-				} else if strings.HasPrefix(name, "FuzzOpen") || name == "FuzzDetect" {
+				} else if strings.HasPrefix(name, "FuzzOpen") || name == "FuzzDetect" || dir == "unwrap" {
 					t.Errorf("%s: %s begins with %q and not with formattest.Seeds(f)", path, name, first)
 				}
 			}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"ingest/formats/formattest"
 	"ingest/internal/errcode"
 )
 
@@ -298,6 +299,7 @@ func TestTarLimits(t *testing.T) {
 // FuzzTar holds that members lie within the file, apart from each other, with names
 // that are safe, whatever the file says.
 func FuzzTar(f *testing.F) {
+	formattest.Seeds(f)
 	f.Add(made(f, entry{name: "disk.raw", kind: '0', size: 100}, entry{name: "b", kind: '0', size: 600}))
 	f.Add(paxFile(f, 'x', paxRecord("size", "100")+paxRecord("path", "disk.raw")))
 	f.Add(paxFile(f, 'L', "disk.vmdk\x00"))

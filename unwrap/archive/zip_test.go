@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"ingest/formats/formattest"
 	"ingest/internal/errcode"
 )
 
@@ -158,6 +159,7 @@ func TestZipRefusals(t *testing.T) {
 
 // FuzzZip holds that the member lies within the file and has a safe name.
 func FuzzZip(f *testing.F) {
+	formattest.Seeds(f)
 	f.Add(zipped(f, zip.FileHeader{Name: "disk.raw"}))
 	f.Add(zipped(f, zip.FileHeader{Name: "disk.raw", Method: zip.Deflate, Extra: []byte{1, 0, 0, 0}}))
 	f.Add([]byte("PK\x03\x04PK\x01\x02PK\x06\x06PK\x06\x07PK\x05\x06"))

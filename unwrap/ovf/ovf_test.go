@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ingest/formats/formattest"
 	"ingest/internal/errcode"
 	"ingest/unwrap/archive"
 )
@@ -322,6 +323,7 @@ func TestOrderBootAndFirmware(t *testing.T) {
 // FuzzOVF holds that whatever the descriptor says, disks are members and the rest is
 // of a fixed vocabulary.
 func FuzzOVF(f *testing.F) {
+	formattest.Seeds(f)
 	f.Add([]byte(good()), []byte("SHA1(a.vmdk)= 00"))
 	f.Add([]byte(good()), manifest("", "SHA256(%s)= %x\n", sha256.New, good()).data)
 	f.Add([]byte(strings.ReplaceAll(good(), "envelope/1", "envelope/2")), []byte(nil))
