@@ -31,6 +31,9 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 		return fieldError(errcode.Forbidden, "owner", req.Owner, "an import belongs to the project that asks for it, here %q", owner)
 	}
 	req.Owner = owner
+	if len(req.Roles) > 0 {
+		return fieldError(errcode.Forbidden, "roles", "", "roles are those of whom the server has authenticated; a request names none")
+	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		if req.IdempotencyKey != "" && req.IdempotencyKey != key {
 			return badField("Idempotency-Key", key, "the header and the body name different keys")
@@ -152,6 +155,7 @@ func sameAsk(recorded json.RawMessage, req contract.ImportRequest) bool {
 // plain strips what names one submission, and empty lists.
 func plain(r contract.ImportRequest) contract.ImportRequest {
 	r.TaskID, r.ImageID, r.RequestID, r.UserID, r.IdempotencyKey = "", "", "", "", ""
+	r.Roles = nil
 	if len(r.Source.Members) == 0 {
 		r.Source.Members = nil
 	}

@@ -222,7 +222,7 @@ func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 	}
 	var result contract.ImportResult
 	first := st.disks[0]
-	params := contract.ActivateParams{Request: st.req, Detected: *st.detected, Target: first.validated.Target,
+	params := contract.ActivateParams{Request: st.req, Fetched: *st.fetched, Detected: *st.detected, Target: first.validated.Target,
 		Converted: *first.converted, Checksummed: *first.checksummed, Stored: *first.stored}
 	for i, d := range st.disks[1:] {
 		params.Further = append(params.Further, contract.DiskDone{

@@ -241,12 +241,15 @@ type Stored struct {
 // ActivateParams asks to make a task's images active and the task a success, in
 // one transaction.
 type ActivateParams struct {
-	Request     ImportRequest `json:"request"`
-	Detected    Detected      `json:"detected"`
-	Target      TargetSpec    `json:"target"`
-	Converted   Converted     `json:"converted"`
-	Checksummed Checksummed   `json:"checksummed"`
-	Stored      Stored        `json:"stored"`
+	Request ImportRequest `json:"request"`
+	// Fetched is the pinned source, with what was verified of it. It is zero in
+	// histories that are older than the field.
+	Fetched     Fetched     `json:"fetched,omitzero"`
+	Detected    Detected    `json:"detected"`
+	Target      TargetSpec  `json:"target"`
+	Converted   Converted   `json:"converted"`
+	Checksummed Checksummed `json:"checksummed"`
+	Stored      Stored      `json:"stored"`
 	// Further are the disks behind the first one, in their order.
 	Further []DiskDone `json:"further,omitempty"`
 }

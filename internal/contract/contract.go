@@ -92,6 +92,9 @@ type ImportRequest struct {
 	Owner     string `json:"owner,omitempty"`
 	UserID    string `json:"user_id,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
+	// Roles are those of the user within the project. The API fills them in from
+	// whom it has authenticated, and takes none from a request's body.
+	Roles []string `json:"roles,omitempty"`
 	// TaskType is Glance's type of the task; "" means api_image_import.
 	TaskType string `json:"task_type,omitempty"`
 
