@@ -115,6 +115,8 @@ func (s *session) child(ctx context.Context, volumes []tree.Volume) (got []tree.
 // death says in words how a child ended that was not killed from here.
 func (s *session) death(state *os.ProcessState, words string, err error) string {
 	switch {
+	case forbidden(state):
+		return "its reader asked the system for what no reader needs, and was ended"
 	case state != nil && state.UserTime()+state.SystemTime() >= s.Limits.CPU-500*time.Millisecond:
 		return fmt.Sprintf("it took more than %v of processor time", s.Limits.CPU)
 	case strings.Contains(words, "out of memory") || strings.Contains(words, "cannot allocate memory"):
