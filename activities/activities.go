@@ -72,6 +72,7 @@ func Register(r Registry, d Deps) {
 		{ActivateActivityName, NewActivateActivity(d).Execute},
 		{CleanupActivityName, NewCleanupActivity(d).Execute},
 		{FailActivityName, NewFailActivity(d).Execute},
+		{PlanActivityName, NewPlanActivity(d).Execute},
 	} {
 		r.RegisterActivityWithOptions(a.execute, activity.RegisterOptions{Name: a.name})
 	}

@@ -30,6 +30,13 @@ type Imports interface {
 	Progress(ctx context.Context, task metadata.Task) (contract.Progress, error)
 }
 
+// A Planner makes dry runs.
+type Planner interface {
+	// Plan says what an import would do. errcode.DryRunTimedOut says that it took
+	// longer than a request waits.
+	Plan(ctx context.Context, req contract.ImportRequest) (contract.Forecast, error)
+}
+
 // Blobs reads and removes what images are made of.
 type Blobs interface {
 	// OpenRange reads n bytes from off; n < 0 reads to the end.
@@ -69,7 +76,9 @@ type Deps struct {
 	Catalogue *metadata.Catalogue
 	Imports   Imports
 	Blobs     Blobs
-	Defaults  Defaults
+	// Planner makes dry runs; nil makes none.
+	Planner  Planner
+	Defaults Defaults
 	// Stores names the stores that images can be put into, DefaultStore the
 	// one that is used when a request names none.
 	Stores       []string

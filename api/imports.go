@@ -46,6 +46,12 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	if err := a.checkRequest(req); err != nil {
 		return err
 	}
+	if dry, err := dryRun(r); err != nil || dry {
+		if err != nil {
+			return err
+		}
+		return a.plan(w, r, req)
+	}
 	out, err := a.accept(r.Context(), req, false)
 	if err != nil {
 		return err
@@ -56,6 +62,33 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Location", "/v1/tasks/"+out.TaskID)
 	writeJSON(w, status, out)
+	return nil
+}
+
+// dryRun reads the query's dry_run.
+func dryRun(r *http.Request) (bool, error) {
+	switch v := r.URL.Query().Get("dry_run"); v {
+	case "", "false", "0":
+		return false, nil
+	case "true", "1":
+		return true, nil
+	default:
+		return false, badField("dry_run", v, "expected true or false")
+	}
+}
+
+// plan answers with what the import would do. Nothing is recorded: that the image
+// would be refused is the answer, and no error.
+func (a *api) plan(w http.ResponseWriter, r *http.Request, req contract.ImportRequest) error {
+	if a.Planner == nil {
+		return errcode.New(errcode.NotFound, "this server makes no dry runs")
+	}
+	req.RequestID = requestID(r.Context())
+	out, err := a.Planner.Plan(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, out)
 	return nil
 }
 

@@ -43,6 +43,9 @@ type Options struct {
 	// Members are the image's other files. They are read only as the image
 	// refers to them, and refused if its format has none.
 	Members []formats.Member
+	// Uncounted leaves out the count of allocated bytes, for which every table is
+	// read: Allocated counts them.
+	Uncounted bool
 }
 
 // Detect recognises the file of size bytes in r and opens it. Either it returns

@@ -19,7 +19,10 @@ func (in *inspection) examine(ctx context.Context, disk formats.Disk, c claim) e
 		in.report.skip("allocated size", "a raw file does not tell holes from data")
 		return nil
 	}
-	n, err := allocated(ctx, disk)
+	if in.opt.Uncounted {
+		return nil
+	}
+	n, err := Allocated(ctx, disk)
 	if err != nil {
 		return in.report.fail("allocated size", err)
 	}
@@ -69,9 +72,9 @@ func (in *inspection) sized(disk formats.Disk) error {
 // allocatedStep is how many extents are walked between two looks at the context.
 const allocatedStep = 1 << 12
 
-// allocated counts the disk's data bytes. It walks the extents once: to look for
+// Allocated counts the disk's data bytes, of one whose holes are known. It walks the extents once: to look for
 // the end of a hole again and again would cost the square of a large table.
-func allocated(ctx context.Context, disk formats.Disk) (n int64, err error) {
+func Allocated(ctx context.Context, disk formats.Disk) (n int64, err error) {
 	err = guard("extents", func() error {
 		walked := 0
 		for e, err := range formats.Extents(disk, 0, disk.Size()) {

@@ -25,8 +25,10 @@ type insight struct {
 	set      openedSet
 	fetched  contract.Fetched
 	declared formats.Name
-	outer    detect.Report // of what is around the disks
-	box      *box          // nil for a bare disk
+	// uncounted leaves allocated sizes out of the reports.
+	uncounted bool
+	outer     detect.Report // of what is around the disks
+	box       *box          // nil for a bare disk
 	// bare is the bare disk, for the first that asks for it, with its report.
 	bare    formats.Disk
 	bareRep detect.Report
@@ -67,17 +69,24 @@ func boxed(rep detect.Report, err error) bool {
 // disk is to be opened next. The report says what is wrong, if there is an error.
 func (p *Pipeline) lookInto(ctx context.Context, set openedSet, f contract.Fetched, declared string) (*insight, detect.Report, error) {
 	in := &insight{p: p, set: set, fetched: f, declared: formats.Name(declared)}
+	rep, err := in.look(ctx)
+	return in, rep, err
+}
+
+// look is lookInto for an insight that has looked nowhere yet.
+func (in *insight) look(ctx context.Context) (detect.Report, error) {
+	p, set, f := in.p, in.set, in.fetched
 	rep, disk, err := in.detect(ctx, set[0].ReaderAt, set[0].size, set.members())
 	switch {
 	case err == nil:
 		in.bare, in.bareRep = disk, in.layered(rep)
-		return in, in.bareRep, nil
+		return in.bareRep, nil
 	case len(set) > 1 || !boxed(rep, err):
-		return in, in.layered(rep), err
+		return in.layered(rep), err
 	}
 	in.outer = asContainer(rep)
 	if in.box, err = p.openBox(set[0], f.Layer); err != nil {
-		return in, refused(in.layered(in.outer), "container", err), err
+		return refused(in.layered(in.outer), "container", err), err
 	}
 	in.outer.ContainerFormat = in.box.name
 	var names []string
@@ -86,7 +95,7 @@ func (p *Pipeline) lookInto(ctx context.Context, set openedSet, f contract.Fetch
 	}
 	in.outer.Checks = append(in.outer.Checks, detect.Check{Name: "container", Result: detect.Pass, Detail: in.box.name + " of " + strings.Join(names, ", ")})
 	in.outer = in.layered(in.outer)
-	return in, in.outer, nil
+	return in.outer, nil
 }
 
 // layered notes in a report what was taken off.
@@ -168,7 +177,7 @@ func (p *Pipeline) gceBox(r io.ReaderAt, size int64) (*box, error) {
 
 // detect recognises one file.
 func (in *insight) detect(ctx context.Context, r io.ReaderAt, size int64, members []formats.Member) (detect.Report, formats.Disk, error) {
-	return in.p.detect().Detect(ctx, r, size, detect.Options{Declared: in.declared, Limits: in.p.Limits, Members: members})
+	return in.p.detect().Detect(ctx, r, size, detect.Options{Declared: in.declared, Limits: in.p.Limits, Members: members, Uncounted: in.uncounted})
 }
 
 // open opens the n-th disk, from 1; 0 means the first one. The report is that of

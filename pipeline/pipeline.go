@@ -14,6 +14,7 @@ import (
 	"ingest/detect"
 	"ingest/formats"
 	"ingest/formats/transfer"
+	"ingest/guest"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/sources"
@@ -56,6 +57,13 @@ type Pipeline struct {
 	Unwrap *unwrap.Limits
 	// CheckpointEvery is how much work a crash may cost; 0 means 2 seconds.
 	CheckpointEvery time.Duration
+
+	// Lister reads the trees of files of disks that a dry run looks into; nil reads
+	// none.
+	Lister guest.Lister
+	// Judge, if set, says what the operator's policy holds of an import that a dry
+	// run has found nothing else against. An error refuses it.
+	Judge func(ctx context.Context, req contract.ImportRequest, f contract.Forecast) ([]contract.ForecastVerdict, error)
 
 	// free, if set by a test, is fsutil.Free.
 	free func(dir string) (int64, error)
@@ -115,6 +123,8 @@ func (p *Pipeline) store(name string) (stores.Store, error) {
 // Steps are the pipeline's steps as the activities call them. Each takes and
 // returns what travels through Temporal.
 type Steps interface {
+	// Forecast says what an import would do, and leaves nothing behind.
+	Forecast(ctx context.Context, req contract.ImportRequest) (contract.Forecast, error)
 	// Fetch pins the source and its members and decides which of them are read
 	// where they lie; stages the others, resuming what an earlier attempt
 	// staged; checks the caller's digests.

@@ -102,6 +102,19 @@ func withWork(ctx workflow.Context, queue string, longest time.Duration, attempt
 	return workflow.WithActivityOptions(ctx, o)
 }
 
+// withPlan is for a dry run, which somebody waits for: an attempt bounds itself, and
+// another one is made only if the first died without a word.
+func withPlan(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              contract.TransferQueue,
+		ScheduleToCloseTimeout: 2 * time.Minute,
+		StartToCloseTimeout:    time.Minute,
+		HeartbeatTimeout:       heartbeatTimeout,
+		WaitForCancellation:    true,
+		RetryPolicy:            retry(afterCrash, 2),
+	})
+}
+
 // withTidying is for removing what is left. What it leaves the reaper finds, so
 // that it may give up.
 func withTidying(ctx workflow.Context, queue string) workflow.Context {

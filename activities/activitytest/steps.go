@@ -13,6 +13,7 @@ import (
 // Steps is a pipeline that moves no bytes. A nil function gives a plausible
 // result at once; every call is noted before it is made.
 type Steps struct {
+	OnForecast func(context.Context, contract.ImportRequest) (contract.Forecast, error)
 	OnFetch    func(context.Context, contract.FetchParams, pipeline.Observe) (contract.Fetched, error)
 	OnDetect   func(context.Context, contract.DetectParams) (contract.Detected, detect.Report, error)
 	OnValidate func(context.Context, contract.ValidateParams) (contract.Validated, []formats.Finding, error)
@@ -59,6 +60,19 @@ func (s *Steps) note(stage contract.Stage, params any) {
 
 // SourceSize is the size of the source that is plausible, bytes.
 const SourceSize = 64 << 20
+
+// Forecast implements pipeline.Steps.
+func (s *Steps) Forecast(ctx context.Context, r contract.ImportRequest) (contract.Forecast, error) {
+	s.note("", r)
+	if s.OnForecast != nil {
+		return s.OnForecast(ctx, r)
+	}
+	f := contract.NewForecast()
+	f.Verdict = contract.VerdictAccepted
+	f.Detected = &contract.Detected{Format: "vmdk", Subformat: "streamOptimized", VirtualSize: 10 << 30, AllocatedSize: contract.Unknown}
+	f.Disks = []contract.ForecastDisk{{Format: "vmdk", VirtualSize: 10 << 30, AllocatedSize: contract.Unknown, Stored: contract.ForecastSize{Bytes: 3 << 30}}}
+	return f, nil
+}
 
 // Fetch implements pipeline.Steps.
 func (s *Steps) Fetch(ctx context.Context, p contract.FetchParams, o pipeline.Observe) (contract.Fetched, error) {

@@ -16,7 +16,7 @@ import (
 func newConvertCommand(g *globals) *cobra.Command {
 	var l local
 	var target targetFlags
-	var verify, force bool
+	var verify, force, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "convert [SRC DST]",
 		Short: "Convert an image into another format, without a server",
@@ -36,6 +36,7 @@ An OVA takes several disks: all but the last argument, in their order.
 		Example: `  ingest convert
   ingest convert disk.vmdk disk.qcow2
   ingest convert disk.vhd disk.img --to raw --verify
+  ingest convert https://example.org/disk.vmdk disk.qcow2 --dry-run
   ingest convert disk.qcow2 disk.vhd --to azure
   ingest convert disk.qcow2 disk.vmdk --option subformat=monolithicSparse
   ingest convert boot.qcow2 data.qcow2 machine.ova --option firmware=efi
@@ -76,6 +77,9 @@ An OVA takes several disks: all but the last argument, in their order.
 			if c.Members, err = membersOf(l.members); err != nil {
 				return err
 			}
+			if dryRun {
+				return planLocal(cmd, g, p, c, dst)
+			}
 			d := g.display(cmd)
 			defer d.Close()
 			ctx, stop := interruptible(cmd)
@@ -96,6 +100,7 @@ An OVA takes several disks: all but the last argument, in their order.
 	f := cmd.Flags()
 	f.BoolVar(&verify, "verify", false, "read DST back and compare its content with the source's")
 	f.BoolVar(&force, "force", false, "replace DST if it exists")
+	f.BoolVar(&dryRun, "dry-run", false, "say what the conversion would do, from a few reads of SRC, and do not do it")
 	return cmd
 }
 

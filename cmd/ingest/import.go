@@ -21,7 +21,7 @@ type importFlags struct {
 	name, from, checksum, verify       string
 	visibility, key, store, credential string
 	properties, tags, members          []string
-	noWait, protected                  bool
+	noWait, protected, dryRun          bool
 }
 
 func newImportCommand(g *globals) *cobra.Command {
@@ -43,6 +43,11 @@ the compressed bytes. It may be an OVA, a tar file or a tar.gz of Compute Engine
 A source that holds several disks, such as an OVA, becomes several images of one task:
 the first has the name, the others NAME-disk2, NAME-disk3 and so on.
 
+With --dry-run, nothing is imported: the server reads a little of the source, and
+says what it is, whether it would be accepted, what would be stored, and how much
+room and time that takes. An import that would be refused ends the command with the
+code and the remedy that the import itself would give.
+
 Ctrl-C stops watching, not the import. The same --idempotency-key is one import,
 however often the command is repeated.`,
 		Example: `  # what comes out is of the server's output format
@@ -57,6 +62,9 @@ however often the command is repeated.`,
 
   # a disk of several files
   ingest import https://example.org/web.vmdk --member https://example.org/web-s001.vmdk --member https://example.org/web-s002.vmdk
+
+  # what would happen, without doing it
+  ingest import https://example.org/debian.qcow2 --to azure --dry-run
 
   # submit only, with properties, in a script
   ingest import https://example.org/a.qcow2 --property os_distro=debian --tag base --no-wait --json`,
@@ -78,6 +86,7 @@ however often the command is repeated.`,
 	fl.StringVar(&f.credential, "credential", "", "name of a credential of the server for the source")
 	fl.StringVar(&f.key, "idempotency-key", "", "key that makes repeated submissions one import")
 	fl.BoolVar(&f.noWait, "no-wait", false, "submit and do not follow")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "say what the import would do, from a few reads of the source, and do not do it")
 	return cmd
 }
 
@@ -85,6 +94,9 @@ func runImport(cmd *cobra.Command, g *globals, f *importFlags, source string) er
 	req, err := f.request(cmd, source)
 	if err != nil {
 		return err
+	}
+	if f.dryRun {
+		return runPlan(cmd, g, req)
 	}
 	c, err := g.client()
 	if err != nil {

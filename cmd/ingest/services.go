@@ -123,6 +123,7 @@ func (s *services) openPipeline() error {
 		Unwrap:            &s.c.Limits.Unwrap,
 		Workers:           s.c.Workers,
 		MaxSourceBytes:    s.c.MaxSourceBytes,
+		Lister:            lister(),
 	}
 	s.sweeper = &reconcile.Sweeper{Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: staging, Log: s.log}
 	return nil
@@ -212,6 +213,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 	return api.New(api.Deps{
 		Catalogue: s.catalogue,
 		Imports:   s.importer,
+		Planner:   s.importer,
 		Blobs:     api.Stores(s.pipeline.Stores),
 		Defaults:  s.apiDefaults(),
 		Stores:    []string{defaultStore}, DefaultStore: defaultStore,

@@ -33,6 +33,13 @@ func (c *Client) Import(ctx context.Context, req contract.ImportRequest) (wire.S
 	return out, err
 }
 
+// Plan says what an import would do, without doing it.
+func (c *Client) Plan(ctx context.Context, req contract.ImportRequest) (contract.Forecast, error) {
+	var out contract.Forecast
+	_, err := c.call(ctx, http.MethodPost, "/v1/imports?dry_run=true", nil, req, &out)
+	return out, err
+}
+
 // Task returns a whole task with its history.
 func (c *Client) Task(ctx context.Context, id string) (wire.Task, error) {
 	var out wire.Task

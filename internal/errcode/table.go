@@ -126,6 +126,7 @@ const (
 	TaskTerminated   Code = "TASK_TERMINATED"
 	TaskTimedOut     Code = "TASK_TIMED_OUT"
 	TaskLost         Code = "TASK_LOST"
+	DryRunTimedOut   Code = "DRY_RUN_TIMED_OUT"
 	WorkerStopping   Code = "WORKER_STOPPING"
 	DestinationExist Code = "DESTINATION_EXISTS"
 
@@ -252,6 +253,7 @@ var table = []Descriptor{
 	{TaskCancelled, "The task was cancelled.", 409, false, "Submit it again if that was a mistake."},
 	{TaskTerminated, "The task's workflow was terminated from outside.", 500, false, "Submit it again."},
 	{TaskTimedOut, "The task took longer than it is allowed to.", 504, false, "Look at the stage that took the time, then submit it again."},
+	{DryRunTimedOut, "The dry run was not done in the time that a request may wait for it.", 504, true, "Ask again: all workers may be busy, or the source slow. An import of the same waits for its turn by itself."},
 	{TaskLost, "The task's workflow was lost again and again.", 500, false, "Look at the server's log by the task's id, then submit it again."},
 	{WorkerStopping, "The worker is shutting down.", 503, true, "Nothing needs doing: it goes on at the next start."},
 	{DestinationExist, "The destination exists already.", 409, false, "Choose another name, or use --force to replace it."},

@@ -43,7 +43,7 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	if ref.Credential != "" {
 		return nil, errcode.New(errcode.SourceAuth, "http sources take no credential")
 	}
-	got, at, err := d.c.probe(ctx, u)
+	got, a, err := d.c.probe(ctx, u)
 	if err != nil {
 		return nil, err
 	}
@@ -56,26 +56,26 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	if got.Size > d.c.opt.MaxBytes {
 		return nil, tooLarge(d.c.opt.MaxBytes)
 	}
-	return newSource(d.c, u, at, *got), nil
+	return newSource(d.c, u, a.url, a.hops, *got), nil
 }
 
-// probe asks for the first byte of u and returns what pins it, and where it
-// came from.
-func (c *client) probe(ctx context.Context, u *url.URL) (pin *sources.Pin, at *url.URL, err error) {
+// probe asks for the first byte of u and returns what pins it, and the answer, of
+// which the body is closed.
+func (c *client) probe(ctx context.Context, u *url.URL) (pin *sources.Pin, from *answer, err error) {
 	err = c.attempt(ctx, func() error {
 		a, err := c.get(ctx, u, map[string]string{"Range": "bytes=0-0"}, nil)
 		if err != nil {
 			return err
 		}
 		defer a.body.Close()
-		at = a.url
+		from = a
 		if pin, err = pinOf(a.Response); err == nil && a.StatusCode == http.StatusPartialContent {
 			// Read to its end the one byte leaves the connection to the next request.
 			_, err = io.Copy(io.Discard, io.LimitReader(a.body, 2))
 		}
 		return err
 	})
-	return pin, at, err
+	return pin, from, err
 }
 
 // pinOf reads the answer to a request for the first byte.

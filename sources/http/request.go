@@ -46,6 +46,7 @@ func (c *client) newMeter() *meter { return &meter{min: c.opt.MinRate, window: c
 type answer struct {
 	*http.Response
 	url  *url.URL // where the answer came from
+	hops int      // redirects that led there
 	body *body
 }
 
@@ -63,6 +64,7 @@ func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, 
 				a.body.Close()
 				return nil, errcode.New(errcode.SourceEncoding, "the server sends the source with a Content-Encoding")
 			}
+			a.hops = hop
 			return a, nil
 		case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
 			return a, nil

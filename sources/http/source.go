@@ -21,23 +21,34 @@ type source struct {
 	orig *url.URL
 	pin  sources.Pin
 
-	mu sync.Mutex
-	at *url.URL // where the last answer came from
+	mu   sync.Mutex
+	at   *url.URL // where the last answer came from
+	hops int      // redirects that led from orig to at
 
 	life context.Context // ends by Close, and all reads with it
 	end  context.CancelFunc
 }
 
-var _ sources.Source = (*source)(nil)
+var (
+	_ sources.Source   = (*source)(nil)
+	_ sources.Resolved = (*source)(nil)
+)
 
-func newSource(c *client, orig, at *url.URL, pin sources.Pin) *source {
-	s := &source{c: c, orig: orig, at: at, pin: pin}
+func newSource(c *client, orig, at *url.URL, hops int, pin sources.Pin) *source {
+	s := &source{c: c, orig: orig, at: at, hops: hops, pin: pin}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
 
 // Pin returns the version that was found at Open.
 func (s *source) Pin() sources.Pin { return s.pin }
+
+// Resolved returns the server behind all redirects.
+func (s *source) Resolved() (origin string, redirects int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return (&url.URL{Scheme: s.at.Scheme, Host: s.at.Host}).String(), s.hops
+}
 
 // Close ends all reads.
 func (s *source) Close() error {
@@ -90,7 +101,8 @@ func (s *source) Stream(ctx context.Context, off int64) (io.ReadCloser, error) {
 	return p, nil
 }
 
-// ReaderAt reads any range through a cache of chunks.
+// ReaderAt reads any range through a cache of chunks, or under sources.WithDirect
+// with one request for each read.
 func (s *source) ReaderAt(ctx context.Context) (io.ReaderAt, error) {
 	if !s.pin.Random {
 		return nil, noRanges()
@@ -108,7 +120,35 @@ func (s *source) ReaderAt(ctx context.Context) (io.ReaderAt, error) {
 		_, err := io.ReadFull(r, p)
 		return err
 	}
+	if sources.Direct(ctx) {
+		return direct{ctx, fetch, s.pin.Size}, nil
+	}
 	return readahead.New(ctx, fetch, s.pin.Size, s.c.opt.Readahead), nil
+}
+
+// direct reads a range by one request.
+type direct struct {
+	ctx   context.Context
+	fetch readahead.Fetch
+	size  int64
+}
+
+// ReadAt reads len(p) bytes at off, as io.ReaderAt has it.
+func (d direct) ReadAt(p []byte, off int64) (int, error) {
+	switch {
+	case off < 0:
+		return 0, fmt.Errorf("read at negative offset %d", off)
+	case off >= d.size:
+		return 0, io.EOF
+	}
+	n := min(int64(len(p)), d.size-off)
+	if err := d.fetch(d.ctx, p[:n], off); err != nil {
+		return 0, err
+	}
+	if n < int64(len(p)) {
+		return int(n), io.EOF
+	}
+	return int(n), nil
 }
 
 // bind returns a context that ends with ctx or with the source.

@@ -1,0 +1,24 @@
+package sources
+
+import "context"
+
+type directKey struct{}
+
+// WithDirect asks drivers for readers without a cache and without reading ahead:
+// each ReadAt of a Source that is opened at random under the context is then one
+// request for those bytes and no others. It is for callers who count what they ask
+// for. A driver that does not heed it reads more than it is asked for, and no less
+// right.
+func WithDirect(ctx context.Context) context.Context {
+	return context.WithValue(ctx, directKey{}, true)
+}
+
+// Direct reports whether the context is one of WithDirect.
+func Direct(ctx context.Context) bool { return ctx.Value(directKey{}) != nil }
+
+// A Resolved source can tell where its bytes really come from.
+type Resolved interface {
+	// Resolved returns the scheme and host that answered last, without the rest of
+	// the address, which may hold secrets, and how many redirects led there.
+	Resolved() (origin string, redirects int)
+}
