@@ -234,9 +234,9 @@ func TestClusterCacheRoom(t *testing.T) {
 }
 
 // panicking is a decoder that fails in the way that a bug does.
-type panicking struct{ io.ReadCloser }
+type panicking struct{}
 
-func (panicking) Reset(io.Reader, []byte) error { panic("index out of range") }
+func (panicking) Raw(_, _ []byte) (int, int, error) { panic("index out of range") }
 
 func TestPanicOfADecoderIsAnError(t *testing.T) {
 	disk := imgtest.New(1<<20, 3, imgtest.Run{Off: 0, Len: 1 << 20, Kind: imgtest.Text})

@@ -1,15 +1,14 @@
 package qcow2
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"runtime/debug"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
 
 	"ingest/internal/errcode"
+	"ingest/internal/inflate"
 )
 
 // maxZstdWindow is the largest window of a frame that is accepted: 8 MiB is
@@ -23,10 +22,14 @@ const zstdSlack = 16
 
 // decoders are made when they are first needed and then used again.
 type decoders struct {
-	src     bytes.Reader
-	deflate io.ReadCloser // also a flate.Resetter
+	deflate rawInflater // an inflate.Decoder
 	zstd    *zstd.Decoder
 	roomy   []byte // a cluster and the decoder's slack
+}
+
+// A rawInflater is what inflate.Decoder is, by its method Raw.
+type rawInflater interface {
+	Raw(dst, src []byte) (written, used int, err error)
 }
 
 // decode inflates src into all of dst. What lies behind dst, up to its capacity,
@@ -53,13 +56,16 @@ func (t *decoders) guard(err *error) {
 // undeflate reads as much of a raw deflate stream as fills dst. Like QEMU it
 // does not ask for the stream's end.
 func (t *decoders) undeflate(dst, src []byte) error {
-	t.src.Reset(src)
 	if t.deflate == nil {
-		t.deflate = flate.NewReader(&t.src)
-	} else if err := t.deflate.(flate.Resetter).Reset(&t.src, nil); err != nil {
-		return err
+		t.deflate = new(inflate.Decoder)
 	}
-	_, err := io.ReadFull(t.deflate, dst)
+	n, _, err := t.deflate.Raw(dst, src)
+	switch {
+	case n == len(dst):
+		return nil
+	case err == nil:
+		return io.ErrUnexpectedEOF
+	}
 	return err
 }
 

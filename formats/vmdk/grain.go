@@ -1,16 +1,12 @@
 package vmdk
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
-
-	"github.com/klauspost/compress/zlib"
 
 	"ingest/internal/binio"
 	"ingest/internal/errcode"
+	"ingest/internal/inflate"
 )
 
 // grainHeaderBytes is the grain marker: u64 guest sector, u32 bytes of data.
@@ -20,12 +16,11 @@ const grainHeaderBytes = 12
 // the last grain that it inflated into its own buffer, so that a reader that
 // takes a grain in small pieces inflates it once.
 type inflater struct {
-	src   []byte
-	in    bytes.Reader
-	zr    io.ReadCloser // also a zlib.Resetter; nil before the first grain
-	plain []byte
-	grain int64 // index of the grain in plain, -1 if none
-	probe [1]byte
+	src    []byte
+	stream []byte // the zlib stream in src
+	zlib   inflate.Decoder
+	plain  []byte
+	grain  int64 // index of the grain in plain, -1 if none
 }
 
 // readCompressed fills p with guest bytes at off, which lie in one grain.
@@ -57,24 +52,9 @@ func (d *disk) inflate(inf *inflater, grain int64, dst []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := inf.reset(); err != nil {
+	n, _, err := inf.zlib.Zlib(dst, inf.stream)
+	if err != nil {
 		return corrupt(grain, hostOff, err)
-	}
-	n, ended := 0, false
-	for !ended {
-		room := dst[n:]
-		if len(room) == 0 {
-			// One byte more shows the stream's end, where its checksum is compared.
-			room = inf.probe[:]
-		}
-		k, err := inf.zr.Read(room)
-		if n += k; n > len(dst) {
-			return corrupt(grain, hostOff, errors.New("more bytes than a grain"))
-		}
-		if err != nil && err != io.EOF {
-			return corrupt(grain, hostOff, err)
-		}
-		ended = err == io.EOF
 	}
 	// The last grain may hold only what the virtual size covers.
 	if need := min(d.grain, d.size-grain*d.grain); int64(n) < need {
@@ -83,25 +63,12 @@ func (d *disk) inflate(inf *inflater, grain int64, dst []byte) error {
 	return nil
 }
 
-// reset begins the stream that lies in inf.in.
-func (inf *inflater) reset() error {
-	if inf.zr != nil {
-		return inf.zr.(zlib.Resetter).Reset(&inf.in, nil)
-	}
-	zr, err := zlib.NewReader(&inf.in)
-	if err != nil {
-		return err
-	}
-	inf.zr = zr
-	return nil
-}
-
 // corrupt is the error of a grain whose stream does not give a grain.
 func corrupt(grain, hostOff int64, err error) error {
 	return grainPlace(grain, hostOff).refuse(errcode.CompressionCorrupt, nil, "", "inflate grain %d: %v", grain, err)
 }
 
-// load reads a grain's stored bytes and leaves them in inf.in. It returns
+// load reads a grain's stored bytes and leaves its stream in inf.stream. It returns
 // their host offset.
 func (d *disk) load(inf *inflater, grain int64) (int64, error) {
 	hostOff, hint, err := d.locate(grain)
@@ -129,7 +96,7 @@ func (d *disk) load(inf *inflater, grain int64) (int64, error) {
 			return 0, grainPlace(grain, hostOff).unread(err)
 		}
 	}
-	inf.in.Reset(p[grainHeaderBytes:n])
+	inf.stream = p[grainHeaderBytes:n]
 	return hostOff, nil
 }
 
