@@ -101,6 +101,13 @@ const (
 	VerifyMismatch       Code = "IMG_VERIFY_MISMATCH"
 	TargetFormat         Code = "IMG_TARGET_FORMAT"
 	TargetOption         Code = "IMG_TARGET_OPTION"
+	PolicySource         Code = "IMG_POLICY_SOURCE"
+	PolicyFormat         Code = "IMG_POLICY_FORMAT"
+	PolicyContainer      Code = "IMG_POLICY_CONTAINER"
+	PolicyLimit          Code = "IMG_POLICY_LIMIT"
+	PolicyUnverified     Code = "IMG_POLICY_UNVERIFIED"
+	PolicyFinding        Code = "IMG_POLICY_FINDING"
+	PolicyGuest          Code = "IMG_POLICY_GUEST"
 )
 
 // Codes of the service around the images.
@@ -110,6 +117,7 @@ const (
 	NotFound         Code = "NOT_FOUND"
 	Conflict         Code = "CONFLICT"
 	Forbidden        Code = "FORBIDDEN"
+	PolicyInvalid    Code = "POLICY_INVALID"
 	MethodNotAllowed Code = "METHOD_NOT_ALLOWED"
 	RangeInvalid     Code = "RANGE_NOT_SATISFIABLE"
 	StatusTransition Code = "STATUS_TRANSITION"
@@ -232,12 +240,20 @@ var table = []Descriptor{
 	{VerifyMismatch, "What was read back from the store is not what was written.", 500, true, "It is tried again by itself; if it comes back, check the storage's health."},
 	{TargetFormat, "The target format is not one that ingest writes.", 400, false, "Use one of the formats and presets that `ingest convert` without arguments lists."},
 	{TargetOption, "The target format does not take this option.", 400, false, "Run `ingest convert` without arguments: it lists what each format takes."},
+	{PolicySource, "The operator's policy does not allow this source for the project.", 403, false, "Import from a place that the policy allows, or ask the operator; `ingest policy explain TASK` names the rule."},
+	{PolicyFormat, "The operator's policy does not allow this source or target format for the project.", 403, false, "Convert the image to a format that the policy allows, or choose an allowed target; `ingest policy explain TASK` names the rule."},
+	{PolicyContainer, "The operator's policy does not allow this archive or compression for the project.", 403, false, "Unpack the image, or pack it in a way that the policy allows; `ingest policy explain TASK` names the rule."},
+	{PolicyLimit, "The image is larger than the operator's policy allows for the project.", 403, false, "Shrink the image, or ask the operator to raise the limit of the project."},
+	{PolicyUnverified, "The operator's policy demands a digest, checksum file or signature that was not given or not verified.", 403, false, "Give what the policy demands with the request (`--checksum`, `--checksum-file`, `--signature`); `ingest policy explain TASK` names the rule."},
+	{PolicyFinding, "The image has a finding that the operator's policy refuses.", 403, false, "Repair what the finding names with a trusted tool, and import the result."},
+	{PolicyGuest, "What is on the disk is not what the operator's policy asks for.", 403, false, "Import a disk with an allowed system, or ask the operator; `ingest inspect` shows what is on it."},
 
 	{Internal, "Something failed that ingest did not foresee.", 500, true, "Look at the server's log by the task's id, and report it: this is a bug."},
 	{BadRequest, "The request is malformed.", 400, false, "Correct the field that the message names."},
 	{NotFound, "There is no such thing.", 404, false, "Check the id; `ingest task list` and `ingest image list` show what there is."},
 	{Conflict, "The thing is not in a state that allows this.", 409, false, "Look at its status first."},
 	{Forbidden, "This is not allowed.", 403, false, "Ask the owner or the operator."},
+	{PolicyInvalid, "The policy file cannot be used.", 400, false, "Correct the lines that the message names; `ingest policy check FILE` lists all of them."},
 	{MethodNotAllowed, "This path does not take this method.", 405, false, "See the Allow header of the answer."},
 	{RangeInvalid, "The asked range lies outside the image.", 416, false, "Ask for bytes within the image's size."},
 	{StatusTransition, "The status cannot change in this way.", 409, false, "Look at the current status; somebody else may have been first."},

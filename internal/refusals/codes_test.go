@@ -19,6 +19,7 @@ func elsewhere() map[string]string {
 		"IMG_CHECKSUM_":              "pipeline",
 		"IMG_VERIFY_MISMATCH":        "pipeline",
 		"IMG_TARGET_":                write,
+		"IMG_POLICY_":                "internal/policy",
 		"IMG_DECOMPRESSED_TOO_LARGE": unwrap,
 		"IMG_DECOMPRESSOR_MEMORY":    unwrap,
 		"IMG_COMPRESSION_NESTED":     unwrap,

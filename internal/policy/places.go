@@ -1,0 +1,243 @@
+package policy
+
+import (
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A pattern selects places by scheme, host and path; an empty part selects all.
+type pattern struct {
+	scheme string
+	host   string // "example.org", "*.example.org", "*"; lower case
+	port   string // "" means the scheme's own, "*" any
+	path   string // prefix of whole elements, begins with a slash
+}
+
+// A location is a source's URL, taken apart.
+type location struct {
+	scheme, host, port, path string
+	// crooked says that different programs may see different paths.
+	crooked bool
+}
+
+// ports are the schemes' own.
+var ports = map[string]string{"http": "80", "https": "443"}
+
+// locate takes a URL or a plain path apart. What cannot be understood has no
+// scheme, so that no rule with a scheme or host matches it.
+func locate(raw string) location {
+	if !strings.Contains(raw, "://") {
+		return location{scheme: "file", path: raw, crooked: crooked(raw)}
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return location{crooked: true}
+	}
+	l := location{scheme: strings.ToLower(u.Scheme), host: strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), port: u.Port(), path: u.Path}
+	if l.port == "" {
+		l.port = ports[l.scheme]
+	}
+	if l.path == "" {
+		l.path = "/"
+	}
+	escaped := strings.ToLower(u.EscapedPath())
+	l.crooked = crooked(u.Path) || strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%5c") || strings.Contains(escaped, "%2e")
+	return l
+}
+
+func crooked(p string) bool {
+	return strings.Contains(p, `\`) || strings.Contains(p, "//") || p != "" && strings.TrimSuffix(p, "/") != strings.TrimSuffix(path.Clean(p), "/")
+}
+
+// matches reports whether a place is selected. Of a crooked path nobody can tell
+// where it leads: it is within every path that denies and within none that
+// allows.
+func (p pattern) matches(l location, denies bool) bool {
+	switch {
+	case p.scheme != "" && p.scheme != l.scheme:
+		return false
+	case p.host != "" && !p.matchesHost(l):
+		return false
+	case p.path == "":
+		return true
+	case l.crooked:
+		return denies
+	}
+	prefix := strings.TrimSuffix(p.path, "/")
+	return l.path == prefix || strings.HasPrefix(l.path, prefix+"/")
+}
+
+func (p pattern) matchesHost(l location) bool {
+	if p.port != "*" && p.port != "" && p.port != l.port || p.port == "" && l.port != ports[l.scheme] {
+		return false
+	}
+	if p.host == "*" {
+		return true
+	}
+	if tail, ok := strings.CutPrefix(p.host, "*"); ok {
+		return len(l.host) > len(tail) && strings.HasSuffix(l.host, tail)
+	}
+	return l.host == p.host
+}
+
+// String writes the pattern as a URL.
+func (p pattern) String() string {
+	scheme, host, port, tail := p.scheme, p.host, p.port, p.path
+	if scheme == "" {
+		scheme = "*"
+	}
+	if host == "" && scheme != "file" {
+		host, port = "*", "*"
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	if tail == "" {
+		tail = "/"
+	}
+	return scheme + "://" + host + tail
+}
+
+// patternFields reads the keys of a pattern.
+func (r *reader) patternFields(p *pattern) map[string]field {
+	return map[string]field{
+		"scheme": func(id string, _, v *yaml.Node) {
+			p.scheme = strings.ToLower(r.text(id, v))
+			if strings.IndexFunc(p.scheme, func(c rune) bool { return !unicode.IsLetter(c) && !unicode.IsDigit(c) }) >= 0 {
+				r.bad(v, "%s: %q is no scheme such as https", id, clip(p.scheme))
+			}
+		},
+		"host": func(id string, _, v *yaml.Node) { r.host(p, id, v) },
+		"path": func(id string, _, v *yaml.Node) {
+			p.path = r.text(id, v)
+			if p.path != "" && (p.path[0] != '/' || crooked(p.path) || strings.ContainsAny(p.path, "*?#")) {
+				r.bad(v, "%s: %q is no plain path; it begins with a slash, is a prefix of whole folders, and has no wildcards", id, clip(p.path))
+			}
+		},
+	}
+}
+
+// host reads HOST, HOST:PORT, *.HOST or *.
+func (r *reader) host(p *pattern, id string, v *yaml.Node) {
+	s := strings.ToLower(r.text(id, v))
+	name, port := s, ""
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
+		name, port = s[:i], s[i+1:]
+		if port == "" || port != "*" && strings.Trim(port, "0123456789") != "" {
+			r.bad(v, "%s: %q has no port behind the colon; write a number or *", id, clip(s))
+		}
+	}
+	p.host, p.port = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"), "."), port
+	rest := p.host
+	if rest != "*" {
+		rest = strings.TrimPrefix(rest, "*.")
+	}
+	if s != "" && rest != "*" && (rest == "" || strings.ContainsAny(rest, "*/@ ?#\\")) {
+		r.bad(v, "%s: %q is not of the form host, *.domain or *, each with or without :port", id, clip(s))
+	}
+}
+
+// sources reads the places from which may be imported, or "any".
+func (r *reader) sources(id string, key, n *yaml.Node) placesRule {
+	out := placesRule{head: head{id, key.Line}}
+	if n.Kind == yaml.ScalarNode && n.Value == "any" {
+		out.any = true
+		return out
+	}
+	r.sequence(id, n, func(id string, n *yaml.Node) {
+		one := placeRule{head: head{id, n.Line}}
+		action := ""
+		known := r.patternFields(&one.pattern)
+		known["action"] = func(id string, _, v *yaml.Node) { action = r.word(id, v, []string{"allow", "deny"}) }
+		r.mapping(id, n, known)
+		if action == "" && n.Kind == yaml.MappingNode {
+			r.bad(n, "%s: says neither \"action: allow\" nor \"action: deny\"", id)
+		}
+		one.allow = action == "allow"
+		out.places = append(out.places, one)
+	})
+	return out
+}
+
+// require reads what must be verified of which places, or "none".
+func (r *reader) require(id string, key, n *yaml.Node) requireRule {
+	out := requireRule{head: head{id, key.Line}}
+	if n.Kind == yaml.ScalarNode && n.Value == "none" {
+		out.any = true
+		return out
+	}
+	r.sequence(id, n, func(id string, n *yaml.Node) {
+		one := demandRule{head: head{id, n.Line}}
+		known := r.patternFields(&one.pattern)
+		known["need"] = func(id string, _, v *yaml.Node) { one.need = r.words(id, v, r.oneOf(needNames)) }
+		known["algorithms"] = func(id string, _, v *yaml.Node) { one.algorithms = r.words(id, v, r.oneOf(digestNames)) }
+		known["keyrings"] = func(id string, _, v *yaml.Node) { one.keyrings = r.words(id, v, r.text) }
+		r.mapping(id, n, known)
+		switch {
+		case n.Kind != yaml.MappingNode:
+		case len(one.need) == 0:
+			r.bad(n, "%s: does not say what it needs: %s", id, strings.Join(needNames, ", "))
+		case slices.Contains(one.need, "none") && len(one.need) > 1:
+			r.bad(n, "%s: \"none\" stands alone", id)
+		case len(one.keyrings) > 0 && !slices.Contains(one.need, "signature"):
+			r.bad(n, "%s: keyrings belong to \"need: signature\"", id)
+		}
+		if one.algorithms == nil {
+			one.algorithms = sturdy()
+		}
+		out.places = append(out.places, one)
+	})
+	return out
+}
+
+// properties reads what images are given.
+func (r *reader) properties(id string, n *yaml.Node) []propertyRule {
+	var out []propertyRule
+	r.each(id, n, func(id string, key, v *yaml.Node) {
+		one := propertyRule{head: head{id, key.Line}, name: key.Value}
+		if why := badProperty(key.Value); why != "" {
+			r.bad(key, "%s: %q %s", id, clip(key.Value), why)
+		}
+		if v.Kind == yaml.ScalarNode {
+			one.value = r.text(id, v)
+		} else {
+			given := false
+			r.mapping(id, v, map[string]field{
+				"value":    func(id string, _, v *yaml.Node) { given, one.value = true, r.text(id, v) },
+				"override": func(id string, _, v *yaml.Node) { one.override = r.truth(id, v) },
+			})
+			if !given && v.Kind == yaml.MappingNode {
+				r.bad(v, "%s: has no value", id)
+			}
+		}
+		out = append(out, one)
+	})
+	slices.SortFunc(out, func(a, b propertyRule) int { return strings.Compare(a.name, b.name) })
+	return out
+}
+
+// own are the members of an image that are no properties.
+var own = []string{"id", "name", "status", "visibility", "protected", "os_hidden", "checksum", "os_hash_algo", "os_hash_value", "owner",
+	"size", "virtual_size", "container_format", "disk_format", "created_at", "updated_at", "deleted", "deleted_at", "tags", "min_ram",
+	"min_disk", "self", "file", "schema", "direct_url", "locations", "location", "stores"}
+
+// badProperty says why a name is no property's, "" if it is one.
+func badProperty(name string) string {
+	switch {
+	case name == "" || len([]rune(name)) > maxName:
+		return "is not 1 to 255 characters long"
+	case slices.Contains(own, strings.ToLower(name)) || strings.HasPrefix(strings.ToLower(name), "os_glance"):
+		return "is a field of every image and no property"
+	case strings.IndexFunc(name, unicode.IsControl) >= 0:
+		return "has a control character"
+	}
+	return ""
+}
