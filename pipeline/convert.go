@@ -138,7 +138,7 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, more *furt
 	}
 	out := contract.Converted{
 		Size: sum.FileSize, VirtualSize: sum.VirtualSize, SourceSize: disk.Size(), ContentDigest: digest,
-		UploadID: up.ID(),
+		UploadID: up.ID(), Codec: w.n.Codec,
 	}
 	w.n.Done = &out
 	return out, w.save()

@@ -74,6 +74,16 @@ func fetchedOf(s contract.SourceSpec, pin sources.Pin) contract.Fetched {
 	}
 }
 
+// originOf is where a source's bytes come from, nil if it knows no more than its URL.
+func originOf(src sources.Source) *contract.Origin {
+	t, ok := sources.TraceOf(src)
+	if !ok {
+		return nil
+	}
+	return &contract.Origin{URL: t.URL, Redirects: t.Redirects, Address: t.Address,
+		ETag: t.ETag, LastModified: t.LastModified, Version: t.Version}
+}
+
 func pinOf(f contract.Fetched) *sources.Pin {
 	return &sources.Pin{
 		Driver: f.Driver, URL: f.URL, Size: f.Size, Validator: f.Validator,

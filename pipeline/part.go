@@ -93,6 +93,7 @@ func (pt *part) moves() bool { return !pt.direct() || pt.want != nil }
 // bytes of the image's other files, as far as they are known.
 func (pt *part) take(ctx context.Context, p *Pipeline, others int64, o Observe) (contract.Fetched, error) {
 	out := fetchedOf(pt.spec, pt.src.Pin())
+	out.Origin = originOf(pt.src)
 	var err error
 	switch {
 	case pt.layer != "":

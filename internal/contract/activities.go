@@ -69,6 +69,9 @@ type Fetched struct {
 	// Verifications are the proofs that the bytes are the publisher's, of this
 	// file and of the members; those of a member do not list any of their own.
 	Verifications []Verification `json:"verifications,omitempty"`
+	// Origin is where the bytes came from, nil if the driver does not know more than
+	// the URL. It may differ from one fetch of the same version to the next.
+	Origin *Origin `json:"origin,omitempty"`
 }
 
 // A FetchedMember is another file of an image, pinned as the first one is. It
@@ -112,7 +115,7 @@ func (f Fetched) SourceBytes() int64 {
 }
 
 // Same reports whether two fetches found the same, in the same place, and proved
-// the same of it, whenever that was.
+// the same of it, whenever that was. Where servers behind the URL were is left out.
 //
 // It is called in workflows, where reflection is not admitted; a test holds it
 // against every field.
@@ -197,6 +200,8 @@ type Converted struct {
 	VirtualSize   int64  `json:"virtual_size"`   // of the target, bytes
 	SourceSize    int64  `json:"source_size"`    // virtual size of the source, bytes
 	ContentDigest string `json:"content_digest"` // of the source's guest bytes
+	// Codec names what made the stored bytes: writer, options and version.
+	Codec string `json:"codec,omitempty"`
 }
 
 // ChecksumParams asks to seal an upload and to read it back.

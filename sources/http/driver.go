@@ -56,7 +56,7 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	if got.Size > d.c.opt.MaxBytes {
 		return nil, tooLarge(d.c.opt.MaxBytes)
 	}
-	return newSource(d.c, u, a.url, a.hops, *got), nil
+	return newSource(d.c, u, a, *got), nil
 }
 
 // probe asks for the first byte of u and returns what pins it, and the answer, of

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
 
 	"ingest/internal/errcode"
+	"ingest/sources"
 )
 
 // client sends requests: one address policy, one pool of connections.
@@ -47,12 +49,15 @@ type answer struct {
 	*http.Response
 	url  *url.URL // where the answer came from
 	hops int      // redirects that led there
+	via  []string // public URLs of where the redirects led
+	addr string   // host:port of the server that answered
 	body *body
 }
 
 // get sends a GET request and follows redirects. An answer that is not 200, 206,
 // 412 or 416 is an error. errors.As finds a passing failure as *transient.
 func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, m *meter) (*answer, error) {
+	var via []string
 	for hop := 0; ; hop++ {
 		a, err := c.send(ctx, u, header, m)
 		if err != nil {
@@ -65,6 +70,7 @@ func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, 
 				return nil, errcode.New(errcode.SourceEncoding, "the server sends the source with a Content-Encoding")
 			}
 			a.hops = hop
+			a.via = via
 			return a, nil
 		case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
 			return a, nil
@@ -75,6 +81,9 @@ func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, 
 			}
 			if u, err = redirect(u, a.Header.Values("Location")); err != nil {
 				return nil, err
+			}
+			if len(via) < sources.MaxRedirects {
+				via = append(via, sources.PublicURL(u))
 			}
 		default:
 			a.body.Close()
@@ -118,7 +127,9 @@ func (c *client) send(parent context.Context, u *url.URL, header map[string]stri
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(parent)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	var addr string
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { addr = i.Conn.RemoteAddr().String() }})
+	req, err := http.NewRequestWithContext(traced, http.MethodGet, u.String(), nil)
 	if err != nil {
 		cancel(nil)
 		return nil, invalid("it cannot be requested")
@@ -138,7 +149,7 @@ func (c *client) send(parent context.Context, u *url.URL, header map[string]stri
 		}
 		return nil, connectError(err)
 	}
-	return &answer{Response: resp, url: u, body: newBody(parent, cancel, ctx, resp.Body, c.opt.StallTimeout, m)}, nil
+	return &answer{Response: resp, url: u, addr: addr, body: newBody(parent, cancel, ctx, resp.Body, c.opt.StallTimeout, m)}, nil
 }
 
 // A transient is a failure that may be gone at the next attempt.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 
 	"ingest/internal/errcode"
@@ -17,9 +18,10 @@ import (
 
 // source is one pinned URL.
 type source struct {
-	c    *client
-	orig *url.URL
-	pin  sources.Pin
+	c     *client
+	orig  *url.URL
+	pin   sources.Pin
+	trace sources.Trace
 
 	mu   sync.Mutex
 	at   *url.URL // where the last answer came from
@@ -32,10 +34,12 @@ type source struct {
 var (
 	_ sources.Source   = (*source)(nil)
 	_ sources.Resolved = (*source)(nil)
+	_ sources.Traced   = (*source)(nil)
 )
 
-func newSource(c *client, orig, at *url.URL, hops int, pin sources.Pin) *source {
-	s := &source{c: c, orig: orig, at: at, hops: hops, pin: pin}
+// newSource returns the source that answered with a.
+func newSource(c *client, orig *url.URL, a *answer, pin sources.Pin) *source {
+	s := &source{c: c, orig: orig, at: a.url, hops: a.hops, pin: pin, trace: traceOf(a)}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -48,6 +52,26 @@ func (s *source) Resolved() (origin string, redirects int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return (&url.URL{Scheme: s.at.Scheme, Host: s.at.Host}).String(), s.hops
+}
+
+// Trace returns where the source was at Open.
+func (s *source) Trace() sources.Trace { return s.trace }
+
+// traceOf reads an answer to the request that pinned a source.
+func traceOf(a *answer) sources.Trace {
+	return sources.Trace{
+		URL: sources.PublicURL(a.url), Redirects: a.via, Address: a.addr,
+		ETag: headerText(a.Header, "ETag"), LastModified: headerText(a.Header, "Last-Modified"),
+	}
+}
+
+// headerText returns a header that is fit to be kept: of printable ASCII, and short.
+func headerText(h http.Header, name string) string {
+	v := h.Get(name)
+	if len(v) > maxValidator || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return ""
+	}
+	return v
 }
 
 // Close ends all reads.

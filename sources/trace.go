@@ -1,0 +1,39 @@
+package sources
+
+import (
+	"net/url"
+	"strings"
+)
+
+// MaxRedirects is how many redirects a Trace lists: more than drivers follow.
+const MaxRedirects = 32
+
+// A Trace says where a source was when it was pinned, for the record of where an
+// image's bytes come from. Two openings of one version may differ in it, so that it
+// is no part of the Pin. It holds no secret: URLs have neither user nor query.
+type Trace struct {
+	URL          string   // behind all redirects
+	Redirects    []string // where each one led, in their order; the last one is URL
+	Address      string   // host:port of the connection that answered, "" if there was none
+	ETag         string   // as the server gave it, also a weak one; "" if it gave none
+	LastModified string   // likewise, as HTTP writes dates
+	Version      string   // of the object, where the source keeps several
+}
+
+// Traced is an ability of sources that know where they are.
+type Traced interface{ Trace() Trace }
+
+// TraceOf returns a source's trace, false if it has none.
+func TraceOf(s Source) (Trace, bool) {
+	t, ok := s.(Traced)
+	if !ok {
+		return Trace{}, false
+	}
+	return t.Trace(), true
+}
+
+// PublicURL returns u without what may be secret in it: user, query and fragment.
+func PublicURL(u *url.URL) string {
+	bare := url.URL{Scheme: strings.ToLower(u.Scheme), Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	return bare.String()
+}
