@@ -37,7 +37,8 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 				ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
 				Size: img.Size, VirtualSize: img.VirtualSize,
 				Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
-				Store: d.Stored.Store, Key: d.Stored.Key, Properties: p.Detected.Disk(d.Disk).Properties,
+				Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(),
+				Properties: contract.MergeProperties(own.Properties, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
 			})
 			size += img.Size
 		}
@@ -88,7 +89,7 @@ type doneDisk contract.DiskDone
 
 // disksOf lists the disks that are stored, the first one first.
 func disksOf(p contract.ActivateParams) []doneDisk {
-	all := []doneDisk{{Disk: 1, ImageID: p.Request.ImageID, Target: p.Target, Converted: p.Converted, Checksummed: p.Checksummed, Stored: p.Stored}}
+	all := []doneDisk{{Disk: 1, ImageID: p.Request.ImageID, Target: p.Target, Converted: p.Converted, Checksummed: p.Checksummed, Stored: p.Stored, Guest: p.Guest}}
 	for _, d := range p.Further {
 		all = append(all, doneDisk(d))
 	}

@@ -6,12 +6,14 @@ import (
 
 	"ingest/formats"
 	"ingest/internal/contract"
+	"ingest/pipeline"
 )
 
 // ValidateActivityName is the activity's name.
 const ValidateActivityName = contract.ValidateActivity
 
-// A ValidateActivity checks a source's whole structure, and fixes the target.
+// A ValidateActivity checks a source's whole structure, looks at what is inside, and
+// fixes the target.
 type ValidateActivity struct{ d Deps }
 
 // NewValidateActivity returns the activity.
@@ -23,9 +25,10 @@ type validation struct {
 	Target   contract.TargetSpec `json:"target"`
 	Verify   string              `json:"verify,omitempty"` // level of verification
 	Findings []formats.Finding   `json:"findings"`
+	Guest    *pipeline.Inside    `json:"guest,omitempty"` // what is inside, of a disk that is not refused
 }
 
-// Execute validates. The findings are kept also of an image that is refused.
+// Execute validates, and looks inside what it does not refuse. The findings are kept also of an image that is refused.
 func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParams) (contract.Validated, error) {
 	w := work{stage: contract.StageValidate, taskID: p.TaskID, imageID: p.ImageID, disk: p.Disk, heavy: true, parses: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, _ *beat) (contract.Validated, error) {
@@ -33,7 +36,15 @@ func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParam
 		if ctx.Err() != nil {
 			return out, errors.Join(err, ctx.Err())
 		}
-		if kept := a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), validation{p.Disk, out.Target, out.Verify, findings}); err == nil {
+		report := validation{Disk: p.Disk, Target: out.Target, Verify: out.Verify, Findings: findings}
+		if err == nil {
+			inside, unread := a.d.Steps.LookInside(ctx, p)
+			if ctx.Err() != nil {
+				return out, errors.Join(unread, ctx.Err())
+			}
+			out.Guest, report.Guest, err = inside.Contract(), &inside, unread
+		}
+		if kept := a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), report); err == nil {
 			err = kept
 		}
 		return out, err

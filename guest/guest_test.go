@@ -131,7 +131,7 @@ func TestSystems(t *testing.T) {
 			guesttest.Insert(t, disk, guesttest.FAT(t, 40*mib, "32", "ESP", esp), mib)
 			guesttest.Insert(t, disk, ext4(t, 64*mib, debian("UUID=1 / ext4 defaults 0 1\n")), 41*mib)
 			return disk
-		}, "FAT32, ext4", guest.UEFI, with("hw_firmware_type", "uefi"), ""},
+		}, "FAT32, ext4", guest.UEFI, with("hw_firmware_type", "uefi", "hw_machine_type", "q35"), ""},
 		{"gpt for both", func(t *testing.T) string {
 			disk := guesttest.Table(t, 200*mib, "label: gpt\n,1M,21686148-6449-6E6F-744E-656564454649\n,20M,U\n,,L\n")
 			guesttest.Insert(t, disk, guesttest.FAT(t, 20*mib, "16", "ESP", esp), 2*mib)
@@ -171,7 +171,7 @@ func TestSystems(t *testing.T) {
 			disk := guesttest.Table(t, 100*mib, "label: gpt\n,40M,U\n,16M,E3C9E316-0B5C-4DB8-817D-F92DF00215AE\n")
 			guesttest.Insert(t, disk, guesttest.FAT(t, 40*mib, "32", "SYSTEM", map[string]string{"EFI/Boot/bootx64.efi": "MZ", "EFI/Microsoft/Boot/bootmgfw.efi": "MZ"}), mib)
 			return disk
-		}, "FAT32, ", guest.UEFI, map[string]string{"os_type": "windows", "os_distro": "windows", "architecture": "x86_64", "hw_firmware_type": "uefi"}, ""},
+		}, "FAT32, ", guest.UEFI, map[string]string{"os_type": "windows", "os_distro": "windows", "architecture": "x86_64", "hw_firmware_type": "uefi", "hw_machine_type": "q35"}, ""},
 		{"squashfs", func(t *testing.T) string {
 			path := guesttest.Blank(t, 0)
 			guesttest.Run(t, "mksquashfs", guesttest.Tree(t, debian("")), path, "-noappend", "-quiet", "-no-progress")

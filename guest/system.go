@@ -158,9 +158,13 @@ func (f *Facts) properties() map[string]string {
 	if f.Boot.Certain && (f.Boot.Mode == BIOS || f.Boot.Mode == UEFI) {
 		set("hw_firmware_type", string(f.Boot.Mode))
 	}
-	// The machines of x86 all have disks of both kinds; there is one for ARM servers.
-	if f.System.Architecture == "aarch64" {
+	// QEMU's machines: there is one for ARM servers, and of those for x86 the firmware
+	// of some systems knows only q35. What boots from a BIOS may want either.
+	switch {
+	case f.System.Architecture == "aarch64":
 		set("hw_machine_type", "virt")
+	case f.System.Architecture == "x86_64" && out["hw_firmware_type"] == string(UEFI):
+		set("hw_machine_type", "q35")
 	}
 	return out
 }

@@ -88,6 +88,9 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 	}
 	after.Checksum, after.HashAlgo, after.HashValue = ia.Checksum, ia.HashAlgo, ia.HashValue
 	after.ContentDigest, after.Store, after.Key = ia.ContentDigest, ia.Store, ia.Key
+	if before.MinDisk == 0 {
+		after.MinDisk = ia.MinDisk
+	}
 	after.Properties = map[string]string{}
 	for name, value := range ia.Properties {
 		after.Properties[plain(name)] = plain(value)

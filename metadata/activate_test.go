@@ -113,6 +113,7 @@ func TestActivateSeveralDisks(t *testing.T) {
 	second := disk("image-2")
 	second.Name = "data\x00" + strings.Repeat("é", 300)
 	second.Properties = map[string]string{"note": "\xff"}
+	second.MinDisk = 7
 	a.Images = append(a.Images, second, disk("image-3"))
 	f.ok(f.Activate(ctx, a))
 	for id, want := range map[string]string{"image-1": "disk", "image-2": "data\uFFFD" + strings.Repeat("é", 250), "image-3": "disk"} {
@@ -123,6 +124,11 @@ func TestActivateSeveralDisks(t *testing.T) {
 		}
 	}
 	f.same(f.row("image-2").Properties, map[string]string{"os_distro": "mine", "note": "\uFFFD"})
+	for id, want := range map[string]int64{"image-1": 0, "image-2": 7, "image-3": 0} {
+		if got := f.row(id).MinDisk; got != want {
+			t.Errorf("%s: min_disk %d, want %d", id, got, want)
+		}
+	}
 	events, err := f.Events(ctx, "task-1")
 	f.ok(err)
 	if got := events[len(events)-1].Bytes; got != 30 {

@@ -83,6 +83,8 @@ type ImageActivation struct {
 	ContentDigest   string
 	Store           string
 	Key             string
+	// MinDisk is the image's min_disk, GiB, if its owner has set none.
+	MinDisk int64
 	// Properties are added where the image has none of that name: what the
 	// owner set stays.
 	Properties map[string]string

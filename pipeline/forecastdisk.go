@@ -90,22 +90,23 @@ func (f *forecaster) inside(ctx context.Context, disk formats.Disk, out *contrac
 	if detect.Opaque(disk.Info().Format) {
 		return
 	}
+	out.MinDisk = contract.MinDisk(disk.Size())
+	if f.p.Guest == nil {
+		f.unknown("what is inside: the server does not look into disks")
+		return
+	}
 	f.b.phase(100)
-	facts, err := guest.Inspect(ctx, disk, disk.Size(), f.p.Lister)
+	facts, err := guest.Inspect(ctx, disk, disk.Size(), f.p.Guest.Lister)
 	if err != nil {
 		if !f.tired(err, "what is inside") {
 			f.unknown("what is inside: %s", errcode.Lookup(errcode.Of(err)).Meaning)
 		}
 		return
 	}
-	out.MinDisk = facts.MinDisk
-	for k, v := range facts.Properties {
-		if out.Properties == nil {
-			out.Properties = map[string]string{}
-		}
-		if _, ok := out.Properties[k]; !ok {
-			out.Properties[k] = v
-		}
+	if more := contract.MergeProperties(out.Properties, facts.Properties); out.Properties == nil {
+		out.Properties = more
+	} else {
+		maps.Copy(out.Properties, more)
 	}
 	for i := range facts.Volumes {
 		facts.Volumes[i].Listing = nil // long, and of no use to who decides

@@ -14,7 +14,6 @@ import (
 	"ingest/detect"
 	"ingest/formats"
 	"ingest/formats/transfer"
-	"ingest/guest"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/sources"
@@ -53,14 +52,13 @@ type Pipeline struct {
 	Memory  int64 // bytes in flight of one copy; 0 means the default
 	// MaxSourceBytes is the largest source that is taken; 0 means no limit.
 	MaxSourceBytes int64
+	// Guest says how what is inside of disks is found out; nil means not at all.
+	Guest *GuestOptions
 	// Unwrap bounds what is taken off a source; nil means unwrap.DefaultLimits.
 	Unwrap *unwrap.Limits
 	// CheckpointEvery is how much work a crash may cost; 0 means 2 seconds.
 	CheckpointEvery time.Duration
 
-	// Lister reads the trees of files of disks that a dry run looks into; nil reads
-	// none.
-	Lister guest.Lister
 	// Judge, if set, says what the operator's policy holds of an import that a dry
 	// run has found nothing else against. An error refuses it.
 	Judge func(ctx context.Context, req contract.ImportRequest, f contract.Forecast) ([]contract.ForecastVerdict, error)
@@ -135,6 +133,9 @@ type Steps interface {
 	// Validate checks the whole structure, and fixes the target and the level
 	// of verification.
 	Validate(ctx context.Context, p contract.ValidateParams) (contract.Validated, []formats.Finding, error)
+	// LookInside says what is inside a disk that Validate has passed. It fails
+	// with the source and with nothing else.
+	LookInside(ctx context.Context, p contract.ValidateParams) (Inside, error)
 	// Convert writes the target into the upload named by the key, resuming
 	// what an earlier attempt wrote.
 	Convert(ctx context.Context, p contract.ConvertParams, o Observe) (contract.Converted, error)

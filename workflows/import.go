@@ -223,11 +223,11 @@ func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 	var result contract.ImportResult
 	first := st.disks[0]
 	params := contract.ActivateParams{Request: st.req, Fetched: *st.fetched, Detected: *st.detected, Target: first.validated.Target,
-		Converted: *first.converted, Checksummed: *first.checksummed, Stored: *first.stored}
+		Converted: *first.converted, Checksummed: *first.checksummed, Stored: *first.stored, Guest: first.validated.Guest}
 	for i, d := range st.disks[1:] {
 		params.Further = append(params.Further, contract.DiskDone{
 			Disk: i + 2, ImageID: contract.DiskImageID(st.req.TaskID, st.req.ImageID, i+2),
-			Target: d.validated.Target, Converted: *d.converted, Checksummed: *d.checksummed, Stored: *d.stored,
+			Target: d.validated.Target, Converted: *d.converted, Checksummed: *d.checksummed, Stored: *d.stored, Guest: d.validated.Guest,
 		})
 	}
 	keep, _ := workflow.NewDisconnectedContext(ctx)

@@ -17,6 +17,7 @@ type Steps struct {
 	OnFetch    func(context.Context, contract.FetchParams, pipeline.Observe) (contract.Fetched, error)
 	OnDetect   func(context.Context, contract.DetectParams) (contract.Detected, detect.Report, error)
 	OnValidate func(context.Context, contract.ValidateParams) (contract.Validated, []formats.Finding, error)
+	OnLook     func(context.Context, contract.ValidateParams) (pipeline.Inside, error)
 	OnConvert  func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error)
 	OnChecksum func(context.Context, contract.ChecksumParams, []byte, pipeline.Observe) (contract.Checksummed, error)
 	OnCommit   func(context.Context, contract.StoreParams) (contract.Stored, error)
@@ -111,6 +112,14 @@ func (s *Steps) Validate(ctx context.Context, p contract.ValidateParams) (contra
 	t := p.Target
 	t.Format, t.Compression, t.Store = "qcow2", "none", "local"
 	return contract.Validated{Target: t, Verify: p.Verify}, nil, nil
+}
+
+// LookInside implements pipeline.Steps. It belongs to the validation and is not noted.
+func (s *Steps) LookInside(ctx context.Context, p contract.ValidateParams) (pipeline.Inside, error) {
+	if s.OnLook != nil {
+		return s.OnLook(ctx, p)
+	}
+	return pipeline.Inside{MinDisk: contract.MinDisk(p.Detected.Disk(p.Disk).VirtualSize)}, nil
 }
 
 // Convert implements pipeline.Steps.

@@ -13,6 +13,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/guest"
+	"ingest/guest/child"
 	"ingest/internal/cli"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -51,7 +52,7 @@ func planLocal(cmd *cobra.Command, g *globals, p *pipeline.Pipeline, c pipeline.
 	}
 	ctx, stop := interruptible(cmd)
 	defer stop()
-	p.Lister = lister()
+	p.Guest = &pipeline.GuestOptions{Lister: lister(child.DefaultLimits())}
 	f, err := p.Forecast(ctx, req)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"ingest/guest/child"
 	"ingest/guest/listing"
 	"ingest/internal/cli"
+	"ingest/internal/config"
 	"ingest/pipeline"
 )
 
@@ -36,13 +37,26 @@ func newGuestChildCommand() *cobra.Command {
 	}
 }
 
-// lister returns what reads file systems, nil if this program cannot start itself.
-func lister() guest.Lister {
-	path, err := os.Executable()
-	if err != nil {
+// lister returns what reads file systems within limits, nil if this program cannot
+// start itself.
+func lister(l child.Limits) guest.Lister {
+	// The program that runs, even if its file was replaced meanwhile: another version
+	// may speak otherwise.
+	path := "/proc/self/exe"
+	if _, err := os.Stat(path); err != nil {
+		if path, err = os.Executable(); err != nil {
+			return nil
+		}
+	}
+	return child.Runner{Path: path, Args: []string{guestChild}, Limits: l}
+}
+
+// guestOptions returns how imports look inside disks, nil if they do not.
+func guestOptions(i config.Inspect) *pipeline.GuestOptions {
+	if !i.On {
 		return nil
 	}
-	return child.Runner{Path: path, Args: []string{guestChild}, Limits: child.DefaultLimits()}
+	return &pipeline.GuestOptions{Lister: lister(i.Limits), Longest: i.Longest()}
 }
 
 // inside says what is on the disks of a source that is not refused, in their order.
@@ -67,6 +81,6 @@ func insideDisk(ctx context.Context, p *pipeline.Pipeline, url, declared string,
 	if err := disk.Info().Unreadable; err != nil {
 		return f, err
 	}
-	f, err = guest.Inspect(ctx, disk, disk.Size(), lister())
+	f, err = guest.Inspect(ctx, disk, disk.Size(), lister(child.DefaultLimits()))
 	return f, errors.Join(err, disk.Unchanged(ctx))
 }

@@ -123,7 +123,7 @@ func (s *services) openPipeline() error {
 		Unwrap:            &s.c.Limits.Unwrap,
 		Workers:           s.c.Workers,
 		MaxSourceBytes:    s.c.MaxSourceBytes,
-		Lister:            lister(),
+		Guest:             guestOptions(s.c.Inspect),
 	}
 	s.sweeper = &reconcile.Sweeper{Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: staging, Log: s.log}
 	return nil

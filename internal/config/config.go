@@ -30,6 +30,7 @@ type Server struct {
 	AllowNets []netip.Prefix
 	Fetch     Fetch  // limits of http sources
 	Limits    Limits // limits of images and of what is around them
+	Inspect   Inspect
 
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
@@ -65,6 +66,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
 	c.Fetch.flags(f)
 	c.Limits.flags(f)
+	c.Inspect.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
 	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on loopback")
@@ -130,6 +132,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Limits.check(); err != nil {
+		return err
+	}
+	if err := c.Inspect.check(); err != nil {
 		return err
 	}
 	for _, choice := range []struct {

@@ -175,6 +175,8 @@ type ValidateParams struct {
 type Validated struct {
 	Target TargetSpec `json:"target"`
 	Verify string     `json:"verify,omitempty"`
+	// Guest is what is known of the disk's inside, nil for what is no disk.
+	Guest *GuestFacts `json:"guest,omitempty"`
 }
 
 // ConvertParams asks for the target's bytes in an uncommitted upload.
@@ -255,6 +257,7 @@ type ActivateParams struct {
 	Converted   Converted   `json:"converted"`
 	Checksummed Checksummed `json:"checksummed"`
 	Stored      Stored      `json:"stored"`
+	Guest       *GuestFacts `json:"guest,omitempty"` // as validated
 	// Further are the disks behind the first one, in their order.
 	Further []DiskDone `json:"further,omitempty"`
 }

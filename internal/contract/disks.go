@@ -102,6 +102,7 @@ type DiskDone struct {
 	Converted   Converted   `json:"converted"`
 	Checksummed Checksummed `json:"checksummed"`
 	Stored      Stored      `json:"stored"`
+	Guest       *GuestFacts `json:"guest,omitempty"` // as validated
 }
 
 // A Leftover is an upload, or the object that it became.

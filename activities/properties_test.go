@@ -1,0 +1,80 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ingest/guest"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+	"ingest/pipeline"
+)
+
+// What validate found inside stands in the report, travels in its result, and becomes
+// properties with activate, except what the owner set.
+func TestInsideBecomesProperties(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	if err := b.deps.Catalogue.Start(ctx, taskID); err != nil {
+		t.Fatal(err)
+	}
+	b.steps.OnLook = func(context.Context, contract.ValidateParams) (pipeline.Inside, error) {
+		return pipeline.Inside{Summary: "Debian 12", MinDisk: 2, Facts: &guest.Facts{Properties: map[string]string{"os_distro": "debian", "os_type": "linux"}}}, nil
+	}
+	v := twice[contract.Validated](t, b, contract.ValidateActivity, contract.ValidateParams{TaskID: taskID})
+	want := &contract.GuestFacts{Summary: "Debian 12", MinDisk: 2, Properties: map[string]string{"os_distro": "debian", "os_type": "linux"}}
+	if diff := cmp.Diff(want, v.Guest); diff != "" {
+		t.Errorf("facts (-want +got):\n%s", diff)
+	}
+	kept := 0
+	evs, err := b.deps.Catalogue.Events(ctx, taskID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range evs {
+		var d struct{ Guest *pipeline.Inside }
+		if e.Kind == metadata.EventReport && json.Unmarshal(e.Detail, &d) == nil && d.Guest != nil && d.Guest.Summary == "Debian 12" {
+			kept++
+		}
+	}
+	if kept != 1 {
+		t.Errorf("%d reports, want one", kept)
+	}
+	p := activateParams()
+	p.Guest = v.Guest
+	p.Converted.VirtualSize = 3<<30 + 512
+	second := contract.DiskImageID(taskID, imageID, 2)
+	p.Further = []contract.DiskDone{{Disk: 2, ImageID: second, Target: p.Target, Converted: p.Converted, Checksummed: p.Checksummed,
+		Stored: contract.Stored{Store: "local", Key: second + "/u"}}}
+	twice[contract.ImportResult](t, b, contract.ActivateActivity, p)
+	for id, want := range map[string]struct {
+		min    int64
+		distro string
+	}{imageID: {4, "debian"}, second: {0, ""}} {
+		img, err := b.deps.Catalogue.Image(ctx, id)
+		if err != nil || img.MinDisk != want.min || img.Properties["os_distro"] != want.distro {
+			t.Errorf("image %s: min_disk %d, %v, %v", id, img.MinDisk, img.Properties, err)
+		}
+	}
+}
+
+// A source that fails while its disk is looked into fails the attempt, and the
+// findings of the structure are kept all the same.
+func TestSourceThatChangesWhileItIsLookedInto(t *testing.T) {
+	b := newBench(t)
+	before := events(t, b)
+	b.steps.OnLook = func(context.Context, contract.ValidateParams) (pipeline.Inside, error) {
+		return pipeline.Inside{}, errcode.New(errcode.SourceChanged, "the source changed")
+	}
+	_, err := b.run(contract.ValidateActivity, contract.ValidateParams{TaskID: taskID})
+	if app := appError(t, err); app.Type() != string(errcode.SourceChanged) {
+		t.Errorf("ended with %v", app)
+	}
+	if events(t, b) == before {
+		t.Error("no report is kept")
+	}
+}
