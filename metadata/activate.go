@@ -96,8 +96,10 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 		after.Properties[plain(name)] = plain(value)
 	}
 	maps.Copy(after.Properties, before.Properties)
-	_, err := c.storeImage(ctx, tx, before, after)
-	return err
+	if _, err := c.storeImage(ctx, tx, before, after); err != nil {
+		return err
+	}
+	return c.addProvenance(ctx, tx, ia)
 }
 
 // shortName fits a name found in a source into Glance's 255 characters.

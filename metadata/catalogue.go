@@ -88,6 +88,8 @@ type ImageActivation struct {
 	// Properties are added where the image has none of that name: what the
 	// owner set stays.
 	Properties map[string]string
+	// Provenance is the record of where the bytes come from, nil for none.
+	Provenance json.RawMessage
 }
 
 // An Activation ends a task with success.

@@ -109,6 +109,9 @@ type Tx interface {
 	Tasks(ctx context.Context, f TaskFilter) ([]Task, error)
 	AddEvent(ctx context.Context, e Event) error
 	Events(ctx context.Context, taskID string) ([]Event, error)
+	Provenance(ctx context.Context, imageID string) (Provenance, error)
+	// PutProvenance fails if there is no image of that id.
+	PutProvenance(ctx context.Context, p Provenance) error
 }
 
 // An ImageFilter selects images, newest first. Zero fields select all.

@@ -29,6 +29,8 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"ImageRoundTrip", imageRoundTrip},
 		{"TaskRoundTrip", taskRoundTrip},
 		{"EventRoundTrip", eventRoundTrip},
+		{"ProvenanceRoundTrip", provenanceRoundTrip},
+		{"ProvenanceNeedsItsImage", provenanceNeedsItsImage},
 		{"Replace", replace},
 		{"NotFound", notFound},
 		{"Texts", texts},
@@ -69,7 +71,8 @@ func Persistence(t *testing.T, open func(testing.TB) metadata.Repository) {
 	img, task := fullImage("image-1"), fullTask("task-1")
 	repo := open(t)
 	do(t, repo, func(ctx context.Context, tx metadata.Tx) error {
-		return errors.Join(tx.PutImage(ctx, img), tx.PutTask(ctx, task), tx.AddEvent(ctx, fullEvent("task-1")))
+		return errors.Join(tx.PutImage(ctx, img), tx.PutTask(ctx, task), tx.AddEvent(ctx, fullEvent("task-1")),
+			tx.PutProvenance(ctx, fullProvenance(img.ID)))
 	})
 	if err := repo.Close(); err != nil {
 		t.Fatal(err)
@@ -80,12 +83,14 @@ func Persistence(t *testing.T, open func(testing.TB) metadata.Repository) {
 			gotImage, err1 := tx.Image(ctx, img.ID)
 			gotTask, err2 := tx.Task(ctx, task.ID)
 			events, err3 := tx.Events(ctx, task.ID)
+			record, err4 := tx.Provenance(ctx, img.ID)
+			same(t, record, fullProvenance(img.ID))
 			same(t, gotImage, img)
 			same(t, gotTask, task)
 			if len(events) != 1 {
 				t.Errorf("%d events after opening again, want 1", len(events))
 			}
-			return errors.Join(err1, err2, err3)
+			return errors.Join(err1, err2, err3, err4)
 		})
 		if err := repo.Close(); err != nil {
 			t.Fatal(err)

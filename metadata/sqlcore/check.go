@@ -54,6 +54,12 @@ func checkTask(t metadata.Task) error {
 	})
 }
 
+func checkProvenance(p metadata.Provenance) error {
+	return check("provenance", p.ImageID, []column{
+		{"image_id", p.ImageID, maxID}, {"document", string(p.Document), maxText},
+	})
+}
+
 func checkEvent(e metadata.Event) error {
 	return check("event", e.TaskID, []column{
 		{"task_id", e.TaskID, maxID}, {"kind", e.Kind, maxWord}, {"status", e.Status, maxWord},

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,8 +110,8 @@ func TestOpenRefuses(t *testing.T) {
 // TestLaterSchema opens what a later ingest, or something else, has written.
 func TestLaterSchema(t *testing.T) {
 	tests := []struct{ name, change, want string }{
-		{"later", "INSERT INTO catalogue_migrations VALUES (2, 'of_the_future', 0), (3, 'of_tomorrow', 0)", "schema version 3 (of_tomorrow), this program knows versions up to 1"},
-		{"other", "UPDATE catalogue_migrations SET name = 'else'", `schema version 1 is "else"`},
+		{"later", "INSERT INTO catalogue_migrations VALUES (9998, 'of_the_future', 0), (9999, 'of_tomorrow', 0)", "schema version 9999 (of_tomorrow), this program knows versions up to "},
+		{"other", "UPDATE catalogue_migrations SET name = 'else' WHERE version = 1", `schema version 1 is "else"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -204,5 +205,42 @@ func TestClosed(t *testing.T) {
 		if errcode.Of(err) != errcode.CatalogueBusy {
 			t.Errorf("writing: %v", err)
 		}
+	}
+}
+
+// TestProvenanceIsPurgedWithItsImage removes an image's row, as an operator does who
+// purges what was deleted.
+func TestProvenanceIsPurgedWithItsImage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalogue.db")
+	repo, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer repo.Close()
+	ctx := t.Context()
+	err = repo.InTx(ctx, func(tx metadata.Tx) error {
+		return errors.Join(tx.PutImage(ctx, metadata.Image{ID: "i"}), tx.PutProvenance(ctx, metadata.Provenance{ImageID: "i", Document: []byte("{}")}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn, err := prepare(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := pool(dsn+writerOptions, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, "DELETE FROM images WHERE id = 'i'"); err != nil {
+		t.Fatal(err)
+	}
+	err = repo.InTx(ctx, func(tx metadata.Tx) error {
+		_, err := tx.Provenance(ctx, "i")
+		return err
+	})
+	if errcode.Of(err) != errcode.NotFound {
+		t.Errorf("the record of a purged image: %v", err)
 	}
 }
