@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ingest/formats"
+	"ingest/unwrap/docker"
 )
 
 // layers returns the magics of outer layers.
@@ -130,13 +131,13 @@ func tarMagic(w window) (string, bool) {
 }
 
 // tarKindOf judges by the first member's name: an OVA's is its descriptor
-// (DSP0243 2.1), a container image's is a blob or its manifest.
+// (DSP0243 2.1), a container image's is as docker.Named says.
 func tarKindOf(first string) tarKind {
 	name := strings.ToLower(strings.TrimPrefix(first, "./"))
 	switch {
 	case strings.HasSuffix(name, ".ovf"):
 		return tarOVA
-	case strings.HasPrefix(name, "blobs/"), name == "manifest.json", name == "oci-layout", name == "index.json":
+	case docker.Named(name):
 		return tarDocker
 	}
 	return tarPlain

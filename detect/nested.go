@@ -12,7 +12,9 @@ import (
 // recognise. Each is returned as a warning with the code IMG_NESTED_FORMAT or
 // IMG_LUKS_UNDECLARED: whether that refuses the image is the caller's policy.
 // Partition tables, file systems and ISO images are what disks are made of, and
-// are not findings; nor is what a kernel or a ramdisk (AKI, ARI) is packed with. An error means that the disk could not be read.
+// are not findings; nor is what a kernel or a ramdisk (AKI, ARI) is packed with, nor
+// the archive that a container image (Docker) is. An error means that the disk could
+// not be read.
 func NestedCheck(disk formats.Disk) ([]formats.Finding, error) {
 	w, err := guestWindow(disk)
 	if err != nil {
@@ -24,12 +26,17 @@ func NestedCheck(disk formats.Disk) ([]formats.Finding, error) {
 	}
 	var out []formats.Finding
 	for _, c := range claims {
-		if c.kind == isoKind || c.kind == volumeKind || carries(disk.Info().Format, c) {
+		if c.kind == isoKind || c.kind == volumeKind || carries(disk.Info().Format, c) || isArchive(disk.Info().Format, c) {
 			continue
 		}
 		out = append(out, nestedFinding(c))
 	}
 	return out, nil
+}
+
+// isArchive reports whether a claim is the archive that a container image is.
+func isArchive(n formats.Name, c claim) bool {
+	return n == Docker && (c.name == Docker || c.name == "tar")
 }
 
 // guestWindow reads the parts of a disk that formats are recognised by; holes

@@ -16,6 +16,10 @@ const (
 	ARI formats.Name = "ari"
 )
 
+// Docker is a container image, which is kept as it is: Glance calls it raw, in the
+// container "docker".
+const Docker formats.Name = "docker"
+
 // Opaque reports whether a format is one of AMI, AKI and ARI: bytes that are
 // kept as they are and under their own name, which is the container format too.
 func Opaque(n formats.Name) bool { return n == AMI || n == AKI || n == ARI }

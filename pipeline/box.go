@@ -40,6 +40,8 @@ type box struct {
 	disks  []inner
 	verify func(context.Context) (int, error) // nil if nothing can be verified
 	props  map[string]string
+	// kept says that the container itself is the image: its one disk is all of it.
+	kept bool
 }
 
 // An inner is the file of a disk within a box.
@@ -59,7 +61,7 @@ func boxed(rep detect.Report, err error) bool {
 		return false
 	}
 	switch rep.DiskFormat {
-	case unwrap.ContainerTar, unwrap.ContainerOVA, unwrap.ContainerZip:
+	case unwrap.ContainerTar, unwrap.ContainerOVA, unwrap.ContainerZip, unwrap.ContainerDocker:
 		return true
 	}
 	return false
@@ -89,6 +91,10 @@ func (in *insight) look(ctx context.Context) (detect.Report, error) {
 		return refused(in.layered(in.outer), "container", err), err
 	}
 	in.outer.ContainerFormat = in.box.name
+	if in.box.kept {
+		in.outer = in.layered(in.keeps())
+		return in, in.outer, nil
+	}
 	var names []string
 	for _, d := range in.box.disks {
 		names = append(names, fmt.Sprintf("%q (%d bytes)", d.name, d.size))
@@ -143,6 +149,9 @@ func (p *Pipeline) openBox(file *opened, layer string) (*box, error) {
 	c, err := unwrap.OpenArchive(r, size, p.unwrapLimits())
 	if err != nil {
 		return nil, err
+	}
+	if c.Docker != nil {
+		return dockerBox(c.Docker, r), nil
 	}
 	b := &box{name: c.Container, props: c.Properties}
 	for i, d := range c.Disks {
@@ -199,6 +208,9 @@ func (in *insight) open(ctx context.Context, n int) (formats.Disk, detect.Report
 	if in.box == nil {
 		rep, disk, err := in.detect(ctx, in.set[0].ReaderAt, in.set[0].size, in.set.members())
 		return disk, in.layered(rep), err
+	}
+	if in.box.kept {
+		return in.openKept()
 	}
 	d := in.box.disks[n-1]
 	rep, disk, err := in.detect(ctx, d.r, d.size, nil)
@@ -296,7 +308,7 @@ func (in *insight) openAll(ctx context.Context) (detect.Report, error) {
 
 // detected is what travels of openAll's report.
 func (in *insight) detected(rep detect.Report) contract.Detected {
-	out := contract.Detected{Format: string(rep.DiskFormat), Subformat: rep.Subformat, VirtualSize: rep.VirtualSize, AllocatedSize: rep.AllocatedSize}
+	out := contract.Detected{Format: string(sourceName(rep)), Subformat: rep.Subformat, VirtualSize: rep.VirtualSize, AllocatedSize: rep.AllocatedSize}
 	if in.box == nil {
 		return out
 	}
@@ -308,7 +320,7 @@ func (in *insight) detected(rep detect.Report) contract.Detected {
 	for i, r := range reports {
 		d := in.box.disks[i]
 		out.Disks = append(out.Disks, contract.DetectedDisk{
-			Name: d.name, Format: string(r.DiskFormat), Subformat: r.Subformat, VirtualSize: r.VirtualSize, AllocatedSize: r.AllocatedSize,
+			Name: d.name, Format: string(in.formatOf(r)), Subformat: r.Subformat, VirtualSize: r.VirtualSize, AllocatedSize: r.AllocatedSize,
 			Boot: d.boot, Properties: in.box.properties(i),
 		})
 	}

@@ -69,7 +69,7 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 	if err != nil {
 		return out, err
 	}
-	if out.Target, err = p.Target(out.Source.DiskFormat, c.Target); err != nil {
+	if out.Target, err = p.Target(sourceName(out.Source), c.Target); err != nil {
 		return out, err
 	}
 	if err := takesDisks(out.Target, len(disks)); err != nil {

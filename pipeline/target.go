@@ -15,14 +15,16 @@ import (
 
 // keepsName reports whether a format is raw bytes under another name: only a
 // source of that name becomes one.
-func keepsName(n formats.Name) bool { return n == formats.ISO || detect.Opaque(n) }
+func keepsName(n formats.Name) bool {
+	return n == formats.ISO || n == detect.Docker || detect.Opaque(n)
+}
 
 // verbatim reports whether the bytes of a file of the format are the guest's.
 func verbatim(n formats.Name) bool { return n == formats.Raw || keepsName(n) }
 
 // Target fills in what the request left open, and refuses what cannot be
-// written: raw, an ISO and the parts of a machine (ami, aki, ari) stay what they
-// are, all others become the configured format. A preset becomes its format and
+// written: raw, an ISO, the parts of a machine (ami, aki, ari) and a container image
+// stay what they are, all others become the configured format. A preset becomes its format and
 // options.
 func (p *Pipeline) Target(source formats.Name, t contract.TargetSpec) (contract.TargetSpec, error) {
 	name := strings.ToLower(t.Format)
@@ -37,7 +39,7 @@ func (p *Pipeline) Target(source formats.Name, t contract.TargetSpec) (contract.
 		}
 	}
 	t.Format = name
-	opaque := source == detect.AKI || source == detect.ARI // no disks: nothing boots from one as a disk
+	opaque := source == detect.AKI || source == detect.ARI || source == detect.Docker // no disks: nothing boots from one as a disk
 	if formats.Name(name) != source && (opaque || keepsName(formats.Name(name))) {
 		return t, wrongTarget(source, t)
 	}
@@ -56,6 +58,9 @@ func CheckTarget(t contract.TargetSpec) (contract.TargetSpec, error) {
 	if name := formats.Name(t.Format); keepsName(name) {
 		out, err := CheckTarget(withFormat(t, string(formats.Raw)))
 		out.Format, out.DiskFormat = t.Format, t.Format
+		if name == detect.Docker {
+			out.DiskFormat, out.ContainerFormat = string(formats.Raw), t.Format
+		}
 		return out, err
 	}
 	if c := t.Options["compression"]; c != "" && t.Compression != "" && !strings.EqualFold(c, t.Compression) {
@@ -100,6 +105,10 @@ func settings(t contract.TargetSpec, name string) map[string]string {
 // wrongTarget says why a target cannot be made of a source.
 func wrongTarget(source formats.Name, t contract.TargetSpec) error {
 	ev := errcode.Evidence{Structure: "request", Field: "target.format", Value: t.Format, Limit: strings.Join(writers.Known(), ", ")}
+	if source == detect.Docker {
+		ev.Limit = "none"
+		return errcode.New(errcode.TargetFormat, "a container image is no disk and stays what it is: it is not converted into %q; leave the target out", t.Format).With(ev)
+	}
 	if source == detect.AKI || source == detect.ARI {
 		ev.Limit = string(source)
 		return errcode.New(errcode.TargetFormat, "an %s is no disk and stays what it is: it is not converted into %q", source, t.Format).With(ev)

@@ -14,6 +14,7 @@ import (
 	"ingest/internal/binio"
 	"ingest/internal/errcode"
 	"ingest/unwrap/archive"
+	"ingest/unwrap/docker"
 	"ingest/unwrap/ovf"
 )
 
@@ -35,6 +36,9 @@ type Contents struct {
 	Disks []Disk
 	// Properties describe the machine in Glance's words; see ovf.Package.
 	Properties map[string]string
+	// Docker is the container image, nil unless Container is ContainerDocker. Its
+	// Verify reads everything.
+	Docker *docker.Image
 	// OVA is the machine, nil unless Container is ContainerOVA. Its Verify reads
 	// everything and compares it with the manifest.
 	OVA *ovf.Package
@@ -78,12 +82,11 @@ func OpenArchive(r io.ReaderAt, size int64, lim Limits) (*Contents, error) {
 	if err := binio.ReadFull(r, head[:max(n, 0)], 0); err != nil {
 		return nil, formats.Place{Format: "archive", Structure: "first bytes"}.Unread(err)
 	}
-	first := memberName(head[:])
 	switch {
 	case strings.HasPrefix(string(head[:]), "PK"):
 		return zipContents(r, size, lim)
-	case first != "" && isContainerImage(first):
-		return &Contents{Container: ContainerDocker, Verbatim: true}, nil
+	case docker.Named(archive.First(r, size)):
+		return dockerContents(r, size, lim)
 	}
 	return tarContents(r, size, lim)
 }
@@ -97,10 +100,20 @@ func memberName(head []byte) string {
 	return strings.TrimPrefix(name, "./")
 }
 
-// isContainerImage judges by the first member: a blob, or one of the files that
-// say what the image is (OCI Image Format, "Image Layout"; `docker save`).
-func isContainerImage(first string) bool {
-	return strings.HasPrefix(first, "blobs/") || first == "manifest.json" || first == "oci-layout" || first == "index.json"
+// dockerContents reads the structure of a container image.
+func dockerContents(r io.ReaderAt, size int64, lim Limits) (*Contents, error) {
+	img, err := docker.Open(r, size, lim.Docker, lim.Output, func(r io.Reader, head []byte) (io.Reader, bool, error) {
+		layer, ok := Match(head)
+		if !ok {
+			return nil, false, nil
+		}
+		z, err := Open(r, layer, lim)
+		return z, true, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Contents{Container: ContainerDocker, Verbatim: true, Docker: img}, nil
 }
 
 // tarContents reads a tar file.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"ingest/formats"
@@ -92,16 +93,93 @@ func TestArchivesThatAreRefused(t *testing.T) {
 	wantCode(t, err, errcode.CompressionNested)
 }
 
-func TestContainerImagesStayAsTheyAre(t *testing.T) {
-	for _, first := range []string{"manifest.json", "oci-layout", "./index.json", "blobs/sha256/00"} {
-		var b bytes.Buffer
-		w := tar.NewWriter(&b)
-		if err := w.WriteHeader(&tar.Header{Name: first, Typeflag: '0'}); err != nil {
+// containerImage is an archive as `docker save` and its like write it, of one layer.
+func containerImage(t testing.TB, first string, layer []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	add := func(name string, p []byte) {
+		if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: '0', Size: int64(len(p))}); err != nil {
 			t.Fatal(err)
 		}
-		w.Close()
-		if a, err := openBytes(b.Bytes()); err != nil || !a.Verbatim || a.Container != ContainerDocker || len(a.Disks) != 0 {
-			t.Errorf("%s: %+v, %v", first, a, err)
+		if _, err := w.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(first, []byte("{}"))
+	add("layer", layer)
+	if first != "manifest.json" {
+		add("manifest.json", []byte(`[{"Config":"`+strings.TrimPrefix(first, "./")+`","Layers":["layer"]}]`))
+	}
+	w.Close()
+	return b.Bytes()
+}
+
+func TestContainerImagesStayAsTheyAre(t *testing.T) {
+	layer := packed(t, content(4<<10), "tar -cf out d.raw")
+	for _, first := range []string{"repositories", "./oci-layout", "blobs/readme", strings.Repeat("0", 64) + ".json"} {
+		for name, args := range map[string][]string{"": nil, "gzip": {"gzip", "-c"}, "xz": {"xz", "-c"}, "zstd": {"zstd", "-c"}} {
+			l := layer
+			if args != nil {
+				l = run(t, layer, args...)
+			}
+			a, err := openBytes(containerImage(t, first, l))
+			if err != nil {
+				t.Fatalf("%s: %v", first, err)
+			}
+			if !a.Verbatim || a.Container != ContainerDocker || len(a.Disks) != 0 || a.Docker == nil {
+				t.Fatalf("%s: %+v", first, a)
+			}
+			n, err := a.Docker.Verify(t.Context())
+			if first == "blobs/readme" {
+				wantCode(t, err, errcode.DockerLayout) // named as no digest
+			} else if n != 1 || err != nil {
+				t.Errorf("%s with %s: %d layers, %v", first, name, n, err)
+			}
+		}
+	}
+	// Compression within compression is for nobody.
+	a, err := openBytes(containerImage(t, "repositories", run(t, run(t, layer, "gzip", "-c"), "xz", "-c")))
+	if err == nil {
+		_, err = a.Docker.Verify(t.Context())
+	}
+	wantCode(t, err, errcode.CompressionNested)
+}
+
+// TestContainerImageOfARealProgram has skopeo write both kinds of archive.
+func TestContainerImageOfARealProgram(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hello"), content(64<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, nil, "sh", "-ec", "cd '"+dir+"'"+`
+		ln -s hello link
+		tar -cf layer hello link
+		mkdir -p oci/blobs/sha256
+		blob() { s=$(sha256sum <$1 | cut -c1-64); n=$(stat -c %s $1); mv $1 oci/blobs/sha256/$s; }
+		d=$(sha256sum <layer | cut -c1-64); gzip -n layer; mv layer.gz layer
+		blob layer; layer='{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:'$s'","size":'$n'}'
+		echo '{"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:'$d'"]}}' >config
+		blob config; config='{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:'$s'","size":'$n'}'
+		echo '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":'$config',"layers":['$layer']}' >manifest
+		blob manifest
+		echo '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:'$s'","size":'$n'}]}' >oci/index.json
+		echo '{"imageLayoutVersion":"1.0.0"}' >oci/oci-layout
+		skopeo --insecure-policy copy -q oci:oci docker-archive:docker.tar:box:1
+		skopeo --insecure-policy copy -q oci:oci oci-archive:oci.tar
+		tar -cf plain.tar -C oci .`)
+	for name, layout := range map[string]string{"docker.tar": "docker", "oci.tar": "oci", "plain.tar": "oci"} {
+		p, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := openBytes(p)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if n, err := a.Docker.Verify(t.Context()); n != 1 || err != nil || a.Docker.Layout != layout || a.Docker.Images != 1 || a.Docker.Layers != 1 {
+			t.Errorf("%s: %d layers, %v, %+v", name, n, err, a.Docker)
 		}
 	}
 }

@@ -16,7 +16,7 @@
 //   - xz: The .xz File Format 1.2.1 (tukaani.org); several blocks and streams, as
 //     `xz -T` makes them, with the filter LZMA2 alone;
 //   - bzip2: several streams, as pbzip2 makes them;
-//   - tar, zip: package archive; OVF: package ovf; Compute Engine's tar.gz:
+//   - tar, zip: package archive; container images: package docker; OVF: package ovf; Compute Engine's tar.gz:
 //     package formats/gce.
 //
 // Not read: 7z, lz4, lzip, LZMA alone, encrypted zip, dictionaries of zstd, filters

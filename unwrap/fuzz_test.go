@@ -146,6 +146,39 @@ func fuzzArchive(t *testing.T, p []byte) {
 	}
 }
 
+// FuzzDocker fuzzes container images. If mend is odd the sums of the headers of the
+// archive are made right, which a changed byte would break.
+func FuzzDocker(f *testing.F) {
+	formattest.Seeds(f)
+	layer := packed(f, content(1<<10), "ln -s d.raw l; tar -b1 -cf out d.raw l")
+	f.Add(containerImage(f, "repositories", layer), byte(0))
+	f.Add(containerImage(f, "oci-layout", run(f, layer, "gzip", "-c")), byte(1))
+	f.Add(packed(f, nil, `mkdir -p blobs/sha256
+		cp d.raw blobs/sha256/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+		echo '{"imageLayoutVersion":"1.0.0"}' >oci-layout
+		echo '{"manifests":[{"mediaType":"x.image.manifest.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}]}' >index.json
+		tar -b1 --format=ustar -cf out blobs index.json oci-layout`), byte(1))
+	f.Add(packed(f, nil, `i=$(printf %064d 0); mkdir $i; echo '{"parent":""}' >$i/json; ln -s json $i/layer.tar
+		echo '{"a":{"b":"'$i'"}}' >repositories; tar -b1 --format=ustar -cf out $i repositories`), byte(1))
+	f.Fuzz(func(t *testing.T, p []byte, mend byte) {
+		if mend%2 == 1 {
+			p = mendTar(bytes.Clone(p))
+		}
+		lim := DefaultLimits()
+		lim.Output = 1 << 20
+		a, err := OpenArchive(bytes.NewReader(p), int64(len(p)), lim)
+		coded(t, err)
+		if err != nil || a.Docker == nil {
+			return
+		}
+		n, err := a.Docker.Verify(t.Context())
+		coded(t, err)
+		if err == nil && n < a.Docker.Layers {
+			t.Fatalf("%d of %d layers were read", n, a.Docker.Layers)
+		}
+	})
+}
+
 // FuzzZip fuzzes zip files and what is in them.
 func FuzzZip(f *testing.F) {
 	formattest.Seeds(f)

@@ -2,6 +2,7 @@ package unwrap
 
 import (
 	"ingest/unwrap/archive"
+	"ingest/unwrap/docker"
 	"ingest/unwrap/ovf"
 )
 
@@ -23,9 +24,11 @@ type Limits struct {
 	// Window is the largest window of zstd, bytes. `zstd --long` and `--ultra -22`
 	// take 128 MiB, and its own decoder refuses more unless it is told otherwise.
 	Window int64
-	// Archive bounds tar and zip, OVF the descriptor.
+	// Archive bounds tar and zip, OVF the descriptor, Docker container images, whose
+	// layers may hold Output bytes together.
 	Archive archive.Limits
 	OVF     ovf.Limits
+	Docker  docker.Limits
 }
 
 // What may come out whatever the ratio: small files of one pattern harm nobody.
@@ -44,5 +47,6 @@ func DefaultLimits() Limits {
 		Window:     128 << 20,
 		Archive:    archive.DefaultLimits(),
 		OVF:        ovf.DefaultLimits(),
+		Docker:     docker.DefaultLimits(),
 	}
 }

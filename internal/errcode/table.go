@@ -59,6 +59,8 @@ const (
 	OVADelta             Code = "IMG_OVA_DELTA"
 	OVAManifest          Code = "IMG_OVA_MANIFEST_MISMATCH"
 	OVACapacity          Code = "IMG_OVA_CAPACITY_MISMATCH"
+	DockerLayout         Code = "IMG_DOCKER_LAYOUT"
+	DockerLayer          Code = "IMG_DOCKER_LAYER"
 	GCPLayout            Code = "IMG_GCP_LAYOUT"
 	QCOW2Version         Code = "IMG_QCOW2_VERSION"
 	QCOW2ClusterBits     Code = "IMG_QCOW2_CLUSTER_BITS"
@@ -185,7 +187,7 @@ var table = []Descriptor{
 	{OVFInvalid, "The OVF descriptor is malformed or contradicts itself.", 422, false, "Export the machine again as OVF 1.0 or later, for example with `ovftool`."},
 	{OVFTooLarge, "The OVF descriptor or its manifest holds more than ingest reads.", 413, false, "Export fewer disks at a time; a descriptor of one machine has a few kilobytes."},
 	{OVFDTD, "The OVF descriptor has a document type declaration, which no OVF needs and attacks use.", 422, false, "Remove the declaration, or export the machine again."},
-	{OVAPath, "A member of the archive, or a file that the descriptor names, has a name that is not a plain file name.", 422, false, "Make the archive flat: plain file names, no folders, no control characters or combining accents, at most 255 bytes."},
+	{OVAPath, "A member of the archive, or a file that the descriptor names, has a name that is not a plain file name.", 422, false, "Make the archive flat: plain file names, no folders, no control characters or combining accents, at most 255 bytes. Save a container image again with `docker save`."},
 	{OVALink, "A member of the archive is a link, a device, a folder or something else that is not a regular file.", 422, false, "Make the archive of regular files only (`tar --dereference --hard-dereference`)."},
 	{OVADuplicate, "Two members of the archive have the same name, apart from upper and lower case, or two disks share one file.", 422, false, "Give each file its own name and export the machine again."},
 	{OVASparse, "A member of the archive is a sparse file.", 422, false, "Make the archive without `--sparse`; only Compute Engine's disk.raw in a tar.gz may be sparse."},
@@ -198,6 +200,8 @@ var table = []Descriptor{
 	{OVADelta, "A disk of the OVF is only what changed against another one.", 422, false, "Consolidate the machine's snapshots and export it again."},
 	{OVAManifest, "The manifest of the OVA is malformed, does not list every file, or a file does not have the digest that stands there.", 422, false, "Fetch the OVA again; if you changed it yourself, make the manifest anew or leave it out."},
 	{OVACapacity, "A disk does not have the capacity that the OVF descriptor gives.", 422, false, "Export the machine again."},
+	{DockerLayout, "The files of a container image's archive do not fit together: no manifest, a file that it names is not there, or a blob does not have its digest.", 422, false, "Save the image again with `docker save` or `skopeo copy ... docker-archive:FILE`."},
+	{DockerLayer, "A layer of the container image holds a member that could lead whoever unpacks it out of its folder, or a sparse file.", 422, false, "Build the image again from a base that you trust; the evidence names the member."},
 	{GCPLayout, "The tar.gz is not what Compute Engine takes: exactly one member, disk.raw.", 422, false, "Make it with `tar --format=oldgnu -Sczf image.tar.gz disk.raw`."},
 	{QCOW2Version, "The qcow2 version is not 2 or 3.", 415, false, "Convert with `qemu-img convert -O qcow2`."},
 	{QCOW2ClusterBits, "The qcow2 cluster size is outside 512 bytes to 2 MiB.", 422, false, "Convert with `qemu-img convert -O qcow2`."},

@@ -27,6 +27,7 @@ func elsewhere() map[string]string {
 		"IMG_TRAILING_DATA":          unwrap,
 		"IMG_ZIP_INVALID":            unwrap,
 		"IMG_OVA_":                   unwrap,
+		"IMG_DOCKER_":                unwrap,
 		"IMG_GCP_LAYOUT":             unwrap,
 	}
 }

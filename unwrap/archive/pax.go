@@ -21,6 +21,7 @@ type paxRecords struct {
 	path, size string
 	hasPath    bool
 	hasSize    bool
+	link       string // target of a symbolic link, in a tree
 }
 
 // parsePax reads the records of an extended header ("pax Extended Header"). What
@@ -43,6 +44,8 @@ func (t *tarFile) parsePax(body []byte) (*paxRecords, error) {
 		switch {
 		case strings.HasPrefix(key, "GNU.sparse."):
 			return nil, where.Refuse(errcode.OVASparse, Clip(value), "regular files", "a member is a sparse file")
+		case key == "linkpath" && t.tree && out.link == "":
+			out.link = value
 		case key == "linkpath":
 			return nil, where.Refuse(errcode.OVALink, Clip(value), "regular files", "a member is a link")
 		case key == "path" && !out.hasPath:

@@ -47,11 +47,15 @@ type tarFile struct {
 	names   map[string]bool
 	long    string // name from a header of GNU's
 	pax     *paxRecords
+
+	tree    bool // folders and symbolic links are members too
+	link    string
+	entries []Entry
 }
 
 // place is where something is wrong in the header at off.
 func (t *tarFile) place(field string) formats.Place {
-	return formats.Place{Format: tarFormat, Structure: fmt.Sprintf("header of member %d", len(t.members)+1), Field: field, Off: t.off}
+	return formats.Place{Format: tarFormat, Structure: fmt.Sprintf("header of member %d", len(t.members)+len(t.entries)+1), Field: field, Off: t.off}
 }
 
 // broken is the error of a header that is not as it should be.
@@ -64,6 +68,7 @@ const (
 	atSize   = 124
 	atSum    = 148
 	atType   = 156
+	atLink   = 157
 	atMagic  = 257
 	atPrefix = 345
 )
@@ -90,13 +95,20 @@ func (t *tarFile) next() (bool, error) {
 	switch kind := h[atType]; kind {
 	case 'x', 'L':
 		return false, t.extended(kind, n)
+	case 'K':
+		if t.tree {
+			return false, t.extended(kind, n)
+		}
+	}
+	if t.tree {
+		return false, t.entry(h, n)
 	}
 	return false, t.member(h, n)
 }
 
 // extended reads a header that describes the next one.
 func (t *tarFile) extended(kind byte, n int64) error {
-	if t.pax != nil || t.long != "" {
+	if t.pax != nil || kind != 'K' && t.long != "" || kind != 'L' && t.link != "" {
 		return t.broken("typeflag", string(rune(kind)), "one extended header a member")
 	}
 	if n > maxPax {
@@ -106,10 +118,15 @@ func (t *tarFile) extended(kind byte, n int64) error {
 	if err != nil {
 		return t.place("size").Unread(err)
 	}
-	if kind == 'L' {
+	switch kind {
+	case 'L':
 		t.long = strings.TrimRight(string(body), "\x00")
-	} else if t.pax, err = t.parsePax(body); err != nil {
-		return err
+	case 'K':
+		t.link = strings.TrimRight(string(body), "\x00")
+	default:
+		if t.pax, err = t.parsePax(body); err != nil {
+			return err
+		}
 	}
 	return t.skip(n)
 }
@@ -198,9 +215,9 @@ func (t *tarFile) end() error {
 	switch {
 	case !binio.IsZero(tail):
 		return t.place("").Refuse(errcode.TrailingData, nil, "zeros", "there is something behind the end of the tar file")
-	case len(t.members) == 0:
+	case len(t.members)+len(t.entries) == 0:
 		return t.broken("", nil, "a member")
-	case t.pax != nil || t.long != "":
+	case t.pax != nil || t.long != "" || t.link != "":
 		return t.broken("typeflag", nil, "a member behind its extended header")
 	}
 	return nil
