@@ -93,7 +93,7 @@ func (in *insight) look(ctx context.Context) (detect.Report, error) {
 	in.outer.ContainerFormat = in.box.name
 	if in.box.kept {
 		in.outer = in.layered(in.keeps())
-		return in, in.outer, nil
+		return in.outer, nil
 	}
 	var names []string
 	for _, d := range in.box.disks {
