@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.temporal.io/sdk/activity"
 
+	"ingest/internal/contract"
 	"ingest/metadata"
 	"ingest/pipeline"
 )
@@ -34,6 +35,9 @@ type Deps struct {
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.
 	Heavy chan struct{}
+	// JudgePlan says what the operator's policy holds of an import that a dry run has
+	// found nothing else against; nil says nothing.
+	JudgePlan func(ctx context.Context, req contract.ImportRequest, f contract.Forecast) ([]contract.PolicyReport, error)
 	// Stall is how long an attempt may stand still; 0 means DefaultStall.
 	Stall time.Duration
 

@@ -33,6 +33,7 @@ func (a *PlanActivity) Execute(ctx context.Context, req contract.ImportRequest) 
 		out, err := a.d.Steps.Forecast(ctx, req)
 		if err == nil {
 			a.experience(ctx, req, &out)
+			err = a.judge(ctx, req, &out)
 		}
 		return out, err
 	})
@@ -44,6 +45,27 @@ func (a *PlanActivity) Execute(ctx context.Context, req contract.ImportRequest) 
 		return contract.Forecast{}, a.d.temporal(err, activity.GetInfo(ctx).Attempt)
 	}
 	return out, nil
+}
+
+// judge adds what the operator's policy says. What it denies is a forecast that says
+// so; the error is that of asking.
+func (a *PlanActivity) judge(ctx context.Context, req contract.ImportRequest, f *contract.Forecast) error {
+	if a.d.JudgePlan == nil || f.Verdict == contract.VerdictRefused {
+		return nil
+	}
+	reports, err := a.d.JudgePlan(ctx, req, *f)
+	if err != nil {
+		return err
+	}
+	f.Policies = append(f.Policies, reports...)
+	for _, r := range reports {
+		if err := r.Err(); err != nil {
+			v := contract.ValueOf(err)
+			f.Verdict, f.Stage, f.Error = contract.VerdictRefused, contract.PolicyStage, &v
+			return nil
+		}
+	}
+	return nil
 }
 
 // line writes the one line about a dry run.

@@ -124,10 +124,7 @@ func (f *forecaster) run(ctx context.Context) error {
 	if err := f.store(ctx); err != nil {
 		return err
 	}
-	if err := set.check(ctx); err != nil {
-		return err
-	}
-	return f.judge(ctx)
+	return set.check(ctx)
 }
 
 // report keeps detection's report.
@@ -256,6 +253,17 @@ func (f *forecaster) checks() {
 			add(what, pt.want.String())
 		}
 	}
+	src := f.req.Source
+	if src.ChecksumFile != "" {
+		add("digests in a file beside the source", origin(src.ChecksumFile))
+	}
+	if src.Signature != "" || src.Keyring != "" {
+		value := origin(src.Signature)
+		if src.Keyring != "" {
+			value = strings.TrimSpace(value + " by a key of keyring " + src.Keyring)
+		}
+		add("OpenPGP signature", value)
+	}
 	if level, err := f.p.verifyPolicy().Resolve(f.req.Verify); err == nil {
 		switch level {
 		case contract.VerifyFull:
@@ -281,14 +289,4 @@ func (f *forecaster) manifest(ctx context.Context, in *insight) error {
 		return err
 	}
 	return nil
-}
-
-// judge asks the operator's policy.
-func (f *forecaster) judge(ctx context.Context) error {
-	if f.p.Judge == nil {
-		return nil
-	}
-	verdicts, err := f.p.Judge(ctx, f.req, f.out)
-	f.out.Policies = append(f.out.Policies, verdicts...)
-	return err
 }

@@ -208,10 +208,7 @@ func (f *forecaster) guess(ctx context.Context, h *headed, pt *part) error {
 		return errTarget
 	}
 	f.out.Disks = append(f.out.Disks, one)
-	if err := f.store(ctx); err != nil {
-		return err
-	}
-	return f.judge(ctx)
+	return f.store(ctx)
 }
 
 // header takes what the header of an image tells from the begin of the file: the

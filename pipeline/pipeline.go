@@ -59,10 +59,6 @@ type Pipeline struct {
 	// CheckpointEvery is how much work a crash may cost; 0 means 2 seconds.
 	CheckpointEvery time.Duration
 
-	// Judge, if set, says what the operator's policy holds of an import that a dry
-	// run has found nothing else against. An error refuses it.
-	Judge func(ctx context.Context, req contract.ImportRequest, f contract.Forecast) ([]contract.ForecastVerdict, error)
-
 	// free, if set by a test, is fsutil.Free.
 	free func(dir string) (int64, error)
 

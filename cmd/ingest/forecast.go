@@ -59,10 +59,13 @@ func planLocal(cmd *cobra.Command, g *globals, p *pipeline.Pipeline, c pipeline.
 	}
 	if n, err := fsutil.Free(filepath.Dir(dst)); err == nil {
 		f.Store.Name, f.Store.Free, f.Store.Basis = dst, n, "the size of the file, and the room in its folder"
-		if f.Store.Needed >= 0 {
+		if _, least := f.Stored(); f.Store.Needed >= 0 && (f.Store.Needed <= n || least > n) {
 			enough := f.Store.Needed <= n
 			f.Store.Enough = &enough
 		}
+	}
+	for i := range f.Disks {
+		f.Disks[i].Verify = ""
 	}
 	f.Checks, f.Staging.Basis = []contract.ForecastCheck{}, "what is compressed is unwrapped into $TMPDIR"
 	return printForecast(cmd, g, f)
@@ -177,8 +180,10 @@ func costFields(f contract.Forecast) []string {
 	for _, c := range f.Checks {
 		out = append(out, "proves", strings.TrimSpace(c.What+" "+c.Value))
 	}
-	for _, v := range f.Policies {
-		out = append(out, "policy", strings.TrimSpace(v.Rule+": "+v.Verdict+" "+v.Message))
+	for _, r := range f.Policies {
+		for _, v := range r.Verdicts {
+			out = append(out, "policy", fmt.Sprintf("%s: %s (%s, %s)", v.Outcome, v.Message, v.Rule, v.At))
+		}
 	}
 	took := "unknown"
 	if f.Time.Seconds >= 0 {
@@ -190,7 +195,7 @@ func costFields(f contract.Forecast) []string {
 
 // room says whether there is enough.
 func room(s contract.ForecastSpace) string {
-	if s.Needed == 0 && s.Enough == nil {
+	if s.Needed == 0 {
 		return "nothing"
 	}
 	free := ""

@@ -50,11 +50,11 @@ type Forecast struct {
 	Store   ForecastSpace  `json:"store"`
 	// Checks are the digests and other proofs that the import demands, none of
 	// which has been made.
-	Checks   []ForecastCheck   `json:"checks"`
-	Policies []ForecastVerdict `json:"policies"`
-	Quota    string            `json:"quota"`
-	Time     ForecastTime      `json:"time"`
-	Read     ForecastRead      `json:"read"`
+	Checks   []ForecastCheck `json:"checks"`
+	Policies []PolicyReport  `json:"policies"`
+	Quota    string          `json:"quota"`
+	Time     ForecastTime    `json:"time"`
+	Read     ForecastRead    `json:"read"`
 	// Unknowns says what was not looked at, and why, one sentence each.
 	Unknowns []string `json:"unknowns"`
 }
@@ -117,13 +117,6 @@ type ForecastCheck struct {
 	Value string `json:"value,omitempty"`
 }
 
-// A ForecastVerdict is what one rule of the operator's says of the import.
-type ForecastVerdict struct {
-	Rule    string `json:"rule"`
-	Verdict string `json:"verdict"`
-	Message string `json:"message,omitempty"`
-}
-
 // ForecastTime is how long the import would take.
 type ForecastTime struct {
 	Seconds float64 `json:"seconds"`
@@ -145,7 +138,7 @@ func NewForecast() Forecast {
 	return Forecast{
 		Verdict: VerdictUnknown, Sources: []ForecastSource{},
 		Staging: ForecastSpace{Needed: Unknown, Free: Unknown}, Store: ForecastSpace{Needed: Unknown, Free: Unknown},
-		Checks: []ForecastCheck{}, Policies: []ForecastVerdict{}, Quota: "none configured",
+		Checks: []ForecastCheck{}, Policies: []PolicyReport{}, Quota: "none configured",
 		Time: ForecastTime{Seconds: Unknown, Basis: "unknown"}, Unknowns: []string{},
 		Read: ForecastRead{BytesPerSec: Unknown},
 	}

@@ -31,6 +31,8 @@ type Client interface {
 type Importer struct {
 	client Client
 	data   converter.DataConverter
+	// patience is how long a dry run is waited for.
+	patience time.Duration
 }
 
 // New returns an importer that works through c. data is the converter that c
@@ -39,7 +41,7 @@ func New(c Client, data converter.DataConverter) *Importer {
 	if data == nil {
 		data = converter.GetDefaultDataConverter()
 	}
-	return &Importer{client: c, data: data}
+	return &Importer{client: c, data: data, patience: planTimeout}
 }
 
 // Start starts the import's workflow. One of that id that runs is left to run,

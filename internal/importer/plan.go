@@ -27,7 +27,7 @@ const (
 func (i *Importer) Plan(ctx context.Context, req contract.ImportRequest) (contract.Forecast, error) {
 	var out contract.Forecast
 	id := contract.PlanID(req.Owner, uuid.NewString())
-	waiting, stop := context.WithTimeout(ctx, planTimeout)
+	waiting, stop := context.WithTimeout(ctx, i.patience)
 	defer stop()
 	starting, started := context.WithTimeout(waiting, callTimeout)
 	defer started()
@@ -43,7 +43,7 @@ func (i *Importer) Plan(ctx context.Context, req contract.ImportRequest) (contra
 		if ctx.Err() != nil {
 			return out, context.Cause(ctx)
 		}
-		return out, errcode.Wrap(err, errcode.DryRunTimedOut, "the dry run was not done within %v", planTimeout)
+		return out, errcode.Wrap(err, errcode.DryRunTimedOut, "the dry run was not done within %v", i.patience)
 	}
 	return out, planError(err, id)
 }
