@@ -190,10 +190,8 @@ func (f *forecaster) describe() {
 		pin := pt.src.Pin()
 		s := contract.ForecastSource{Name: pt.name, Origin: origin(pt.spec.URL), Driver: pin.Driver, Size: pin.Size,
 			Validator: pin.Validator, Strong: pin.Strong, Ranges: pin.Random, Layer: string(pt.layer), Staged: !pt.direct()}
-		if r, ok := pt.base().(sources.Resolved); ok {
-			if at, n := r.Resolved(); n > 0 {
-				s.Resolved, s.Redirects = at, n
-			}
+		if trace, ok := sources.TraceOf(pt.base()); ok && len(trace.Redirects) > 0 {
+			s.Resolved, s.Redirects = origin(trace.URL), len(trace.Redirects)
 		}
 		switch {
 		case pt.layer != "":

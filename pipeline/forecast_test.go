@@ -1,9 +1,13 @@
 package pipeline_test
 
 import (
+	"encoding/json"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -266,5 +270,32 @@ func TestForecastOfBadRequests(t *testing.T) {
 	}
 	if got := forecast(t, p, planOf(raw, contract.TargetSpec{})); got.Error == nil || got.Error.Code != errcode.Empty {
 		t.Errorf("an empty source: %s, %+v", got.Verdict, got.Error)
+	}
+}
+
+// A dry run says where redirects lead, and shows no secret of any address.
+func TestForecastShowsNoSecrets(t *testing.T) {
+	const secret = "X-Amz-Signature=c0ffee"
+	dir := t.TempDir()
+	last := serveFile(t, moved(t, dir, "d.raw", imgtest.WriteRaw(t, mixed())), true, new(atomic.Int64))
+	srv := httptest.NewServer(http.RedirectHandler(last+"?"+secret, http.StatusFound))
+	t.Cleanup(srv.Close)
+	p, _ := newPipeline(t, dir, loopback())
+	req := planOf(srv.URL+"/token?"+secret, contract.TargetSpec{})
+	req.Source.ChecksumFile, req.Source.Checksum = last+"?"+secret, "sha256:"+strings.Repeat("0a", 32)
+	got := forecast(t, p, req)
+	raw, err := json.Marshal(got)
+	if err != nil || strings.Contains(string(raw), "c0ffee") {
+		t.Errorf("%v: %s", err, raw)
+	}
+	s := got.Sources[0]
+	if s.Redirects != 1 || s.Resolved != strings.TrimSuffix(last, "/disk.img") || s.Origin != srv.URL || !s.Ranges || s.Validator == "" {
+		t.Errorf("%+v", s)
+	}
+	if !s.Staged || got.Staging.Needed != mixed().Size() || got.Staging.Enough == nil || !*got.Staging.Enough {
+		t.Errorf("a digest is demanded, and staging is %+v, staged %v", got.Staging, s.Staged)
+	}
+	if len(got.Checks) < 2 || got.Checks[0].Value != req.Source.Checksum {
+		t.Errorf("checks %+v", got.Checks)
 	}
 }

@@ -87,7 +87,7 @@ func (f *forecaster) allocated(ctx context.Context, disk formats.Disk, out *cont
 
 // inside looks into the disk. What is found there refuses nothing.
 func (f *forecaster) inside(ctx context.Context, disk formats.Disk, out *contract.ForecastDisk) {
-	if detect.Opaque(disk.Info().Format) {
+	if !holdsGuest(*f.out.Detected, contract.DetectedDisk{Format: out.Format}) {
 		return
 	}
 	out.MinDisk = contract.MinDisk(disk.Size())
@@ -96,9 +96,13 @@ func (f *forecaster) inside(ctx context.Context, disk formats.Disk, out *contrac
 		return
 	}
 	f.b.phase(100)
-	facts, err := guest.Inspect(ctx, disk, disk.Size(), f.p.Guest.Lister)
+	within, stop := context.WithDeadline(ctx, f.b.until)
+	defer stop()
+	facts, err := guest.Inspect(within, disk, disk.Size(), f.p.Guest.Lister)
 	if err != nil {
-		if !f.tired(err, "what is inside") {
+		if within.Err() != nil {
+			f.unknown("what is inside: looking takes longer than a dry run")
+		} else if !f.tired(err, "what is inside") {
 			f.unknown("what is inside: %s", errcode.Lookup(errcode.Of(err)).Meaning)
 		}
 		return
@@ -108,6 +112,7 @@ func (f *forecaster) inside(ctx context.Context, disk formats.Disk, out *contrac
 	} else {
 		maps.Copy(out.Properties, more)
 	}
+	out.Summary = facts.Summary()
 	for i := range facts.Volumes {
 		facts.Volumes[i].Listing = nil // long, and of no use to who decides
 	}

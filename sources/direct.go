@@ -15,10 +15,3 @@ func WithDirect(ctx context.Context) context.Context {
 
 // Direct reports whether the context is one of WithDirect.
 func Direct(ctx context.Context) bool { return ctx.Value(directKey{}) != nil }
-
-// A Resolved source can tell where its bytes really come from.
-type Resolved interface {
-	// Resolved returns the scheme and host that answered last, without the rest of
-	// the address, which may hold secrets, and how many redirects led there.
-	Resolved() (origin string, redirects int)
-}

@@ -170,7 +170,7 @@ func diskFields(d contract.ForecastDisk) []string {
 		minDisk = fmt.Sprintf("%d GiB", d.MinDisk)
 	}
 	return []string{"name", d.Name, "is", what, "virtual size", orUnknown(d.VirtualSize), "data in it", orUnknown(d.AllocatedSize),
-		"system", facts.System.Name, "boots by", string(facts.Boot.Mode), "min_disk", minDisk, "properties", optionsText(d.Properties),
+		"inside", d.Summary, "boots by", string(facts.Boot.Mode), "min_disk", minDisk, "properties", optionsText(d.Properties),
 		"becomes", d.Target.Format, "options", optionsText(d.Target.Options), "verified", d.Verify,
 		"stored size", stored, "  by", d.Stored.Basis}
 }

@@ -86,6 +86,7 @@ type ForecastDisk struct {
 	Verify        string          `json:"verify,omitempty"`
 	Stored        ForecastSize    `json:"stored"`
 	MinDisk       int64           `json:"min_disk,omitempty"` // GiB
+	Summary       string          `json:"summary,omitempty"`  // what is inside, in one line
 	Guest         json.RawMessage `json:"guest,omitempty"`    // facts of package guest, without lists of files
 	// Properties are those that the image would get where its owner sets none of
 	// that name.

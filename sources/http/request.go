@@ -48,7 +48,6 @@ func (c *client) newMeter() *meter { return &meter{min: c.opt.MinRate, window: c
 type answer struct {
 	*http.Response
 	url  *url.URL // where the answer came from
-	hops int      // redirects that led there
 	via  []string // public URLs of where the redirects led
 	addr string   // host:port of the server that answered
 	body *body
@@ -69,7 +68,6 @@ func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, 
 				a.body.Close()
 				return nil, errcode.New(errcode.SourceEncoding, "the server sends the source with a Content-Encoding")
 			}
-			a.hops = hop
 			a.via = via
 			return a, nil
 		case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:

@@ -23,36 +23,27 @@ type source struct {
 	pin   sources.Pin
 	trace sources.Trace
 
-	mu   sync.Mutex
-	at   *url.URL // where the last answer came from
-	hops int      // redirects that led from orig to at
+	mu sync.Mutex
+	at *url.URL // where the last answer came from
 
 	life context.Context // ends by Close, and all reads with it
 	end  context.CancelFunc
 }
 
 var (
-	_ sources.Source   = (*source)(nil)
-	_ sources.Resolved = (*source)(nil)
-	_ sources.Traced   = (*source)(nil)
+	_ sources.Source = (*source)(nil)
+	_ sources.Traced = (*source)(nil)
 )
 
 // newSource returns the source that answered with a.
 func newSource(c *client, orig *url.URL, a *answer, pin sources.Pin) *source {
-	s := &source{c: c, orig: orig, at: a.url, hops: a.hops, pin: pin, trace: traceOf(a)}
+	s := &source{c: c, orig: orig, at: a.url, pin: pin, trace: traceOf(a)}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
 
 // Pin returns the version that was found at Open.
 func (s *source) Pin() sources.Pin { return s.pin }
-
-// Resolved returns the server behind all redirects.
-func (s *source) Resolved() (origin string, redirects int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return (&url.URL{Scheme: s.at.Scheme, Host: s.at.Host}).String(), s.hops
-}
 
 // Trace returns where the source was at Open.
 func (s *source) Trace() sources.Trace { return s.trace }
