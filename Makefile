@@ -9,10 +9,10 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test slow race fuzz bench lint errors images replay clean setup
+.PHONY: help build slim demo run test slow race fuzz bench bench-memory bench-inspect lint errors images replay clean setup
 
 help: ## show this menu
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: bin/ingest ## build bin/ingest, with the embedded Temporal server
 
@@ -36,9 +36,10 @@ run: build ## run the server on 127.0.0.1:9292, data in ./ingest-data
 test: setup ## vet, determinism of workflows, unit, replay and integration tests
 	@scripts/test
 
-slow: ## boot a real Linux, GRUB and iPXE from every format that is written (five minutes, 27 MB to download)
+slow: ## boot real systems from every format that is written, look into a real Debian (15 minutes, 200 MB to download)
 	@scripts/setup slow
 	INGEST_SLOW=1 $(GO) test ./internal/boottest -timeout 20m -run 'LinuxBoots|BootLoaders' -v
+	INGEST_SLOW=1 $(GO) test ./guest -timeout 20m -run 'TestDebian' -v
 
 race: ## the tests of everything but the embedded server, under the race detector
 	@scripts/race
@@ -51,6 +52,9 @@ bench: ## Go benchmarks of readers, writers and the engine, in bytes of guest da
 
 bench-memory: build setup ## import 20 GiB virtual, 4 GiB allocated, and print the resident memory
 	$(GO) run ./internal/tools/memory -ingest bin/ingest
+
+bench-inspect: build setup ## inspect a disk of 1 TiB in every format, and print the memory and processor time
+	$(GO) run ./internal/tools/memory -ingest bin/ingest -inspect
 
 lint: ## gofmt, vet, import rules, workflow determinism, golangci-lint if installed
 	@scripts/lint

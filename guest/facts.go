@@ -61,6 +61,9 @@ func Inspect(ctx context.Context, disk io.ReaderAt, size int64, l Lister) (Facts
 	if err := f.identify(ctx, disk); err != nil {
 		return f, err
 	}
+	if err := f.largeSectors(ctx, disk); err != nil {
+		return f, err
+	}
 	f.list(ctx, disk, l)
 	if err := ctx.Err(); err != nil {
 		return f, err
@@ -105,6 +108,27 @@ func (f *Facts) identify(ctx context.Context, disk io.ReaderAt) error {
 			return err
 		}
 		f.Volumes = append(f.Volumes, Volume{Partition: p.Number, Off: p.Off, Len: n, Volume: v})
+	}
+	return nil
+}
+
+// largeSectors reads an MBR again in sectors of 4096 bytes, if nothing is recognised
+// where its partitions begin in sectors of 512: an MBR does not say which it has.
+func (f *Facts) largeSectors(ctx context.Context, disk io.ReaderAt) error {
+	known := func(v Volume) bool { return v.Kind != "" }
+	if f.Table.Scheme != partition.MBR || slices.ContainsFunc(f.Volumes, known) {
+		return nil
+	}
+	other := Facts{VirtualSize: f.VirtualSize}
+	var err error
+	if other.Table, err = partition.ReadMBR(disk, f.VirtualSize, 4096); err != nil {
+		return err
+	}
+	if err := other.identify(ctx, disk); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(other.Volumes, known) {
+		f.Table, f.Volumes, f.Findings = other.Table, other.Volumes, append(f.Findings[:0], other.Findings...)
 	}
 	return nil
 }

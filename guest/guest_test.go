@@ -153,6 +153,12 @@ func TestSystems(t *testing.T) {
 			guesttest.Insert(t, disk, ext4(t, 60*mib, debian("")), 12*mib)
 			return disk
 		}, ", ext4", guest.Unknown, linux, ""},
+		{"mbr in sectors of 4096", func(t *testing.T) string {
+			disk := guesttest.Blank(t, 100*mib)
+			guesttest.Feed(t, "o\nn\np\n1\n\n+10M\nn\ne\n2\n\n\nn\n\n+60M\nw\n", "fdisk", "-b", "4096", disk)
+			guesttest.Insert(t, disk, ext4(t, 60*mib, debian("")), 12*mib)
+			return disk
+		}, ", ext4", guest.Unknown, linux, ""},
 		{"arm64 without an ESP", func(t *testing.T) string {
 			disk := guesttest.Table(t, 100*mib, "label: gpt\n,80M,B921B045-1DF0-41C3-AF44-4C6F280D3FAE\n")
 			tree := debian("")

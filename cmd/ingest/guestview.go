@@ -149,7 +149,7 @@ func useOf(v guest.Volume, p partition.Partition) diskmap.Use {
 	switch v.Kind {
 	case "":
 		return diskmap.Opaque
-	case filesystem.Swap, filesystem.LVM2, filesystem.LUKS1, filesystem.LUKS2, filesystem.MD, filesystem.ZFS, filesystem.BitLocker:
+	case filesystem.Swap, filesystem.LVM2, filesystem.LUKS1, filesystem.LUKS2, filesystem.MD, filesystem.ZFS, filesystem.BitLocker, filesystem.Bcache:
 		return diskmap.Other
 	}
 	return diskmap.Files

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,11 @@ type inspecting struct {
 	png   string // file to write, "" for none
 	force bool
 }
+
+// inspectGC is the garbage collector's target while images are inspected, per cent of
+// what is in use. The tables of a large image pass through memory by the tens of MiB:
+// collecting them sooner costs some tenths of a second, and halves what is held.
+const inspectGC = 25
 
 // newInspectCommand returns `ingest inspect`.
 func newInspectCommand(g *globals) *cobra.Command {
@@ -56,6 +62,7 @@ ISO 9660, squashfs; in a confined process). What is found there never refuses an
 }
 
 func (i *inspecting) run(g *globals, cmd *cobra.Command, arg string) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(inspectGC))
 	if i.force && i.png == "" {
 		return cli.Usage(cmd, "--force is about the file of --png")
 	}

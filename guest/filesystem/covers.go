@@ -70,6 +70,30 @@ func probeMD(v *view) (Volume, bool, error) {
 	return Volume{}, false, nil
 }
 
+// The magic numbers of bcache, which early bcachefs has too, and of bcachefs.
+const (
+	bcacheMagic   = "\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x81"
+	bcachefsMagic = "\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef"
+)
+
+// probeBcache finds the superblock of bcache or bcachefs, both in the ninth sector. That
+// of bcache says so in its second word, where bcachefs has the rest of a checksum.
+func probeBcache(v *view) (Volume, bool, error) {
+	p, err := v.bytes(4096, 128)
+	if err != nil || p == nil {
+		return Volume{}, false, err
+	}
+	magic, le := string(p[24:40]), binary.LittleEndian
+	switch {
+	case magic == bcacheMagic && le.Uint64(p[8:]) == 8:
+		return Volume{Kind: Bcache, UUID: uuid(p[40:]), Unlistable: notRead(Bcache)}, true, nil
+	case magic == bcacheMagic || magic == bcachefsMagic:
+		// user_uuid, label and block_size in sectors, of struct bch_sb.
+		return Volume{Kind: Bcachefs, UUID: uuid(p[56:]), Label: text(p[72:104]), BlockSize: int64(le.Uint16(p[120:])) * 512, Unlistable: notRead(Bcachefs)}, true, nil
+	}
+	return Volume{}, false, nil
+}
+
 // probeZFS looks for an uberblock in the first two of the four labels, each of
 // 256 KiB; the ring of uberblocks is a label's second half.
 func probeZFS(v *view) (Volume, bool, error) {

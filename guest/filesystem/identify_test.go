@@ -183,6 +183,14 @@ func TestKindsByHand(t *testing.T) {
 			copy(p[4096+32:], "host:0")
 		}, filesystem.Volume{Kind: filesystem.MD, UUID: "30313233-3435-3637-3839-616263646566", Label: "host:0"}},
 		{"zfs", func(p []byte) { le.PutUint64(p[(256+128)<<10+4096:], 0x00bab10c) }, filesystem.Volume{Kind: filesystem.ZFS}},
+		{"bcache", func(p []byte) {
+			p[4096+8] = 8
+			copy(p[4096+24:], "\xc6\x85\x73\xf6\x4e\x1a\x45\xca\x82\x65\xf5\x7f\x48\xba\x6d\x810123456789abcdef")
+		}, filesystem.Volume{Kind: filesystem.Bcache, UUID: "30313233-3435-3637-3839-616263646566"}},
+		{"bcachefs", func(p []byte) {
+			copy(p[4096+24:], "\xc6\x85\x73\xf6\x66\xce\x90\xa9\xd9\x6a\x60\xcf\x80\x3d\xf7\xef________________0123456789abcdeflabel")
+			p[4096+120] = 8
+		}, filesystem.Volume{Kind: filesystem.Bcachefs, UUID: "30313233-3435-3637-3839-616263646566", Label: "label", BlockSize: 4096}},
 		{"bitlocker", func(p []byte) { copy(p[3:], "-FVE-FS-") }, filesystem.Volume{Kind: filesystem.BitLocker}},
 		{"ntfs with a label", ntfs, filesystem.Volume{Kind: filesystem.NTFS, UUID: "00000000000000FF", Label: "System", Size: 512 << 10, BlockSize: 4096}},
 		{"nothing", func(p []byte) { copy(p[1000:], "hello") }, filesystem.Volume{}},
@@ -193,6 +201,9 @@ func TestKindsByHand(t *testing.T) {
 			got, err := filesystem.Identify(strings.NewReader(string(p)), 0, mib)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if c.want.Kind != "" && got.Unlistable == "" {
+				t.Errorf("%s can be listed", got.Kind)
 			}
 			if got.Kind != c.want.Kind || got.UUID != c.want.UUID || got.Label != c.want.Label || got.Size != c.want.Size || got.BlockSize != c.want.BlockSize {
 				t.Errorf("%+v, want %+v", got, c.want)

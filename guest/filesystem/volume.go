@@ -30,6 +30,8 @@ const (
 	Swap      = "Linux swap"
 	ZFS       = "ZFS"
 	MD        = "Linux RAID member"
+	Bcachefs  = "bcachefs"
+	Bcache    = "bcache"
 )
 
 // A Volume is what is recognised in a volume.
@@ -55,7 +57,7 @@ type probe func(v *view) (Volume, bool, error)
 // stands before what it may cover.
 func probes() []probe {
 	return []probe{
-		probeLUKS, probeLVM, probeMD, probeISO, probeXFS, probeBtrfs, probeSquashfs,
+		probeLUKS, probeLVM, probeMD, probeBcache, probeISO, probeXFS, probeBtrfs, probeSquashfs,
 		probeNTFS, probeExFAT, probeFAT, probeExt, probeSwap,
 	}
 }

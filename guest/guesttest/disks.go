@@ -5,6 +5,7 @@ package guesttest
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -18,9 +19,10 @@ import (
 // packages names the Debian package of each program that is used here.
 func packages() map[string]string {
 	return map[string]string{
-		"sfdisk": "fdisk", "sgdisk": "gdisk", "mke2fs": "e2fsprogs", "mkfs.vfat": "dosfstools", "mcopy": "mtools", "mmd": "mtools",
+		"sfdisk": "fdisk", "fdisk": "fdisk", "sgdisk": "gdisk", "mke2fs": "e2fsprogs", "mkfs.vfat": "dosfstools", "mcopy": "mtools", "mmd": "mtools",
 		"mkfs.xfs": "xfsprogs", "mkfs.btrfs": "btrfs-progs", "mksquashfs": "squashfs-tools", "xorriso": "xorriso",
 		"cryptsetup": "cryptsetup-bin", "mkfs.exfat": "exfatprogs", "mkswap": "util-linux", "blkid": "util-linux", "xz": "xz-utils",
+		"virt-inspector": "libguestfs-tools",
 	}
 }
 
@@ -81,6 +83,42 @@ func Forensics(t testing.TB) string {
 	path := Blank(t, 0)
 	if err := os.WriteFile(path, []byte(Run(t, "xz", "-dc", packed)), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	return path
+}
+
+// slowEnv has the slow tests run.
+const slowEnv = "INGEST_SLOW"
+
+// Slow skips a test, and says so, unless slow ones are asked for.
+func Slow(t testing.TB) {
+	t.Helper()
+	if os.Getenv(slowEnv) == "" {
+		message := "NOT TESTED: " + t.Name() + " takes minutes and runs with " + slowEnv + "=1 only"
+		fmt.Fprintln(os.Stderr, message)
+		t.Skip(message)
+	}
+}
+
+// debianEnv names the folder of Debian's file system. Without it, it is below the
+// user's cache folder, where `scripts/setup slow` puts it.
+const debianEnv = "INGEST_DEBIAN"
+
+// Debian returns the path of an ext4 file system of 900 MiB with an installed Debian,
+// with a kernel and cloud-init.
+func Debian(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv(debianEnv)
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir = filepath.Join(cache, "ingest", "debian")
+	}
+	path := filepath.Join(dir, "root.ext4")
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%s is absent: run `scripts/setup slow`, which makes it from Debian's packages", path)
 	}
 	return path
 }

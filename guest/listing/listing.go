@@ -150,6 +150,10 @@ func (t *walker) linux() {
 			}
 		}
 	}
+	// Where kernels have versions, a name without one is a link to the newest.
+	if slices.ContainsFunc(t.out.Kernels, func(n string) bool { return !isBare(n) }) {
+		t.out.Kernels = slices.DeleteFunc(t.out.Kernels, isBare)
+	}
 	t.out.Devices = fstab(t.read(maxFile, "etc/fstab"))
 	for _, name := range []string{"usr/bin/cloud-init", "etc/cloud/cloud.cfg"} {
 		t.out.CloudInit = t.out.CloudInit || t.read(1, name) != nil
@@ -195,8 +199,11 @@ func isKernel(name string) bool {
 			return true
 		}
 	}
-	return name == "vmlinuz" || name == "Image"
+	return isBare(name)
 }
+
+// isBare reports whether a name is that of a kernel without its version.
+func isBare(name string) bool { return name == "vmlinuz" || name == "Image" }
 
 // osRelease reads assignments as a shell does, of single words.
 func osRelease(p []byte) tree.OSRelease {

@@ -40,13 +40,13 @@ func (d *disk) gpt(m mbr) (t Table, found bool, err error) {
 	}
 	stale := m.valid && !m.protective()
 	if h != nil && stale {
-		d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, errcode.Evidence{Format: "gpt", Structure: "protective MBR"},
+		d.warn(errcode.GPTInvalid, formats.SeverityWarning, remedyRepair, errcode.Evidence{Format: "gpt", Structure: "protective MBR"},
 			"a GPT lies behind an MBR that does not announce it: the MBR counts")
 		return t, false, nil
 	}
 	if h != nil {
 		if !m.protective() {
-			d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, errcode.Evidence{Format: "gpt", Structure: "protective MBR"}, "the GPT has no protective MBR: most systems do not see it")
+			d.warn(errcode.GPTInvalid, formats.SeverityWarning, remedyRepair, errcode.Evidence{Format: "gpt", Structure: "protective MBR"}, "the GPT has no protective MBR: most systems do not see it")
 		}
 		if err := d.compareBackup(h); err != nil {
 			return t, true, err
@@ -90,13 +90,13 @@ func (d *disk) fromBackup(m mbr, sector int64, why string) (Table, bool, error) 
 			return Table{}, false, err
 		}
 		if h != nil {
-			d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, ev, "the primary GPT is broken (%s): the partitions are those of the backup", why)
+			d.warn(errcode.GPTInvalid, formats.SeverityWarning, remedyRepair, ev, "the primary GPT is broken (%s): the partitions are those of the backup", why)
 			t := d.fromGPT(h, m)
 			t.FromBackup = true
 			return t, true, nil
 		}
 	}
-	d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, ev, "the primary GPT is broken (%s), and there is no backup at the disk's end", why)
+	d.warn(errcode.GPTInvalid, formats.SeverityWarning, remedyRepair, ev, "the primary GPT is broken (%s), and there is no backup at the disk's end", why)
 	// A hybrid MBR still describes its partitions.
 	if len(m.entries) > 1 {
 		return Table{}, false, nil
@@ -121,11 +121,11 @@ func (d *disk) compareBackup(h *gptHeader) error {
 		if problem == "" {
 			problem = "it is not there"
 		}
-		d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, ev, "the backup GPT is broken: %s", problem)
+		d.warn(errcode.GPTInvalid, formats.SeverityWarning, remedyRepair, ev, "the backup GPT is broken: %s", problem)
 	case b.guid != h.guid || b.entryCRC != h.entryCRC:
-		d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, ev, "the backup GPT differs from the primary")
+		d.warn(errcode.GPTInvalid, formats.SeverityWarning, remedyRepair, ev, "the backup GPT differs from the primary")
 	case h.alternate < last:
-		d.warn(errcode.TableBounds, formats.SeverityInfo, remedyMove, ev, "the backup GPT lies %d bytes before the disk's end: the disk has grown", (last-h.alternate)*h.sector)
+		d.warn(errcode.GPTInvalid, formats.SeverityInfo, remedyMove, ev, "the backup GPT lies %d bytes before the disk's end: the disk has grown", (last-h.alternate)*h.sector)
 	}
 	return nil
 }
@@ -208,12 +208,12 @@ func (d *disk) fromGPT(h *gptHeader, m mbr) Table {
 		ev := errcode.Evidence{Format: "gpt", Structure: fmt.Sprintf("partition %d", i+1), Value: fmt.Sprintf("LBA %d to %d", le.Uint64(e[32:]), le.Uint64(e[40:]))}
 		off, n, ok := span(le.Uint64(e[32:]), le.Uint64(e[40:]), h.sector)
 		if !ok {
-			d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, ev, "partition %d has no bounds that make sense", i+1)
+			d.warn(errcode.PartitionBounds, formats.SeverityWarning, remedyRepair, ev, "partition %d has no bounds that make sense", i+1)
 			continue
 		}
 		if off/h.sector < h.firstUse || (off+n)/h.sector-1 > h.lastUse {
 			ev.Limit = fmt.Sprintf("LBA %d to %d", h.firstUse, h.lastUse)
-			d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, ev, "partition %d lies outside the sectors that the table calls usable", i+1)
+			d.warn(errcode.PartitionBounds, formats.SeverityWarning, remedyRepair, ev, "partition %d lies outside the sectors that the table calls usable", i+1)
 		}
 		kind := guid(e)
 		t.Partitions = append(t.Partitions, Partition{
@@ -223,7 +223,7 @@ func (d *disk) fromGPT(h *gptHeader, m mbr) Table {
 	}
 	for _, e := range m.entries {
 		if e.kind != protective {
-			t.Legacy = append(t.Legacy, e.partition(e.index+1, m.id, 0))
+			t.Legacy = append(t.Legacy, e.partition(e.index+1, m.id, 0, h.sector))
 		}
 	}
 	if t.Hybrid = len(t.Legacy) > 0; t.Hybrid {

@@ -17,8 +17,8 @@ const (
 	protective = 0xee
 )
 
-// mbrSector is the unit of an MBR's addresses. An MBR does not say it; disks of 4096
-// byte sectors with an MBR hardly exist.
+// mbrSector is the unit of an MBR's addresses that Read assumes, and the size of a boot
+// record whatever the size of a sector.
 const mbrSector = 512
 
 // An mbrEntry is one used entry of a boot record.
@@ -54,14 +54,14 @@ func parseEntries(sector []byte) (used []mbrEntry, ok bool) {
 
 // parseMBR parses the first sector. It is no table if it is a volume's boot sector,
 // or if no entry begins on the disk.
-func parseMBR(sector []byte, size int64) mbr {
+func parseMBR(sector []byte, size, unit int64) mbr {
 	if sector[510] != 0x55 || sector[511] != 0xaa || volumeBoot(sector) {
 		return mbr{}
 	}
 	used, ok := parseEntries(sector)
 	m := mbr{id: binary.LittleEndian.Uint32(sector[diskIDOff:]), entries: used}
 	for _, e := range used {
-		m.valid = m.valid || ok && (e.start*mbrSector < size || e.kind == protective)
+		m.valid = m.valid || ok && (e.start*unit < size || e.kind == protective)
 	}
 	return m
 }
@@ -89,10 +89,11 @@ func (m mbr) protective() bool {
 // extended reports whether a type is that of an extended partition.
 func extended(kind byte) bool { return kind == 0x05 || kind == 0x0f || kind == 0x85 }
 
-// partition turns an entry into a partition; base is added to its begin.
-func (e mbrEntry) partition(number int, id uint32, base int64) Partition {
+// partition turns an entry into a partition; base is added to its begin, and unit is
+// the size of a sector.
+func (e mbrEntry) partition(number int, id uint32, base, unit int64) Partition {
 	return Partition{
-		Number: number, Off: (base + e.start) * mbrSector, Len: e.count * mbrSector,
+		Number: number, Off: (base + e.start) * unit, Len: e.count * unit,
 		Type: fmt.Sprintf("0x%02x", e.kind), TypeName: mbrTypeName(e.kind),
 		ID: fmt.Sprintf("%08x-%02x", id, number), Bootable: e.active, Extended: extended(e.kind),
 	}
@@ -101,16 +102,16 @@ func (e mbrEntry) partition(number int, id uint32, base int64) Partition {
 // mbr turns a boot record into the table, with the logical partitions of its first
 // extended one.
 func (d *disk) mbr(m mbr) (Table, error) {
-	t := Table{Scheme: MBR, SectorSize: mbrSector, DiskID: fmt.Sprintf("%08x", m.id)}
+	t := Table{Scheme: MBR, SectorSize: d.sector, DiskID: fmt.Sprintf("%08x", m.id)}
 	active := 0
 	for _, e := range m.entries {
-		t.Partitions = append(t.Partitions, e.partition(e.index+1, m.id, 0))
+		t.Partitions = append(t.Partitions, e.partition(e.index+1, m.id, 0, d.sector))
 		if e.active {
 			active++
 		}
 	}
 	if active > 1 {
-		d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, errcode.Evidence{Format: "mbr", Structure: "boot record", Field: "boot flag", Value: fmt.Sprint(active), Limit: "1"},
+		d.warn(errcode.MBRInvalid, formats.SeverityWarning, remedyMBR, errcode.Evidence{Format: "mbr", Structure: "boot record", Field: "boot flag", Value: fmt.Sprint(active), Limit: "1"},
 			"%d partitions are active: boot code of a PC takes the first, or refuses", active)
 	}
 	for _, e := range m.entries {
@@ -133,32 +134,32 @@ func (d *disk) logical(id uint32, base, count int64) ([]Partition, error) {
 	var out []Partition
 	seen := map[int64]bool{}
 	for at := base; ; {
-		ev := errcode.Evidence{Format: "mbr", Structure: fmt.Sprintf("extended boot record %d", len(seen)+1), Offset: errcode.At(at * mbrSector)}
+		ev := errcode.Evidence{Format: "mbr", Structure: fmt.Sprintf("extended boot record %d", len(seen)+1), Offset: errcode.At(at * d.sector)}
 		broken := func(code errcode.Code, format string, args ...any) ([]Partition, error) {
-			d.warn(code, formats.SeverityWarning, remedyRepair, ev, format, args...)
+			d.warn(code, formats.SeverityWarning, remedyMBR, ev, format, args...)
 			return out, nil
 		}
 		switch {
 		case seen[at]:
-			return broken(errcode.TableBounds, "the chain of logical partitions is a loop")
+			return broken(errcode.PartitionLoop, "the chain of logical partitions is a loop")
 		case len(seen) > MaxLogical:
 			return broken(errcode.ParserLimit, "more than %d logical partitions", MaxLogical)
-		case at*mbrSector > d.size-mbrSector:
-			return broken(errcode.Truncated, "the chain of logical partitions leads behind the disk's end")
+		case at*d.sector > d.size-d.sector:
+			return broken(errcode.PartitionBounds, "the chain of logical partitions leads behind the disk's end")
 		}
 		seen[at] = true
-		sector, err := binio.ReadRange(d.r, d.size, at*mbrSector, mbrSector, mbrSector)
+		sector, err := binio.ReadRange(d.r, d.size, at*d.sector, mbrSector, mbrSector)
 		if err != nil {
 			return out, err
 		}
 		used, ok := parseEntries(sector)
 		if sector[510] != 0x55 || sector[511] != 0xaa || !ok {
-			return broken(errcode.TableBounds, "an extended boot record is none")
+			return broken(errcode.MBRInvalid, "an extended boot record is none")
 		}
 		next := int64(-1)
 		for _, e := range used {
 			if !extended(e.kind) {
-				p := e.partition(5+len(out), id, at)
+				p := e.partition(5+len(out), id, at, d.sector)
 				p.Logical = true
 				out = append(out, p)
 			} else if next < 0 {
@@ -169,8 +170,8 @@ func (d *disk) logical(id uint32, base, count int64) ([]Partition, error) {
 			return out, nil
 		}
 		if at = next; at >= base+count {
-			ev.Limit = fmt.Sprint((base + count) * mbrSector)
-			return broken(errcode.TableBounds, "the chain of logical partitions leaves the extended partition")
+			ev.Limit = fmt.Sprint((base + count) * d.sector)
+			return broken(errcode.PartitionBounds, "the chain of logical partitions leaves the extended partition")
 		}
 	}
 }

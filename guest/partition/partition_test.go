@@ -222,11 +222,20 @@ func TestGPTDamage(t *testing.T) {
 	}{
 		{"sound", 512, spans, nil, partition.GPT, 2, false, ""},
 		{"4096", 4096, [][2]uint64{{256, 511}}, nil, partition.GPT, 1, false, ""},
-		{"primary header", 512, spans, func(p []byte) []byte { p[512+50]++; return p }, partition.GPT, 2, true, "IMG_TABLE_BOUNDS the primary GPT is broken (checksum of the header)"},
+		{"primary header", 512, spans, func(p []byte) []byte { p[512+50]++; return p }, partition.GPT, 2, true, "IMG_GPT_INVALID the primary GPT is broken (checksum of the header)"},
 		{"primary entries", 512, spans, func(p []byte) []byte { p[1024]++; return p }, partition.GPT, 2, true, "checksum of the entries"},
 		{"primary wiped", 512, spans, func(p []byte) []byte { clear(p[512:2048]); return p }, partition.GPT, 2, true, "it is not there"},
 		{"primary wiped, 4096", 4096, [][2]uint64{{256, 511}}, func(p []byte) []byte { clear(p[4096:8192]); return p }, partition.GPT, 1, true, "it is not there"},
-		{"backup header", 512, spans, func(p []byte) []byte { p[size-512+50]++; return p }, partition.GPT, 2, false, "the backup GPT is broken: checksum of the header"},
+		{"backup header", 512, spans, func(p []byte) []byte { p[size-512+50]++; return p }, partition.GPT, 2, false, "IMG_GPT_INVALID the backup GPT is broken: checksum of the header"},
+		{"backup entries", 512, spans, func(p []byte) []byte { p[size-33*512]++; return p }, partition.GPT, 2, false, "IMG_GPT_INVALID the backup GPT is broken: checksum of the entries"},
+		{"backup wiped", 4096, [][2]uint64{{256, 511}}, func(p []byte) []byte { clear(p[size-4096:]); return p }, partition.GPT, 1, false, "IMG_GPT_INVALID the backup GPT is broken: it is not there"},
+		{"backup differs", 512, spans, func(p []byte) []byte {
+			entries := slices.Clone(p[1024:][:128*128])
+			entries[40]++ // the end of the first partition
+			header(p, 512, size/512-1, 1, size/512-33, 32, entries)
+			return p
+		}, partition.GPT, 2, false, "IMG_GPT_INVALID the backup GPT differs from the primary"},
+		{"protective MBR only", 512, nil, func(p []byte) []byte { clear(p[512:]); return p }, partition.GPT, 0, false, "IMG_GPT_INVALID the primary GPT is broken (it is not there), and there is no backup"},
 		{"both", 512, spans, func(p []byte) []byte { p[512+50]++; p[size-512+50]++; return p }, partition.GPT, 0, false, "there is no backup"},
 		{"cut off", 512, spans, func(p []byte) []byte { return p[:6*mib] }, partition.GPT, 2, false, "IMG_TRUNCATED the backup GPT would lie behind the disk's end, by 2097152 bytes"},
 		{"cut off within a partition", 512, spans, func(p []byte) []byte { return p[:3*mib] }, partition.GPT, 2, false, "partition 2 ends 1048576 bytes behind"},
@@ -237,12 +246,12 @@ func TestGPTDamage(t *testing.T) {
 		{"table far away", 512, spans, func(p []byte) []byte { binary.LittleEndian.PutUint64(p[512+72:], 1<<62); seal(p[512:]); return p }, partition.GPT, 2, true, "entries at LBA 4611686018427387904"},
 		{"negative address", 512, spans, func(p []byte) []byte { binary.LittleEndian.PutUint64(p[512+32:], 1<<63); seal(p[512:]); return p }, partition.GPT, 2, true, "an address of 9223372036854775808"},
 		{"copied header", 512, spans, func(p []byte) []byte { binary.LittleEndian.PutUint64(p[512+24:], 2); seal(p[512:]); return p }, partition.GPT, 2, true, "it belongs to LBA 2"},
-		{"overlap", 512, [][2]uint64{{2048, 4095}, {4000, 8191}}, nil, partition.GPT, 2, false, "partitions 1 and 2 overlap"},
-		{"inside out", 512, [][2]uint64{{4095, 2048}}, nil, partition.GPT, 0, false, "no bounds that make sense"},
-		{"over the table", 512, [][2]uint64{{1, 4095}}, nil, partition.GPT, 1, false, "outside the sectors that the table calls usable"},
-		{"behind the end", 512, [][2]uint64{{2048, 1 << 40}}, nil, partition.GPT, 1, false, "IMG_TRUNCATED partition 1 ends"},
-		{"no protective MBR", 512, spans, func(p []byte) []byte { clear(p[:512]); return p }, partition.GPT, 2, false, "no protective MBR"},
-		{"stale", 512, spans, func(p []byte) []byte { mbrEntry(p, 0, 0x83, 2048, 100); return p }, partition.MBR, 1, false, "does not announce it"},
+		{"overlap", 512, [][2]uint64{{2048, 4095}, {4000, 8191}}, nil, partition.GPT, 2, false, "IMG_PARTITION_BOUNDS partitions 1 and 2 overlap"},
+		{"inside out", 512, [][2]uint64{{4095, 2048}}, nil, partition.GPT, 0, false, "IMG_PARTITION_BOUNDS partition 1 has no bounds that make sense"},
+		{"over the table", 512, [][2]uint64{{1, 4095}}, nil, partition.GPT, 1, false, "IMG_PARTITION_BOUNDS partition 1 lies outside the sectors that the table calls usable"},
+		{"behind the end", 512, [][2]uint64{{2048, 1 << 40}}, nil, partition.GPT, 1, false, "IMG_PARTITION_BOUNDS partition 1 ends"},
+		{"no protective MBR", 512, spans, func(p []byte) []byte { clear(p[:512]); return p }, partition.GPT, 2, false, "IMG_GPT_INVALID the GPT has no protective MBR"},
+		{"stale", 512, spans, func(p []byte) []byte { mbrEntry(p, 0, 0x83, 2048, 100); return p }, partition.MBR, 1, false, "IMG_GPT_INVALID a GPT lies behind an MBR that does not announce it"},
 		{"hybrid", 512, spans, func(p []byte) []byte { mbrEntry(p, 1, 0x83, 2048, 2048); return p }, partition.GPT, 2, false, "hybrid MBR"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -325,10 +334,10 @@ func TestLogicalChains(t *testing.T) {
 		{"three", 3, straight(2), 3, ""},
 		{"at the limit", partition.MaxLogical, straight(partition.MaxLogical - 1), partition.MaxLogical, ""},
 		{"above the limit", partition.MaxLogical + 2, straight(-1), partition.MaxLogical + 1, "IMG_PARSER_LIMIT more than 251"},
-		{"to itself", 2, func(k int) uint32 { return uint32(2) }, 2, "is a loop"},
+		{"to itself", 2, func(k int) uint32 { return uint32(2) }, 2, "IMG_PARTITION_LOOP the chain of logical partitions is a loop"},
 		{"back", 3, func(k int) uint32 { return []uint32{2, 4, 2}[k] }, 3, "is a loop"},
-		{"out of the extended partition", 1, func(int) uint32 { return 0x7fffffff }, 1, "leaves the extended partition"},
-		{"to nothing", 1, func(int) uint32 { return 100 }, 1, "a record is none"},
+		{"out of the extended partition", 1, func(int) uint32 { return 0x7fffffff }, 1, "IMG_PARTITION_BOUNDS the chain of logical partitions leaves the extended partition"},
+		{"to nothing", 1, func(int) uint32 { return 100 }, 1, "IMG_MBR_INVALID a record is none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			disk := chain(mib, c.n, c.next)
@@ -345,7 +354,47 @@ func TestLogicalChains(t *testing.T) {
 	}
 	disk := chain(mib, 2, straight(5))[:(64+1)*512]
 	got, err := partition.Read(reader(disk), int64(len(disk)))
-	if err != nil || !strings.Contains(messages(got), "behind the disk's end") {
+	if err != nil || !strings.Contains(messages(got), "IMG_PARTITION_BOUNDS the chain of logical partitions leads behind the disk's end") {
 		t.Errorf("cut off: %s, %v", messages(got), err)
+	}
+}
+
+// TestSectorsOf4096 holds an MBR in sectors of 4096 bytes, with logical partitions,
+// against fdisk.
+func TestSectorsOf4096(t *testing.T) {
+	path := guesttest.Blank(t, 64*mib)
+	guesttest.Feed(t, "o\nn\np\n1\n\n+10M\nn\ne\n2\n\n\nn\n\n+8M\nn\n\n+4M\na\n1\nw\n", "fdisk", "-b", "4096", path)
+	var want []string
+	for line := range strings.Lines(guesttest.Run(t, "fdisk", "-b", "4096", "-l", "-o", "Start,Sectors,Id", path)) {
+		var start, sectors int64
+		var id string
+		if n, _ := fmt.Sscanf(line, "%d %d %s", &start, &sectors, &id); n == 3 {
+			want = append(want, fmt.Sprintf("%d+%d 0x%02s", start*4096, sectors*4096, id))
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := partition.ReadMBR(f, 64*mib, 4096)
+	if err != nil || got.SectorSize != 4096 || len(got.Findings) > 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	var have []string
+	for _, p := range got.Partitions {
+		have = append(have, fmt.Sprintf("%d+%d %s", p.Off, p.Len, p.Type))
+	}
+	if diff := cmp.Diff(want, have); diff != "" || len(want) != 4 {
+		t.Errorf("fdisk sees others (-want +got):\n%s", diff)
+	}
+	table := guesttest.Table(t, 64*mib, "label: gpt\n,10M,U\n")
+	g, err := os.Open(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if got, err := partition.ReadMBR(g, 64*mib, 4096); err != nil || got.Scheme != partition.None {
+		t.Errorf("a disk with a GPT: %+v, %v", got, err)
 	}
 }

@@ -70,8 +70,24 @@ func (p Partition) End() int64 { return p.Off + p.Len }
 // reading the disk; a disk without a table, or with one that makes no sense, has the
 // scheme None.
 func Read(r io.ReaderAt, size int64) (Table, error) {
-	d := &disk{r: r, size: size}
-	t, err := d.table()
+	d := &disk{r: r, size: size, sector: mbrSector}
+	return d.told(d.table())
+}
+
+// ReadMBR reads the MBR as that of a disk whose sectors have another size than 512
+// bytes, which an MBR does not say: what lies in the partitions does. The scheme is
+// None if there is no MBR.
+func ReadMBR(r io.ReaderAt, size, sector int64) (Table, error) {
+	d := &disk{r: r, size: size, sector: sector}
+	m, err := d.first()
+	if err != nil || !m.valid || m.protective() {
+		return d.told(Table{}, err)
+	}
+	return d.told(d.mbr(m))
+}
+
+// told completes a table with what was found on the way.
+func (d *disk) told(t Table, err error) (Table, error) {
 	if t.Partitions == nil {
 		t.Partitions = []Partition{}
 	}
@@ -83,18 +99,27 @@ func Read(r io.ReaderAt, size int64) (Table, error) {
 type disk struct {
 	r        io.ReaderAt
 	size     int64
+	sector   int64 // unit of an MBR's addresses, bytes
 	findings []formats.Finding
 }
 
-func (d *disk) table() (Table, error) {
+// first reads the first sector.
+func (d *disk) first() (mbr, error) {
 	if d.size < 512 {
-		return Table{}, nil
+		return mbr{}, nil
 	}
-	sector, err := binio.ReadRange(d.r, d.size, 0, 512, 512)
+	p, err := binio.ReadRange(d.r, d.size, 0, 512, 512)
 	if err != nil {
+		return mbr{}, err
+	}
+	return parseMBR(p, d.size, d.sector), nil
+}
+
+func (d *disk) table() (Table, error) {
+	m, err := d.first()
+	if err != nil || d.size < 512 {
 		return Table{}, err
 	}
-	m := parseMBR(sector, d.size)
 	t, found, err := d.gpt(m)
 	if err != nil || found {
 		return t, err
@@ -108,6 +133,7 @@ func (d *disk) table() (Table, error) {
 // Remedies, in the order of the codes that they go with.
 const (
 	remedyRepair = "Repair the table before the import with `sgdisk --verify` and `gdisk`, or have the guest do it."
+	remedyMBR    = "Repair the table with `fdisk` before the import, or have the guest do it."
 	remedyMove   = "Move the backup to the end of the disk with `sgdisk --move-second-header`; most systems do so by themselves when they grow their disk."
 	remedyCut    = "Compare the image's size with that of its origin: it may be cut off. If it is whole, repair the table with `sgdisk --move-second-header`."
 )
@@ -128,7 +154,7 @@ func (d *disk) check(t Table) {
 	for _, p := range t.Partitions {
 		ev := errcode.Evidence{Format: string(t.Scheme), Structure: fmt.Sprintf("partition %d", p.Number), Value: fmt.Sprintf("%d to %d", p.Off, p.End()), Limit: fmt.Sprint(d.size)}
 		if p.End() > d.size {
-			d.warn(errcode.Truncated, formats.SeverityWarning, remedyCut, ev, "partition %d ends %d bytes behind the disk's end", p.Number, p.End()-d.size)
+			d.warn(errcode.PartitionBounds, formats.SeverityWarning, remedyCut, ev, "partition %d ends %d bytes behind the disk's end", p.Number, p.End()-d.size)
 		}
 		if !p.Extended {
 			lie = append(lie, p)
@@ -144,7 +170,7 @@ func (d *disk) check(t Table) {
 		a, b := lie[last], lie[i]
 		if b.Off < a.End() {
 			ev := errcode.Evidence{Format: string(t.Scheme), Structure: fmt.Sprintf("partition %d", b.Number), Offset: errcode.At(b.Off), Value: fmt.Sprintf("%d to %d", b.Off, b.End()), Limit: fmt.Sprint(a.End())}
-			d.warn(errcode.TableBounds, formats.SeverityWarning, remedyRepair, ev, "partitions %d and %d overlap", a.Number, b.Number)
+			d.warn(errcode.PartitionBounds, formats.SeverityWarning, remedyRepair, ev, "partitions %d and %d overlap", a.Number, b.Number)
 		}
 		if b.End() > a.End() {
 			last = i

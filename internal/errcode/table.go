@@ -33,6 +33,10 @@ const (
 	ExpansionRatio       Code = "IMG_EXPANSION_RATIO"
 	Truncated            Code = "IMG_TRUNCATED"
 	TableBounds          Code = "IMG_TABLE_BOUNDS"
+	GPTInvalid           Code = "IMG_GPT_INVALID"
+	MBRInvalid           Code = "IMG_MBR_INVALID"
+	PartitionBounds      Code = "IMG_PARTITION_BOUNDS"
+	PartitionLoop        Code = "IMG_PARTITION_LOOP"
 	AliasedBlocks        Code = "IMG_ALIASED_BLOCKS"
 	CompressionCorrupt   Code = "IMG_COMPRESSION_CORRUPT"
 	DecompressedTooLarge Code = "IMG_DECOMPRESSED_TOO_LARGE"
@@ -174,6 +178,10 @@ var table = []Descriptor{
 	{ExpansionRatio, "A few bytes expand to far more data than an honest image would hold.", 422, false, "Convert the disk with a trusted tool; if it is really that compressible, ask the operator to raise the limit."},
 	{Truncated, "The image refers to bytes beyond the end of its file.", 422, false, "Fetch or export the image again; it was cut short."},
 	{TableBounds, "A table of the image has a size or an offset that cannot be right.", 422, false, "Check the image with its own tool (for example `qemu-img check`) and export it again."},
+	{GPTInvalid, "The disk's GPT is damaged, or its two copies and its protective MBR do not agree.", 422, false, "Repair the table before the import with `sgdisk --verify` and `gdisk`, or have the guest do it."},
+	{MBRInvalid, "The disk's MBR, or the record of a logical partition, contradicts itself.", 422, false, "Repair the table with `fdisk` before the import."},
+	{PartitionBounds, "A partition overlaps another one, or does not lie on the disk.", 422, false, "Compare the image's size with that of its origin; if it is whole, repair the table with `gdisk` or `fdisk`."},
+	{PartitionLoop, "The chain of logical partitions is a loop.", 422, false, "The table is damaged or crafted: make it again with `fdisk`."},
 	{AliasedBlocks, "Two places of the guest's disk share one place of the file.", 422, false, "The image is damaged or crafted: export it again from the running system."},
 	{CompressionCorrupt, "A compressed block cannot be decompressed to its full length.", 422, false, "Fetch or export the image again; it is damaged."},
 	{DecompressedTooLarge, "The source decompresses to more bytes than the operator allows.", 413, false, "Import a smaller disk, or a format that stores holes (qcow2, streamOptimized VMDK), or ask the operator to raise the limit."},

@@ -29,6 +29,9 @@ func elsewhere() map[string]string {
 		"IMG_OVA_":                   unwrap,
 		"IMG_DOCKER_":                unwrap,
 		"IMG_GCP_LAYOUT":             unwrap,
+		"IMG_GPT_INVALID":            "guest/partition",
+		"IMG_MBR_INVALID":            "guest/partition",
+		"IMG_PARTITION_":             "guest/partition",
 	}
 }
 

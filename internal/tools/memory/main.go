@@ -2,6 +2,9 @@
 // it imports a large disk: once from a file into qcow2, once over HTTP into raw.
 // It ends with 1 if an import takes more than a fixed amount above the idle
 // server, whatever the disk's size.
+// With -inspect, it measures `ingest inspect` of a sparse disk of 1 TiB in every format
+// instead, and ends with 1 if that takes more than 64 MiB above `ingest version`, or a
+// second of processor time.
 //
 // It needs four times the allocated size as disk space, below -dir, and removes
 // all of it at the end.
@@ -61,10 +64,15 @@ func main() {
 	dir := flag.String("dir", os.TempDir(), "folder with room for four times the allocated size")
 	flag.Var(&virtual, "virtual", "virtual size of the disk")
 	flag.Var(&allocated, "allocated", "how much of it holds data")
+	inspect := flag.Bool("inspect", false, "measure 'ingest inspect' of 1 TiB in every format instead; needs 1 GiB of disk space")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *bin, *dir, int64(virtual), int64(allocated)); err != nil {
+	measure := func() error { return run(ctx, *bin, *dir, int64(virtual), int64(allocated)) }
+	if *inspect {
+		measure = func() error { return inspectAll(ctx, *bin, *dir) }
+	}
+	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "memory: "+err.Error())
 		stop()
 		os.Exit(1)
