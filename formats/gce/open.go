@@ -161,13 +161,13 @@ func (c *cursor) finish() error {
 	}
 	n := int64(len(tail))
 	if n < endBytes || n > maxTail || c.pos%tarBlock != 0 || !binio.IsZero(tail) {
-		return place("end of the tar file", "").Refuse(errcode.TableBounds, n, "at least two blocks of zeros", "the tar file does not end behind disk.raw")
+		return place("end of the tar file", "").Refuse(errcode.GCPLayout, n, "at least two blocks of zeros", "the tar file does not end behind disk.raw")
 	}
 	if _, err := c.in.ReadByte(); err != io.EOF {
 		if err != nil {
 			return c.fault(err)
 		}
-		return place("gzip stream", "").Refuse(errcode.TableBounds, nil, "one member", "there are bytes behind the gzip stream")
+		return place("gzip stream", "").Refuse(errcode.TrailingData, nil, "one member", "there are bytes behind the gzip stream")
 	}
 	return nil
 }
