@@ -20,6 +20,12 @@ type Limits struct {
 	// ExpansionRatio is how many guest bytes one byte of a compressed image
 	// may stand for; deflate cannot honestly exceed 1032.
 	ExpansionRatio int64
+	// RefcountBytes is the largest refcount table of a qcow2, bytes, Snapshots how
+	// many snapshots one may name, and SnapshotBytes the largest table of them,
+	// bytes. All three are qemu's own bounds; snapshots are left behind.
+	RefcountBytes int64
+	Snapshots     int64
+	SnapshotBytes int64
 }
 
 // DefaultLimits returns the limits that fit every honest image.
@@ -31,5 +37,8 @@ func DefaultLimits() Limits {
 		CacheBytes:      16 << 20,
 		BlockBytes:      2 << 20,
 		ExpansionRatio:  2000,
+		RefcountBytes:   8 << 20,
+		Snapshots:       65536,
+		SnapshotBytes:   64 << 20,
 	}
 }

@@ -21,6 +21,9 @@ func FuzzLimits() formats.Limits {
 		CacheBytes:      256 << 10,
 		BlockBytes:      2 << 20,
 		ExpansionRatio:  2000,
+		RefcountBytes:   8 << 20,
+		Snapshots:       65536,
+		SnapshotBytes:   64 << 20,
 	}
 }
 

@@ -76,7 +76,7 @@ func TestSourceErrorsAreTheSourcesOwn(t *testing.T) {
 			image, size = memory(e.buf), int64(len(e.buf))
 		}
 		var down error
-		d, err := format.Open(flaky{image, &down}, size, formats.Limits{VirtualSize: 1 << 30, TableBytes: 1 << 20, BlockBytes: 1 << 16})
+		d, err := format.Open(flaky{image, &down}, size, formats.Limits{VirtualSize: 1 << 30, TableBytes: 1 << 20, BlockBytes: 1 << 16, RefcountBytes: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}

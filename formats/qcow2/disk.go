@@ -69,7 +69,7 @@ func open(r io.ReaderAt, size int64, lim formats.Limits) (*Disk, error) {
 	if d.info.Unreadable != nil {
 		return d, nil
 	}
-	if err := h.checkTables(d.m.geometry, size); err != nil {
+	if err := h.checkTables(d.m.geometry, size, lim); err != nil {
 		return nil, err
 	}
 	if err := d.readL1(); err != nil {

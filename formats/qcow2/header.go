@@ -24,8 +24,7 @@ const (
 	maxClusterBits   = 21
 	minExtendedBits  = 14
 	maxL1Bytes       = 32 << 20
-	maxRefTableBytes = 8 << 20
-	maxSnapshots     = 65536
+	maxRefTableBytes = 8 << 20 // of what is written
 	maxRefcountOrder = 6
 	maxNameBytes     = 1023
 )

@@ -14,10 +14,9 @@ import (
 
 // Bounds that QEMU keeps for the snapshot table.
 const (
-	snapshotFixed     = 40 // bytes of an entry before its extra data
-	maxSnapshotExtra  = 1024
-	maxSnapshotsBytes = 64 << 20
-	snapshotTable     = "snapshot table"
+	snapshotFixed    = 40 // bytes of an entry before its extra data
+	maxSnapshotExtra = 1024
+	snapshotTable    = "snapshot table"
 )
 
 // snapshots walks the snapshot table; section "Snapshots" of the specification.
@@ -40,9 +39,9 @@ func (v *validation) snapshots(ctx context.Context) ([]formats.Finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		if length += n; length > maxSnapshotsBytes {
+		if length += n; length > v.d.lim.SnapshotBytes {
 			return nil, errcode.New(errcode.TableBounds, "snapshot table of more than %d bytes", length).
-				With(limited(evidence(snapshotTable, "length", off, length), maxSnapshotsBytes))
+				With(limited(evidence(snapshotTable, "length", off, length), v.d.lim.SnapshotBytes))
 		}
 	}
 	if err := v.own(off, length, snapshotTable); err != nil {

@@ -66,7 +66,8 @@ func TestSnapshotTableHasABound(t *testing.T) {
 	binary.BigEndian.PutUint16(h[12:], 0xFFFF)
 	binary.BigEndian.PutUint16(h[14:], 0xFFFF)
 	binary.BigEndian.PutUint32(h[36:], maxSnapshotExtra)
-	for n, want := range map[int]errcode.Code{maxSnapshotsBytes / entry: "", maxSnapshotsBytes/entry + 1: errcode.TableBounds} {
+	most := int(formats.DefaultLimits().SnapshotBytes)
+	for n, want := range map[int]errcode.Code{most / entry: "", most/entry + 1: errcode.TableBounds} {
 		r := &entries{image: put32(60, uint32(n))(bytes.Clone(image)), entry: entry, head: h}
 		binary.BigEndian.PutUint64(r.image[64:], uint64(len(image)))
 		d := formattest.OpenBytes(Format{}, r, int64(len(image)+n*entry))(t)

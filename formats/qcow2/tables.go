@@ -1,11 +1,12 @@
 package qcow2
 
 import (
+	"ingest/formats"
 	"ingest/internal/errcode"
 )
 
 // checkTables checks where the header says that the tables lie.
-func (h *header) checkTables(g geometry, size int64) error {
+func (h *header) checkTables(g geometry, size int64, lim formats.Limits) error {
 	l1Bytes := int64(h.l1Entries) * 8
 	need := g.l1Need(int64(h.size))
 	switch {
@@ -20,9 +21,9 @@ func (h *header) checkTables(g geometry, size int64) error {
 		return err
 	}
 	refBytes := int64(h.refTableLen) * g.cluster
-	if h.refTableLen == 0 || refBytes > maxRefTableBytes {
+	if h.refTableLen == 0 || refBytes > lim.RefcountBytes {
 		return errcode.New(errcode.TableBounds, "refcount table of %d clusters", h.refTableLen).
-			With(limited(evidence("header", "refcount_table_clusters", 56, h.refTableLen), maxRefTableBytes/g.cluster))
+			With(limited(evidence("header", "refcount_table_clusters", 56, h.refTableLen), lim.RefcountBytes/g.cluster))
 	}
 	if err := checkTable(g, g.round(size), "header", "refcount_table_offset", 48, h.refTableOff, refBytes); err != nil {
 		return err
@@ -30,9 +31,9 @@ func (h *header) checkTables(g geometry, size int64) error {
 	if h.snapshots == 0 {
 		return nil
 	}
-	if h.snapshots > maxSnapshots {
+	if int64(h.snapshots) > lim.Snapshots {
 		return errcode.New(errcode.TableBounds, "%d snapshots", h.snapshots).
-			With(limited(evidence("header", "nb_snapshots", 60, h.snapshots), maxSnapshots))
+			With(limited(evidence("header", "nb_snapshots", 60, h.snapshots), lim.Snapshots))
 	}
 	// Each entry of the snapshot table has at least 40 bytes.
 	return checkTable(g, size, "header", "snapshots_offset", 64, h.snapshotsOff, int64(h.snapshots)*40)

@@ -25,6 +25,7 @@ func bounds() []bound {
 	table := func(l *formats.Limits, n int64) { l.TableBytes = n }
 	block := func(l *formats.Limits, n int64) { l.BlockBytes = n }
 	text := func(l *formats.Limits, n int64) { l.DescriptorBytes = n }
+	refcounts := func(l *formats.Limits, n int64) { l.RefcountBytes = n }
 	ratio := func(l *formats.Limits, n int64) { l.ExpansionRatio = n }
 	return []bound{
 		{"TableBytes", table, "qemu-cluster-512.qcow2.gz", 776, errcode.ParserLimit},                   // L1: 97 L2 tables of 64 clusters
@@ -36,6 +37,8 @@ func bounds() []bound {
 		{"BlockBytes", block, "qemu-cluster-2M.qcow2.gz", 2 << 20, errcode.ParserLimit},                // cluster
 		{"BlockBytes", block, "qemu-monolithicSparse.vmdk.gz", 64 << 10, errcode.VMDKHeader},           // grain
 		{"BlockBytes", block, "qemu-streamOptimized.vmdk.gz", 64 << 10, errcode.VMDKHeader},            // grain
+		{"RefcountBytes", refcounts, "qemu-v3.qcow2.gz", 64 << 10, errcode.TableBounds},                // one cluster
+		{"RefcountBytes", refcounts, "qemu-cluster-512.qcow2.gz", 512, errcode.TableBounds},            // one cluster
 		{"DescriptorBytes", text, "qemu-monolithicSparse.vmdk.gz", 19*512 + 1, errcode.VMDKDescriptor}, // 20 sectors; limits round up to them
 		{"ExpansionRatio", ratio, "qemu-zlib.qcow2.gz", 4, errcode.ExpansionRatio},                     // 262144 of 65536 bytes
 		{"ExpansionRatio", ratio, "qemu-zstd.qcow2.gz", 4, errcode.ExpansionRatio},                     // 262144 of 65536 bytes
