@@ -9,6 +9,7 @@ import (
 
 	"ingest/formats"
 	"ingest/formats/transfer"
+	"ingest/stores"
 )
 
 // sparseGrain is the piece of zeros that a plan leaves out when it is written:
@@ -37,14 +38,25 @@ func (w *writer) plan(ctx context.Context, e transfer.Engine, disk formats.Disk,
 			return err
 		}
 	}
+	if err := w.holes(ctx, plan); err != nil {
+		return err
+	}
 	var pieces []transfer.Piece
 	return e.Run(ctx, disk, from, disk.Size(), nil, func(u *transfer.Unit) error {
 		if u.Data != nil {
 			pieces = transfer.Pieces(pieces[:0], u.Data, sparseGrain)
+			at := 0
 			for _, pc := range pieces {
+				if err := w.leaveOut(plan, u.Off+int64(at), u.Off+int64(pc.Start)); err != nil {
+					return err
+				}
 				if err := w.locate(plan, u.Data[pc.Start:pc.End], u.Off+int64(pc.Start)); err != nil {
 					return err
 				}
+				at = pc.End
+			}
+			if err := w.leaveOut(plan, u.Off+int64(at), u.Off+u.Len); err != nil {
+				return err
 			}
 		}
 		end := u.Off + u.Len
@@ -91,7 +103,7 @@ func (w *writer) metadata(ctx context.Context, plan formats.Plan, put func(p []b
 // table writes a piece of the plan's metadata.
 func (w *writer) table(p []byte, off int64) error {
 	if allZero(p) {
-		return nil
+		return w.zeros(off, int64(len(p)))
 	}
 	if _, err := w.WriteAt(p, off); err != nil {
 		return err
@@ -114,6 +126,59 @@ func (w *writer) locate(plan formats.Plan, p []byte, off int64) error {
 			return err
 		}
 		p, off = p[k:], off+k
+	}
+	return nil
+}
+
+// zeros tells a store without holes of bytes that are not written.
+func (w *writer) zeros(off, n int64) error {
+	if z, ok := w.up.(stores.Zeroer); ok && n > 0 {
+		return z.WriteZeros(off, n)
+	}
+	return nil
+}
+
+// holes tells a store without holes of those of the plan.
+func (w *writer) holes(ctx context.Context, plan formats.Plan) error {
+	if _, ok := w.up.(stores.Zeroer); !ok {
+		return nil
+	}
+	for off := int64(0); off < plan.Size(); {
+		start, end, err := plan.NextData(off)
+		if err != nil {
+			return err
+		}
+		if start == end { // nothing but a hole to the end
+			return w.zeros(off, plan.Size()-off)
+		}
+		if err := w.zeros(off, start-off); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		off = end
+	}
+	return nil
+}
+
+// leaveOut tells a store without holes of guest bytes that are zeros.
+func (w *writer) leaveOut(plan formats.Plan, off, end int64) error {
+	if _, ok := w.up.(stores.Zeroer); !ok {
+		return nil
+	}
+	for off < end {
+		hostOff, n := plan.Locate(off)
+		if n <= 0 {
+			return nil
+		}
+		n = min(n, end-off)
+		if hostOff >= 0 {
+			if err := w.zeros(hostOff, n); err != nil {
+				return err
+			}
+		}
+		off += n
 	}
 	return nil
 }

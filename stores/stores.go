@@ -109,6 +109,14 @@ type Space interface {
 	Free(ctx context.Context) (int64, error)
 }
 
+// A Zeroer is an Upload of a store that keeps no holes: what is known to be
+// zeros lets it send what lies around them. It is advice, and may be given again,
+// by every attempt.
+type Zeroer interface {
+	// WriteZeros says that the n bytes at off are zeros and will not be written.
+	WriteZeros(off, n int64) error
+}
+
 // NewKey returns the key of one upload of an image. Both are UUIDs, so that a
 // second import of the same image never touches the object of the first.
 func NewKey(imageID, uploadID string) string { return imageID + "/" + uploadID }

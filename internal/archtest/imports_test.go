@@ -61,6 +61,16 @@ var rules = []rule{
 		why: "drivers do not know each other",
 	},
 	{
+		who: []string{"ingest/stores/fs/...", "ingest/stores/mem/..."},
+		not: []string{"ingest/stores/s3/...", "github.com/aws/..."},
+		why: "drivers do not know each other",
+	},
+	{
+		who: []string{"ingest/internal/s3client"},
+		not: []string{"ingest/sources/...", "ingest/stores/..."},
+		why: "the source and the store driver share how a client is made, and nothing else",
+	},
+	{
 		who: []string{"ingest/metadata/..."},
 		not: []string{"ingest/api/...", "ingest/workflows/...", "ingest/activities/...", "ingest/pipeline/...", "go.temporal.io/...", "net/http"},
 		why: "the catalogue is the authority and knows nobody who uses it",

@@ -144,6 +144,13 @@ const (
 	WorkerStopping   Code = "WORKER_STOPPING"
 	DestinationExist Code = "DESTINATION_EXISTS"
 
+	StoreUnsuitable      Code = "STORE_UNSUITABLE"
+	CredentialUnknown    Code = "CREDENTIAL_UNKNOWN"
+	CredentialInvalid    Code = "CREDENTIAL_INVALID"
+	CredentialMode       Code = "CREDENTIAL_FILE_MODE"
+	CredentialType       Code = "CREDENTIAL_TYPE"
+	CredentialNotAllowed Code = "CREDENTIAL_NOT_ALLOWED"
+
 	ServerUnreachable Code = "SERVER_UNREACHABLE"
 )
 
@@ -285,5 +292,11 @@ var table = []Descriptor{
 	{TaskLost, "The task's workflow was lost again and again.", 500, false, "Look at the server's log by the task's id, then submit it again."},
 	{WorkerStopping, "The worker is shutting down.", 503, true, "Nothing needs doing: it goes on at the next start."},
 	{DestinationExist, "The destination exists already.", 409, false, "Choose another name, or use --force to replace it."},
+	{StoreUnsuitable, "The store's server lacks what keeps two workers from overwriting each other (conditional writes), or refuses what the store is set to.", 503, false, "Use a server with conditional writes, or declare the store with writers=one if a single ingest process uses it."},
+	{CredentialUnknown, "There is no credential of that name.", 403, false, "Run `ingest credential list` on the worker's host, and name one of those; or add it to the credentials file."},
+	{CredentialInvalid, "A credential is written wrongly, or is not bound to any host.", 500, false, "Run `ingest credential check`, which says which line is wrong."},
+	{CredentialMode, "The credentials file can be read by others than its owner.", 500, false, "Make it private: chmod 600 FILE."},
+	{CredentialType, "The credential is of a type that this source or store does not take.", 400, false, "Name a credential of the type that the message asks for."},
+	{CredentialNotAllowed, "The credential may not be used for this host or by this project.", 403, false, "Use a credential that is bound to the host and the project, or ask the operator to extend its binding."},
 	{ServerUnreachable, "The command line could not reach an ingest server.", 503, true, "Start a server with `ingest serve`, or name one that runs with --server http://HOST:PORT or INGEST_URL."},
 }

@@ -103,10 +103,13 @@ func testConcurrent(f *fixture) {
 }
 
 func testLarge(f *fixture) {
-	const size = 5<<40 + 512
+	size, border, far := int64(5<<40+512), int64(4<<30), int64(1<<40)
+	if f.h.MaxSize > 0 {
+		size, border, far = f.h.MaxSize, f.h.MaxSize/4, f.h.MaxSize/2
+	}
 	key := newKey()
 	u := f.begin(key, size)
-	offs := []int64{4<<30 - 3, 1 << 40, size - 9}
+	offs := []int64{border - 3, far, size - 9}
 	for i, off := range offs {
 		f.write(u, off, pattern(9, byte(i)))
 	}
@@ -118,13 +121,13 @@ func testLarge(f *fixture) {
 			f.Errorf("range at %d differs from what was written", off)
 		}
 	}
-	if got := f.readRange(f.s, key, 4<<30-4, 2); got[0] != 0 || got[1] == 0 {
+	if got := f.readRange(f.s, key, border-4, 2); got[0] != 0 || got[1] == 0 {
 		f.Errorf("bytes before and at the border = %v", got)
 	}
 	info, err := f.s.Stat(f.ctx, key)
 	f.must("Stat", err)
 	if info.Size != size || info.Allocated > 8<<20 {
-		f.Errorf("Stat = %+v, want %d bytes, sparse", info, int64(size))
+		f.Errorf("Stat = %+v, want %d bytes, sparse", info, size)
 	}
 	f.delete(key)
 }
@@ -196,6 +199,9 @@ func testUploads(f *fixture) {
 	key := newKey()
 	u, v := f.begin(key, -1), f.begin(newKey(), -1)
 	f.write(u, 0, pattern(200_000, 7))
+	if f.h.Buffers {
+		f.must("Checkpoint", u.Checkpoint(f.ctx, nil))
+	}
 	f.commit(f.sealed(key, nil), 0) // committed, hence not listed
 	for info, err := range f.s.Uploads(f.ctx, time.Now().Add(-time.Hour)) {
 		f.Errorf("a fresh upload is listed as old: %+v, %v", info, err)

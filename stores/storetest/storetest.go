@@ -23,6 +23,11 @@ type Harness struct {
 	// Leftovers lists what is in the store by the driver's own means: files,
 	// parts, records. It is called when all objects and uploads are gone.
 	Leftovers func(tb testing.TB, s stores.Store) []string
+	// MaxSize is the largest object that the suite may make, bytes, of a store
+	// that keeps no holes. 0 means one that does, and takes 5 TiB.
+	MaxSize int64
+	// Buffers: what is written reaches the store with a Checkpoint.
+	Buffers bool
 }
 
 // Run runs the suite.

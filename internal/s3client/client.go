@@ -1,0 +1,186 @@
+// Package s3client makes clients of S3 services for the source and the store
+// driver: which endpoint, which credentials, through which dialer.
+//
+// Nothing is found by itself: no environment variables, no instance metadata,
+// no files in the home folder, unless the options say so. A client that
+// searched for credentials would lend the server's own to whoever names a
+// bucket.
+package s3client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"ingest/internal/errcode"
+)
+
+// DefaultRegion signs for services that have no regions.
+const DefaultRegion = "us-east-1"
+
+// Options say which service and as whom.
+type Options struct {
+	Endpoint string // base URL; "" means Amazon's for the region
+	Region   string // "" means DefaultRegion
+	// Style is "path" (host/bucket/key), "virtual" (bucket.host/key), or "",
+	// which is path with an endpoint and virtual without.
+	Style string
+	Keys  Keys
+
+	// Dial connects, after whatever check the caller wants; nil means a plain
+	// dialer. RootCAs nil means the system's.
+	Dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	RootCAs *x509.CertPool
+
+	Attempts int // of one request, the first included: 5
+	// Connections is how many are kept open to one host: 16.
+	Connections int
+}
+
+// Keys say as whom. The zero value asks anonymously.
+type Keys struct {
+	AccessKey, SecretKey, SessionToken string
+	// Profile names a profile of the operator's AWS configuration files.
+	Profile string
+	// Role is assumed with the keys above, or by WebIdentityFile alone.
+	Role, ExternalID string
+	WebIdentityFile  string
+	// Instance takes what the machine's metadata service gives.
+	Instance bool
+}
+
+// Anonymous reports whether requests are not signed.
+func (k Keys) Anonymous() bool { return k == Keys{} }
+
+// New returns a client. It makes no request unless a profile needs one.
+func New(ctx context.Context, o Options) (*s3.Client, error) {
+	if o.Region == "" {
+		o.Region = DefaultRegion
+	}
+	hc := &http.Client{Transport: transport(o), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	provider, err := provider(ctx, o, hc)
+	if err != nil {
+		return nil, err
+	}
+	so := s3.Options{
+		Region: o.Region, Credentials: provider, HTTPClient: hc, Retryer: retryer(o.Attempts),
+		UsePathStyle:                              o.Style == "path" || (o.Style == "" && o.Endpoint != ""),
+		RequestChecksumCalculation:                aws.RequestChecksumCalculationWhenRequired,
+		ResponseChecksumValidation:                aws.ResponseChecksumValidationWhenRequired,
+		DisableLogOutputChecksumValidationSkipped: true,
+	}
+	if o.Endpoint != "" {
+		if err := CheckEndpoint(o.Endpoint); err != nil {
+			return nil, err
+		}
+		so.BaseEndpoint = aws.String(strings.TrimRight(o.Endpoint, "/"))
+	}
+	return s3.New(so), nil
+}
+
+// CheckEndpoint refuses what is not a plain base URL.
+func CheckEndpoint(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil ||
+		u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return errcode.New(errcode.BadRequest, "an S3 endpoint is written http(s)://HOST[:PORT], without path, query or user")
+	}
+	return nil
+}
+
+// Host returns the host and port that requests of the options go to, for a
+// credential that is bound to hosts.
+func Host(o Options) string {
+	if u, err := url.Parse(o.Endpoint); err == nil && u.Host != "" {
+		return u.Host
+	}
+	region := o.Region
+	if region == "" {
+		region = DefaultRegion
+	}
+	return "s3." + region + ".amazonaws.com"
+}
+
+func transport(o Options) *http.Transport {
+	dial := o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	}
+	n := o.Connections
+	if n <= 0 {
+		n = 16
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		DialContext: dial, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
+		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: 5 * time.Minute, // completing a large upload takes a service minutes
+		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,
+		MaxIdleConnsPerHost: n, IdleConnTimeout: time.Minute, Protocols: &protocols,
+		WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10,
+	}
+}
+
+func retryer(attempts int) aws.Retryer {
+	if attempts <= 0 {
+		attempts = 5
+	}
+	return retry.NewStandard(func(r *retry.StandardOptions) {
+		r.MaxAttempts = attempts
+		r.MaxBackoff = 10 * time.Second
+	})
+}
+
+// provider returns the credentials of the options and of nothing else.
+func provider(ctx context.Context, o Options, hc *http.Client) (aws.CredentialsProvider, error) {
+	k := o.Keys
+	if k.Anonymous() {
+		return aws.AnonymousCredentials{}, nil
+	}
+	if k.Role == "" && k.Profile == "" && !k.Instance {
+		return credentials.NewStaticCredentialsProvider(k.AccessKey, k.SecretKey, k.SessionToken), nil
+	}
+	state := imds.ClientDisabled
+	if k.Instance {
+		state = imds.ClientEnabled
+	}
+	load := []func(*config.LoadOptions) error{config.WithRegion(o.Region), config.WithEC2IMDSClientEnableState(state)}
+	switch {
+	case k.Profile != "":
+		load = append(load, config.WithSharedConfigProfile(k.Profile))
+	case k.AccessKey != "":
+		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(k.AccessKey, k.SecretKey, k.SessionToken)))
+	case !k.Instance:
+		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	}
+	c, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, errcode.Wrap(err, errcode.CredentialInvalid, "the AWS configuration of the credential cannot be read")
+	}
+	if k.Role == "" {
+		return c.Credentials, nil
+	}
+	client := sts.NewFromConfig(c, func(so *sts.Options) { so.HTTPClient = hc })
+	if k.WebIdentityFile != "" {
+		return aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(client, k.Role, stscreds.IdentityTokenFile(k.WebIdentityFile))), nil
+	}
+	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, k.Role, func(ro *stscreds.AssumeRoleOptions) {
+		if k.ExternalID != "" {
+			ro.ExternalID = aws.String(k.ExternalID)
+		}
+	})), nil
+}

@@ -1,0 +1,74 @@
+package s3test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"testing"
+)
+
+// A Proxy stands between a client and a server. It counts what the client sends
+// and what it gets, and can do wrong by the server.
+type Proxy struct {
+	Endpoint string
+
+	Sent     atomic.Int64 // bytes of request bodies that were passed on
+	Received atomic.Int64 // bytes of answers' bodies
+
+	before atomic.Pointer[func(w http.ResponseWriter, r *http.Request) bool]
+}
+
+// NewProxy starts a proxy, which ends with the test.
+func NewProxy(tb testing.TB, s *Server) *Proxy {
+	tb.Helper()
+	to, err := url.Parse(s.Endpoint)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := &Proxy{}
+	rp := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Host = r.In.Host // it is signed
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			resp.Body = &counted{resp.Body, &p.Received}
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fn := p.before.Load(); fn != nil && !(*fn)(w, r) {
+			return
+		}
+		r.Body = &counted{r.Body, &p.Sent}
+		rp.ServeHTTP(w, r)
+	}))
+	tb.Cleanup(srv.Close)
+	p.Endpoint = srv.URL
+	return p
+}
+
+// Before has fn look at each request first. One that returns false has answered
+// the request itself. nil takes it away.
+func (p *Proxy) Before(fn func(w http.ResponseWriter, r *http.Request) bool) {
+	if fn == nil {
+		p.before.Store(nil)
+		return
+	}
+	p.before.Store(&fn)
+}
+
+type counted struct {
+	io.ReadCloser
+	n *atomic.Int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}

@@ -1,0 +1,213 @@
+// Package s3test runs real S3 servers for tests, each on a free port of
+// 127.0.0.1. scripts/servers builds them; one that is absent fails the test.
+package s3test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/google/uuid"
+)
+
+// A Kind is one make of server, as scripts/servers builds it.
+type Kind struct {
+	Name    string
+	Version string
+	start   func(dir, addr string) (args, env []string)
+	health  string // path that answers when the server is ready
+}
+
+// Versity is versitygw on a folder.
+var versity = Kind{
+	Name: "versitygw", Version: "v1.8.0", health: "/",
+	start: func(dir, addr string) ([]string, []string) {
+		return []string{"-p", addr, "-q", "posix", "--versioning-dir", filepath.Join(dir, "versions"), filepath.Join(dir, "root")},
+			[]string{"ROOT_ACCESS_KEY=" + AccessKey, "ROOT_SECRET_KEY=" + SecretKey}
+	},
+}
+
+var minio = Kind{
+	Name: "minio", Version: "v0.0.0-20260212201848-7aac2a2c5b7c", health: "/minio/health/ready",
+	start: func(dir, addr string) ([]string, []string) {
+		return []string{"server", filepath.Join(dir, "root"), "--address", addr, "--quiet"},
+			[]string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off"}
+	},
+}
+
+// The keys of every server.
+const (
+	AccessKey = "testkey"
+	SecretKey = "testsecret-of-the-server"
+	Region    = "us-east-1"
+)
+
+// Versity returns versitygw.
+func Versity() Kind { return versity }
+
+// Kinds lists the servers that tests run against. INGEST_SKIP_MINIO=1 leaves
+// MinIO out, which takes minutes to build.
+func Kinds() []Kind {
+	if os.Getenv("INGEST_SKIP_MINIO") == "1" {
+		return []Kind{versity}
+	}
+	return []Kind{versity, minio}
+}
+
+// A Server is one running server.
+type Server struct {
+	Kind     Kind
+	Endpoint string // http://127.0.0.1:PORT
+	Client   *s3.Client
+
+	dir  string
+	addr string
+	cmd  *exec.Cmd
+}
+
+// Start starts a server, which ends with the test.
+func Start(tb testing.TB, k Kind) *Server {
+	tb.Helper()
+	s, stop, err := Run(k, tb.TempDir())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(stop)
+	return s
+}
+
+// Run starts a server on a folder; stop ends it.
+func Run(k Kind, dir string) (s *Server, stop func(), err error) {
+	bin, err := program(k)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range []string{"root", "versions"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, nil, err
+		}
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, nil, err
+	}
+	s = &Server{Kind: k, Endpoint: "http://" + addr, dir: dir, addr: addr, Client: NewClient("http://" + addr)}
+	args, env := k.start(dir, addr)
+	s.cmd = exec.Command(bin, args...)
+	s.cmd.Env = append(os.Environ(), env...)
+	s.cmd.Dir = dir
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var out lockedBuffer
+	s.cmd.Stdout, s.cmd.Stderr = &out, &out
+	if err := s.cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	ended := make(chan struct{})
+	go func() { _ = s.cmd.Wait(); close(ended) }()
+	stop = func() {
+		_ = s.cmd.Process.Kill()
+		<-ended
+	}
+	if err := s.ready(ended); err != nil {
+		stop()
+		return nil, nil, fmt.Errorf("%s does not start: %w\n%s", k.Name, err, out.String())
+	}
+	return s, stop, nil
+}
+
+// ready waits until the server answers.
+func (s *Server) ready(ended <-chan struct{}) error {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		resp, err := http.Get(s.Endpoint + s.Kind.health)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode < 500 {
+				return nil
+			}
+			err = fmt.Errorf("status %s", resp.Status)
+		}
+		select {
+		case <-ended:
+			return fmt.Errorf("it ended")
+		default:
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// Bucket makes a fresh bucket.
+func (s *Server) Bucket(tb testing.TB) string {
+	tb.Helper()
+	name := "b" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	if _, err := s.Client.CreateBucket(context.Background(), &s3.CreateBucketInput{Bucket: aws.String(name)}); err != nil {
+		tb.Fatalf("make a bucket on %s: %v", s.Kind.Name, err)
+	}
+	return name
+}
+
+// NewClient returns a plain client of an endpoint, beside the one under test.
+func NewClient(endpoint string) *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint: aws.String(endpoint), Region: Region, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(AccessKey, SecretKey, ""),
+	})
+}
+
+// program finds what scripts/servers has built.
+func program(k Kind) (string, error) {
+	dir := os.Getenv("INGEST_SERVERS")
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(cache, "ingest", "servers")
+	}
+	path := filepath.Join(dir, k.Name+"@"+k.Version, k.Name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%s %s is not there: run scripts/setup, which builds it (%w)", k.Name, k.Version, err)
+	}
+	return path, nil
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// lockedBuffer is what a server prints.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,239 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"ingest/internal/errcode"
+	"ingest/stores"
+)
+
+// Commit makes the sealed bytes visible. It can be repeated after an error or a
+// crash at any step.
+func (u *upload) Commit(ctx context.Context, want stores.Digest) error {
+	u.op.Lock()
+	defer u.op.Unlock()
+	if err := u.usable(ctx); err != nil {
+		return err
+	}
+	if size, ok := u.Sealed(); !ok {
+		return errcode.New(errcode.Conflict, "upload %s is not sealed", u.id)
+	} else if want.Size != size {
+		return errcode.New(errcode.VerifyMismatch, "upload %s is sealed at %d bytes, but the digest is of %d", u.id, size, want.Size)
+	}
+	if u.done != nil {
+		if u.done.Digest != want {
+			return errcode.New(errcode.Conflict, "upload %s is committed with another digest", u.id)
+		}
+		return nil
+	}
+	return storeError(u.commit(ctx, want), "commit upload %s", u.id)
+}
+
+func (u *upload) commit(ctx context.Context, want stores.Digest) error {
+	if u.m.State == stateSealed {
+		if err := u.youngest(ctx); err != nil {
+			return err
+		}
+		if err := u.claimKey(ctx); err != nil {
+			return err
+		}
+		err := u.change(ctx, func(m *manifest) {
+			m.State, m.Digest, m.Committed = stateCommitted, want, time.Now().UTC()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if u.m.Digest != want {
+		return errcode.New(errcode.Conflict, "upload %s is committed with another digest", u.id)
+	}
+	return u.publish(ctx)
+}
+
+// claimKey puts the claim under the key, or finds it there. The claim of an
+// upload that is gone is replaced.
+func (u *upload) claimKey(ctx context.Context) error {
+	cond := condition{absent: true}
+	for {
+		_, err := u.s.put(ctx, u.s.claimPath(u.key), claim{Upload: u.id}, cond)
+		if !errors.Is(err, errCondition) {
+			return err
+		}
+		c, etag, err := u.s.readClaim(ctx, u.key)
+		switch {
+		case isMissing(err):
+			cond = condition{absent: true}
+			continue
+		case err != nil:
+			return err
+		case c.Upload == u.id:
+			return nil
+		case !c.Final:
+			m, _, err := u.s.readManifest(ctx, c.Upload)
+			if isMissing(err) || (err == nil && m.State == stateAborted) {
+				cond = condition{etag: etag}
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return errcode.New(errcode.Conflict, "there is an object %s from another upload", u.key)
+	}
+}
+
+// publish finishes a commit: the claim takes the record over, and the manifest
+// goes. The upload is committed already.
+func (u *upload) publish(ctx context.Context) error {
+	want := u.m.claim(u.id)
+	for {
+		c, etag, err := u.s.readClaim(ctx, u.key)
+		cond := condition{etag: etag}
+		switch {
+		case isMissing(err):
+			cond = condition{absent: true}
+		case err != nil:
+			return err
+		case c.Upload != u.id:
+			return errcode.New(errcode.Conflict, "there is an object %s from another upload", u.key)
+		}
+		if err == nil && c.Final {
+			break
+		}
+		if _, err := u.s.put(ctx, u.s.claimPath(u.key), want, cond); errors.Is(err, errCondition) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		break
+	}
+	u.done = &want
+	if err := u.s.clearParts(ctx, u.id); err != nil {
+		return err
+	}
+	return u.s.remove(ctx, u.s.manifestPath(u.id))
+}
+
+// Abort throws the upload away. A handle that was overtaken leaves it to its
+// successor and returns errcode.UploadFenced; one that was closed does nothing.
+// It works with a context that has ended, so that it can be deferred.
+func (u *upload) Abort(ctx context.Context) error {
+	u.op.Lock()
+	defer u.op.Unlock()
+	if u.usable(context.Background()) != nil || u.done != nil {
+		return nil
+	}
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	m, _, err := u.s.readManifest(ctx, u.id)
+	switch {
+	case isMissing(err):
+		// Ended by somebody else, or committed.
+		u.letGo(unknownError(u.id))
+		return nil
+	case err != nil:
+		return storeError(err, "abort upload %s", u.id)
+	case m.Generation != u.m.Generation:
+		return fencedError(u.id)
+	case m.State == stateCommitted: // Commit failed behind its decision; what is left goes with Resume
+		return nil
+	}
+	if m.State != stateAborted {
+		if err := u.change(ctx, func(m *manifest) { m.State, m.Note, m.Held = stateAborted, nil, nil }); err != nil {
+			return storeError(err, "abort upload %s", u.id)
+		}
+	}
+	u.letGo(unknownError(u.id))
+	return storeError(u.clear(ctx), "abort upload %s", u.id)
+}
+
+// clear removes every trace of an upload whose manifest says aborted, the
+// manifest last.
+func (u *upload) clear(ctx context.Context) error {
+	c, _, err := u.s.readClaim(ctx, u.key)
+	if err != nil && !isMissing(err) {
+		return err
+	}
+	if err == nil && c.Upload == u.id {
+		if err := u.s.remove(ctx, u.s.claimPath(u.key)); err != nil {
+			return err
+		}
+	}
+	if err := u.s.dropMultiparts(ctx, u.s.dataPath(u.id)); err != nil {
+		return err
+	}
+	if err := u.s.remove(ctx, u.s.dataPath(u.id)); err != nil {
+		return err
+	}
+	if err := u.s.clearParts(ctx, u.id); err != nil {
+		return err
+	}
+	return u.s.remove(ctx, u.s.manifestPath(u.id))
+}
+
+// dropMultiparts aborts every multipart upload to a name, also one whose id was
+// never learned.
+func (s *Store) dropMultiparts(ctx context.Context, path string) error {
+	out, err := s.c.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: &s.o.Bucket, Prefix: &path})
+	if err != nil {
+		return err
+	}
+	for _, x := range out.Uploads {
+		if aws.ToString(x.Key) != path {
+			continue
+		}
+		_, err := s.c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &s.o.Bucket, Key: &path, UploadId: x.UploadId})
+		if err != nil && !isMissing(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete removes a committed object. Its manifest is put there again, as that of
+// an aborted upload, so that what a crash leaves is found and removed.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if err := s.Check(ctx); err != nil {
+		return err
+	}
+	return storeError(s.delete(ctx, key), "delete object %s", key)
+}
+
+func (s *Store) delete(ctx context.Context, key string) error {
+	c, _, err := s.object(ctx, key)
+	if errcode.Of(err) == errcode.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	u := s.handle(c.Upload, key)
+	for {
+		m, etag, err := s.readManifest(ctx, c.Upload)
+		cond := condition{etag: etag}
+		if isMissing(err) {
+			cond = condition{absent: true}
+		} else if err != nil {
+			return err
+		}
+		m.State, m.Generation = stateAborted, max(m.Generation, c.Generation)+1
+		_, err = s.writeManifest(ctx, c.Upload, &m, cond)
+		if err == nil {
+			return u.clear(ctx)
+		}
+		if !errors.Is(err, errCondition) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package s3
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"ingest/stores"
+)
+
+// The states of an upload.
+const (
+	stateOpen      = "open"
+	stateSealed    = "sealed"
+	stateCommitted = "committed"
+	stateAborted   = "aborted"
+)
+
+// A manifest is the durable state of an upload.
+type manifest struct {
+	State string `json:"state"`
+	// Generation is raised by each Resume; only the handle that holds it may
+	// change the upload.
+	Generation int64 `json:"generation"`
+	// Write is different in each version, so that the author of one whose
+	// answer was lost knows it again.
+	Write string `json:"write"`
+
+	Size      int64  `json:"size"`                // as told to Begin, for the layout
+	PartSize  int64  `json:"part_size,omitempty"` // as fixed by the options, for the layout
+	Multipart string `json:"multipart,omitempty"` // the service's id, once parts were sent
+	Held      []held `json:"held,omitempty"`      // parts that stand below parts/
+	Bytes     int64  `json:"bytes"`               // in the service at the last change
+	Note      []byte `json:"note,omitempty"`
+
+	Sealed int64  `json:"sealed"` // bytes, when sealed
+	ETag   string `json:"etag,omitempty"`
+
+	Digest    stores.Digest `json:"digest"`
+	Committed time.Time     `json:"committed,omitzero"`
+}
+
+// held is a part whose written bytes stand below parts/, under the generation
+// of the handle that put them there.
+type held struct {
+	Part       int   `json:"part"`
+	Generation int64 `json:"generation"`
+}
+
+// A claim says which upload's bytes a key has.
+type claim struct {
+	Upload string `json:"upload"`
+	// Final: the rest is filled in, and the manifest is of no more use.
+	Final      bool          `json:"final"`
+	Generation int64         `json:"generation,omitempty"`
+	Size       int64         `json:"size"`
+	ETag       string        `json:"etag,omitempty"`
+	Digest     stores.Digest `json:"digest"`
+	Committed  time.Time     `json:"committed,omitzero"`
+}
+
+func (m *manifest) claim(id string) claim {
+	return claim{Upload: id, Final: true, Generation: m.Generation, Size: m.Sealed, ETag: m.ETag, Digest: m.Digest, Committed: m.Committed}
+}
+
+// readManifest returns the manifest of an upload and its ETag; isMissing tells
+// that there is none.
+func (s *Store) readManifest(ctx context.Context, id string) (m manifest, etag string, err error) {
+	etag, err = s.get(ctx, s.manifestPath(id), &m)
+	return m, etag, err
+}
+
+// writeManifest writes m under a condition. errCondition means that somebody
+// else was first.
+func (s *Store) writeManifest(ctx context.Context, id string, m *manifest, cond condition) (etag string, err error) {
+	m.Write = rand.Text()
+	etag, err = s.put(ctx, s.manifestPath(id), m, cond)
+	if !errors.Is(err, errCondition) {
+		return etag, err
+	}
+	// A request whose answer was lost is repeated by the SDK, and the repetition
+	// fails by what the first one did.
+	have, etag, getErr := s.readManifest(ctx, id)
+	if getErr == nil && have.Write == m.Write {
+		return etag, nil
+	}
+	return "", err
+}
+
+// readClaim returns the claim of a key; isMissing tells that there is none.
+func (s *Store) readClaim(ctx context.Context, key string) (c claim, etag string, err error) {
+	etag, err = s.get(ctx, s.claimPath(key), &c)
+	return c, etag, err
+}

@@ -1,0 +1,219 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"ingest/internal/errcode"
+	"ingest/stores"
+)
+
+// A Store keeps objects in one bucket, below one prefix.
+type Store struct {
+	name string
+	o    Options
+	c    *s3.Client
+
+	// write is held over each change of a small object of a service without
+	// conditional writes, which only one process writes to.
+	write sync.Mutex
+
+	mu    sync.Mutex
+	tried bool // the service's conditions were tried and are what they have to be
+	conds bool // the service keeps If-Match and If-None-Match
+}
+
+var (
+	_ stores.Store   = (*Store)(nil)
+	_ stores.Objects = (*Store)(nil)
+	_ stores.Finder  = (*Store)(nil)
+)
+
+// maxSmall bounds a manifest, a claim or the stamp, bytes: a note is a few KiB,
+// and 10,000 held-back parts are listed in 200 KiB.
+const maxSmall = 4 << 20
+
+// New returns a store. It asks nothing of the service: what it needs of it is
+// tried with the first write.
+func New(name string, c *s3.Client, o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Store{name: name, o: o, c: c}, nil
+}
+
+// Name returns the operator's name for the store.
+func (s *Store) Name() string { return s.name }
+
+// Check tries once whether the service answers, lets the store write, and keeps
+// conditions. errcode.StoreUnsuitable if it does not keep them and nobody vouches
+// for a single writer.
+func (s *Store) Check(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tried {
+		return ctx.Err()
+	}
+	conds, err := s.tryConditions(ctx)
+	if err != nil {
+		return storeError(err, "write to store %s", s.name)
+	}
+	if !conds && !s.o.OneWriter {
+		return errcode.New(errcode.StoreUnsuitable, "the server of store %s has no conditional writes, so that two workers could overwrite each other", s.name).
+			With(errcode.Evidence{Structure: "store " + s.name, Field: "If-None-Match", Value: "not kept", Limit: "writers=one"})
+	}
+	s.tried, s.conds = true, conds
+	return nil
+}
+
+// tryConditions writes the stamp twice, the second time under a condition that
+// does not hold.
+func (s *Store) tryConditions(ctx context.Context) (bool, error) {
+	path := s.o.Prefix + stampName
+	body := []byte(`{"store":"ingest","version":1}` + "\n")
+	for _, cond := range []condition{{absent: true}, {absent: true}, {etag: `"00000000000000000000000000000000"`}} {
+		_, err := s.putIf(ctx, path, body, cond)
+		switch {
+		case isPrecondition(err):
+			continue
+		case isNotImplemented(err):
+			_, err := s.putIf(ctx, path, body, condition{})
+			return false, err
+		case err != nil:
+			return false, err
+		case cond.etag != "":
+			return false, nil // it was written although the condition does not hold
+		}
+		if _, err := s.putIf(ctx, path, body, condition{absent: true}); err == nil {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// A condition of a write: nothing stands there yet, or what does has the ETag.
+// The zero value is none.
+type condition struct {
+	absent bool
+	etag   string
+}
+
+// errCondition means that the condition of a write did not hold.
+var errCondition = errors.New("the condition does not hold")
+
+// put writes a small object under a condition and returns its ETag.
+func (s *Store) put(ctx context.Context, path string, v any, cond condition) (etag string, err error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return "", err
+	}
+	if len(body) > maxSmall {
+		return "", errcode.New(errcode.Internal, "%d bytes are too many for a note", len(body))
+	}
+	if s.conds {
+		etag, err = s.putIf(ctx, path, body, cond)
+	} else {
+		etag, err = s.putLocked(ctx, path, body, cond)
+	}
+	if isPrecondition(err) || (cond.etag != "" && isMissing(err)) {
+		return "", errCondition
+	}
+	return etag, err
+}
+
+// putLocked is putIf where the process's lock stands for the condition.
+func (s *Store) putLocked(ctx context.Context, path string, body []byte, cond condition) (string, error) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	have, err := s.get(ctx, path, nil)
+	if err != nil && !isMissing(err) {
+		return "", err
+	}
+	if (cond.absent && err == nil) || (cond.etag != "" && (err != nil || have != cond.etag)) {
+		return "", errCondition
+	}
+	return s.putIf(ctx, path, body, condition{})
+}
+
+func (s *Store) putIf(ctx context.Context, path string, body []byte, cond condition) (string, error) {
+	in := &s3.PutObjectInput{
+		Bucket: &s.o.Bucket, Key: &path, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
+		ContentType: aws.String("application/json"), ChecksumAlgorithm: s.checksum(),
+		ServerSideEncryption: types.ServerSideEncryption(s.o.Encryption), SSEKMSKeyId: optional(s.o.KMSKey),
+	}
+	if cond.absent {
+		in.IfNoneMatch = aws.String("*")
+	}
+	in.IfMatch = optional(cond.etag)
+	out, err := s.c.PutObject(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	return aws.ToString(out.ETag), nil
+}
+
+// get reads a small object into v and returns its ETag. isMissing tells that
+// there is none.
+func (s *Store) get(ctx context.Context, path string, v any) (etag string, err error) {
+	out, err := s.c.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.o.Bucket, Key: &path})
+	if err != nil {
+		return "", err
+	}
+	defer out.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(out.Body, maxSmall+1))
+	if err != nil {
+		return "", err
+	}
+	if v != nil {
+		if err := json.Unmarshal(b, v); err != nil {
+			return "", errcode.Wrap(err, errcode.StoreUnavailable, "a record in store %s is damaged", s.name)
+		}
+	}
+	return aws.ToString(out.ETag), nil
+}
+
+// remove deletes one object, whether it is there or not.
+func (s *Store) remove(ctx context.Context, path string) error {
+	_, err := s.c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.o.Bucket, Key: &path})
+	if isMissing(err) {
+		return nil
+	}
+	return err
+}
+
+func (s *Store) checksum() types.ChecksumAlgorithm {
+	switch s.o.Checksum {
+	case "crc64nvme":
+		return types.ChecksumAlgorithmCrc64nvme
+	case "crc32c":
+		return types.ChecksumAlgorithmCrc32c
+	case "sha256":
+		return types.ChecksumAlgorithmSha256
+	}
+	return ""
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// abortTime bounds what is done for a context that has ended.
+const abortTime = time.Minute
+
+// outlive returns a context that goes on behind the end of ctx, for clearing away.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), abortTime)
+}
