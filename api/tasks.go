@@ -164,6 +164,10 @@ func (a *api) imageTasks(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	tasks, err := a.Catalogue.Tasks(r.Context(), metadata.TaskFilter{Owner: img.Owner, ImageID: img.ID})
+	if err == nil && len(tasks) == 0 {
+		// A further disk of a machine has its image from the task of the first one.
+		tasks, err = a.Catalogue.Tasks(r.Context(), metadata.TaskFilter{Owner: img.Owner, Status: metadata.TaskSuccess, Result: img.ID})
+	}
 	if err != nil {
 		return err
 	}

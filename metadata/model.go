@@ -132,7 +132,8 @@ type TaskFilter struct {
 	Type       string
 	Status     TaskStatus
 	ImageID    string
-	Unfinished bool // only pending and processing ones
+	Result     string // id of an image that the task's result names: its own, or a further disk's
+	Unfinished bool   // only pending and processing ones
 	Marker     string
 	Limit      int
 }

@@ -42,6 +42,8 @@ type box struct {
 	props  map[string]string
 	// kept says that the container itself is the image: its one disk is all of it.
 	kept bool
+	// blank is how many disks the machine has that are empty and have no file.
+	blank int
 }
 
 // An inner is the file of a disk within a box.
@@ -100,8 +102,19 @@ func (in *insight) look(ctx context.Context) (detect.Report, error) {
 		names = append(names, fmt.Sprintf("%q (%d bytes)", d.name, d.size))
 	}
 	in.outer.Checks = append(in.outer.Checks, detect.Check{Name: "container", Result: detect.Pass, Detail: in.box.name + " of " + strings.Join(names, ", ")})
+	if n := in.box.blank; n > 0 {
+		in.outer.Findings = append(in.outer.Findings, blankDisks(n))
+	}
 	in.outer = in.layered(in.outer)
 	return in.outer, nil
+}
+
+// blankDisks says that a machine has disks of which there is nothing to import.
+func blankDisks(n int) formats.Finding {
+	f := formats.Note(errcode.Contents, formats.SeverityWarning, fmt.Sprintf("the machine has %d empty disks without a file, which are not imported", n),
+		errcode.Evidence{Format: unwrap.ContainerOVA, Structure: "DiskSection", Field: "fileRef", Value: fmt.Sprint(n), Limit: "a file of the archive"})
+	f.Remedy = "Attach empty volumes of those sizes to the new machine."
+	return f
 }
 
 // layered notes in a report what was taken off.
@@ -167,7 +180,7 @@ func (p *Pipeline) openBox(file *opened, layer string) (*box, error) {
 		b.disks = append(b.disks, one)
 	}
 	if c.OVA != nil {
-		b.verify = c.OVA.Verify
+		b.verify, b.blank = c.OVA.Verify, c.OVA.Blank
 	}
 	if len(b.disks) == 0 || len(b.disks) > contract.MaxDisks {
 		return nil, errcode.New(errcode.FormatNotAllowed, "the %s holds %d disks, and 1 to %d are taken", c.Container, len(b.disks), contract.MaxDisks)

@@ -7,12 +7,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
+	"strings"
 	"testing"
 
 	"ingest/detect"
 	"ingest/formats"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/imgtest"
 )
 
 // containerImage is what `docker save` makes of an image with one layer, in which
@@ -123,5 +125,30 @@ func TestContainerImageWithAnUnsafeLayer(t *testing.T) {
 	last := rep.Checks[len(rep.Checks)-1]
 	if last.Result != detect.Fail || last.Code != errcode.DockerLayer || last.Remedy == "" || last.Evidence == nil || last.Evidence.Value != "../../etc/motd" {
 		t.Errorf("%+v", last)
+	}
+}
+
+// An empty disk that a machine has beside its others is told and not imported.
+func TestBlankDiskOfAMachineIsTold(t *testing.T) {
+	dir := t.TempDir()
+	disk := small()[0]
+	text := virtualBoxOVF(ovfDisk{"m.vmdk", disk.Size()})
+	blank := strings.Replace(text, "</DiskSection>", `<Disk ovf:capacity="1024" ovf:diskId="blank"/></DiskSection>`, 1)
+	moved(t, dir, "m.vmdk", imgtest.Convert(t, imgtest.WriteRaw(t, disk), "raw", "vmdk", "subformat=streamOptimized"))
+	p, _ := newPipeline(t, dir)
+	for descriptor, want := range map[string]int{text: 0, blank: 1} {
+		rep, err := p.Inspect(t.Context(), handmade(t, dir, "m.ova", descriptor, "m.vmdk"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, f := range rep.Findings {
+			if f.Evidence != nil && f.Evidence.Structure == "DiskSection" && f.Evidence.Value == "1" && f.Remedy != "" {
+				n++
+			}
+		}
+		if n != want || !rep.Safe {
+			t.Errorf("%d findings of a blank disk, want %d: %+v", n, want, rep.Findings)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package repotest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -56,7 +57,7 @@ func taskFilters(t *testing.T, repo metadata.Repository) {
 	rows := []metadata.Task{
 		{ID: "a", Owner: "p", Type: "import", Status: metadata.TaskPending, ImageID: "1"},
 		{ID: "b", Owner: "p", Type: "api_image_import", Status: metadata.TaskProcessing, ImageID: "1"},
-		{ID: "c", Owner: "q", Type: "import", Status: metadata.TaskSuccess, ImageID: "2"},
+		{ID: "c", Owner: "q", Type: "import", Status: metadata.TaskSuccess, ImageID: "2", Result: json.RawMessage(`{"images":[{"image_id":"2"},{"image_id":"20"}]}`)},
 		{ID: "d", Owner: "q", Type: "import", Status: metadata.TaskFailure, ImageID: "1"},
 	}
 	for i, task := range rows {
@@ -72,6 +73,11 @@ func taskFilters(t *testing.T, repo metadata.Repository) {
 		{metadata.TaskFilter{Type: "import"}, "[d c a]"},
 		{metadata.TaskFilter{Status: metadata.TaskSuccess}, "[c]"},
 		{metadata.TaskFilter{ImageID: "1"}, "[d b a]"},
+		{metadata.TaskFilter{Result: "2"}, "[c]"},
+		{metadata.TaskFilter{Owner: "q", Result: "20"}, "[c]"},
+		{metadata.TaskFilter{Owner: "p", Result: "20"}, "[]"},
+		{metadata.TaskFilter{Result: "0"}, "[]"},
+		{metadata.TaskFilter{Result: "%"}, "[]"},
 		{metadata.TaskFilter{Unfinished: true}, "[b a]"},
 		{metadata.TaskFilter{ImageID: "1", Unfinished: true, Limit: 1}, "[b]"},
 		{metadata.TaskFilter{Marker: "c", Limit: 1}, "[b]"},

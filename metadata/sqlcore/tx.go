@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -79,6 +80,9 @@ func (t *tx) Tasks(ctx context.Context, f metadata.TaskFilter) ([]metadata.Task,
 	equal(q, "type", f.Type)
 	equal(q, "status", string(f.Status))
 	equal(q, "image_id", f.ImageID)
+	if f.Result != "" {
+		q.Where("result LIKE ?", `%"`+likeLiteral(f.Result)+`"%`)
+	}
 	if f.Unfinished {
 		q.Where("status IN (?, ?)", string(metadata.TaskPending), string(metadata.TaskProcessing))
 	}
@@ -224,4 +228,15 @@ func each[R, T any](rows []R, turn func(R) (T, error)) ([]T, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// likeLiteral leaves of an id what stands for itself in a LIKE pattern in every
+// dialect: letters, digits and hyphens, of which ids are made.
+func likeLiteral(id string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '%' || r == '_' || r == '\\' {
+			return -1
+		}
+		return r
+	}, id)
 }
