@@ -22,33 +22,44 @@ const maxFile = 64 << 10
 const maxBuiltin = 512 << 10
 
 // List reads what is of interest in one file system. It does not fail: what it cannot
-// read is told in NotInspected. A panic of go-diskfs is told too; its loops and its
-// appetite end with the process.
-func List(r io.ReaderAt, v tree.Volume) (out tree.Listing) {
-	t := &walker{}
-	defer func() {
-		if p := recover(); p != nil {
-			out = t.out
-			out.NotInspected = fmt.Sprintf("the reader of %s failed: %v", v.Kind, p)
+// read is told in NotInspected. A panic of go-diskfs is told too, and what it was not
+// about is read all the same; its loops and its appetite end with the process.
+func List(r io.ReaderAt, v tree.Volume) tree.Listing {
+	t := &walker{kind: v.Kind}
+	opened := false
+	t.try(func() {
+		var err error
+		if t.fs, err = open(r, v); err == nil {
+			// The root must be readable; everything else may be missing.
+			_, err = t.fs.ReadDir(".")
 		}
-		out.Clean()
-	}()
-	var err error
-	if t.fs, err = open(r, v); err != nil {
-		return tree.Listing{NotInspected: err.Error()}
+		if err != nil {
+			t.out.NotInspected = err.Error()
+		}
+		opened = err == nil
+	})
+	if opened {
+		t.all()
 	}
-	// The root must be readable; everything else may be missing.
-	if _, err := t.fs.ReadDir("."); err != nil {
-		return tree.Listing{NotInspected: err.Error()}
-	}
-	t.all()
+	t.out.Clean()
 	return t.out
 }
 
 // A walker looks into one file system.
 type walker struct {
-	fs  filesystem.FileSystem
-	out tree.Listing
+	kind string // of file system, for people
+	fs   filesystem.FileSystem
+	out  tree.Listing
+}
+
+// try does what may panic, and tells the first panic of all.
+func (t *walker) try(do func()) {
+	defer func() {
+		if p := recover(); p != nil && t.out.NotInspected == "" {
+			t.out.NotInspected = fmt.Sprintf("the reader of %s failed: %v", t.kind, p)
+		}
+	}()
+	do()
 }
 
 // all looks for everything.
@@ -60,14 +71,16 @@ func (t *walker) all() {
 
 // names lists a folder, nil if there is none.
 func (t *walker) names(dir string) []string {
-	entries, err := t.fs.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
 	var out []string
-	for _, e := range entries {
-		out = append(out, e.Name())
-	}
+	t.try(func() {
+		entries, err := t.fs.ReadDir(dir)
+		if err != nil {
+			return
+		}
+		for _, e := range entries {
+			out = append(out, e.Name())
+		}
+	})
 	slices.Sort(out)
 	return out
 }
@@ -87,20 +100,39 @@ func (t *walker) find(names ...string) string {
 	return at
 }
 
-// read returns the begin of a file, nil if there is none.
-func (t *walker) read(limit int64, names ...string) []byte {
+// read returns the begin of the first of some files that is there, nil if none is.
+func (t *walker) read(limit int64, names ...string) (out []byte) {
 	for _, name := range names {
-		f, err := t.fs.Open(name)
-		if err != nil {
-			continue
-		}
-		p, err := io.ReadAll(io.LimitReader(f, limit))
-		f.Close()
-		if err == nil && len(p) > 0 {
-			return p
+		t.try(func() { out = t.begin(limit, name) })
+		if len(out) > 0 {
+			return out
 		}
 	}
 	return nil
+}
+
+// begin reads at most limit bytes of a file. It asks for all of them at once: the reader
+// of ext4 panics where a read begins within a block and the file has several extents.
+func (t *walker) begin(limit int64, name string) []byte {
+	f, err := t.fs.Open(name)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	p := make([]byte, limit)
+	n := 0
+	for n < len(p) {
+		m, err := f.Read(p[n:])
+		n += m
+		if err != nil && err != io.EOF {
+			return nil
+		}
+		// Nothing without an error is what it says of holes, for ever.
+		if err != nil || m == 0 {
+			break
+		}
+	}
+	return p[:n]
 }
 
 // firmware looks for what UEFI starts.
