@@ -42,6 +42,9 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 			})
 			size += img.Size
 		}
+		if err = a.record(ctx, p, &act); err != nil {
+			return out, err
+		}
 		if act.Result, err = json.Marshal(out); err != nil {
 			return out, errcode.Wrap(err, errcode.Internal, "write result of task %s", out.TaskID)
 		}

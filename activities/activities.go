@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"ingest/internal/contract"
+	"ingest/internal/provenance"
 	"ingest/metadata"
 	"ingest/pipeline"
 )
@@ -31,6 +32,8 @@ type Deps struct {
 	HostQueue string
 	// Owner owns what is imported without an owner; "" means DefaultOwner.
 	Owner string
+	// Provenance makes the record that is kept with each image.
+	Provenance provenance.Recorder
 	// Heavy has room for as many passes over a disk as may run at once; nil
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.

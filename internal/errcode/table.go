@@ -118,31 +118,35 @@ const (
 
 // Codes of the service around the images.
 const (
-	Internal         Code = "INTERNAL"
-	BadRequest       Code = "BAD_REQUEST"
-	NotFound         Code = "NOT_FOUND"
-	Conflict         Code = "CONFLICT"
-	Forbidden        Code = "FORBIDDEN"
-	PolicyInvalid    Code = "POLICY_INVALID"
-	MethodNotAllowed Code = "METHOD_NOT_ALLOWED"
-	RangeInvalid     Code = "RANGE_NOT_SATISFIABLE"
-	StatusTransition Code = "STATUS_TRANSITION"
-	IdempotencyReuse Code = "IDEMPOTENCY_KEY_REUSED"
-	NoSpace          Code = "NO_SPACE"
-	StoreUnavailable Code = "STORE_UNAVAILABLE"
-	StoreUnknown     Code = "STORE_UNKNOWN"
-	UploadFenced     Code = "UPLOAD_FENCED"
-	UploadUnknown    Code = "UPLOAD_UNKNOWN"
-	StagingLost      Code = "STAGING_LOST"
-	CatalogueBusy    Code = "CATALOGUE_UNAVAILABLE"
-	WorkflowService  Code = "WORKFLOW_SERVICE_UNAVAILABLE"
-	TaskCancelled    Code = "TASK_CANCELLED"
-	TaskTerminated   Code = "TASK_TERMINATED"
-	TaskTimedOut     Code = "TASK_TIMED_OUT"
-	TaskLost         Code = "TASK_LOST"
-	DryRunTimedOut   Code = "DRY_RUN_TIMED_OUT"
-	WorkerStopping   Code = "WORKER_STOPPING"
-	DestinationExist Code = "DESTINATION_EXISTS"
+	Internal            Code = "INTERNAL"
+	BadRequest          Code = "BAD_REQUEST"
+	NotFound            Code = "NOT_FOUND"
+	Conflict            Code = "CONFLICT"
+	Forbidden           Code = "FORBIDDEN"
+	PolicyInvalid       Code = "POLICY_INVALID"
+	MethodNotAllowed    Code = "METHOD_NOT_ALLOWED"
+	RangeInvalid        Code = "RANGE_NOT_SATISFIABLE"
+	StatusTransition    Code = "STATUS_TRANSITION"
+	IdempotencyReuse    Code = "IDEMPOTENCY_KEY_REUSED"
+	NoSpace             Code = "NO_SPACE"
+	StoreUnavailable    Code = "STORE_UNAVAILABLE"
+	StoreUnknown        Code = "STORE_UNKNOWN"
+	UploadFenced        Code = "UPLOAD_FENCED"
+	UploadUnknown       Code = "UPLOAD_UNKNOWN"
+	StagingLost         Code = "STAGING_LOST"
+	CatalogueBusy       Code = "CATALOGUE_UNAVAILABLE"
+	WorkflowService     Code = "WORKFLOW_SERVICE_UNAVAILABLE"
+	TaskCancelled       Code = "TASK_CANCELLED"
+	TaskTerminated      Code = "TASK_TERMINATED"
+	TaskTimedOut        Code = "TASK_TIMED_OUT"
+	TaskLost            Code = "TASK_LOST"
+	DryRunTimedOut      Code = "DRY_RUN_TIMED_OUT"
+	WorkerStopping      Code = "WORKER_STOPPING"
+	DestinationExist    Code = "DESTINATION_EXISTS"
+	ProvenanceKey       Code = "PROVENANCE_KEY_INVALID"
+	ProvenanceInvalid   Code = "PROVENANCE_INVALID"
+	ProvenanceSignature Code = "PROVENANCE_SIGNATURE_INVALID"
+	ProvenanceMismatch  Code = "PROVENANCE_MISMATCH"
 
 	StoreUnsuitable      Code = "STORE_UNSUITABLE"
 	CredentialUnknown    Code = "CREDENTIAL_UNKNOWN"
@@ -298,5 +302,9 @@ var table = []Descriptor{
 	{CredentialMode, "The credentials file can be read by others than its owner.", 500, false, "Make it private: chmod 600 FILE."},
 	{CredentialType, "The credential is of a type that this source or store does not take.", 400, false, "Name a credential of the type that the message asks for."},
 	{CredentialNotAllowed, "The credential may not be used for this host or by this project.", 403, false, "Use a credential that is bound to the host and the project, or ask the operator to extend its binding."},
+	{ProvenanceKey, "The key for provenance records cannot be used.", 400, false, "Give an Ed25519 key in PEM, the private one readable by its owner alone: `ingest provenance key new FILE` makes a pair."},
+	{ProvenanceInvalid, "The provenance record is none.", 422, false, "Get it again with `ingest image provenance IMAGE --envelope`; if the server gives it like this, its catalogue was altered."},
+	{ProvenanceSignature, "The provenance record is not signed by the key.", 422, false, "Ask the operator for the public key of the server that made the image; if it is this one, the record was altered."},
+	{ProvenanceMismatch, "The provenance record does not fit the image.", 409, false, "Do not use the image: it, its catalogue row or the record was changed after the import."},
 	{ServerUnreachable, "The command line could not reach an ingest server.", 503, true, "Start a server with `ingest serve`, or name one that runs with --server http://HOST:PORT or INGEST_URL."},
 }
