@@ -25,6 +25,11 @@
 // application error whose type is the code and whose details are a
 // contract.ErrorValue.
 //
+// # The dry run
+//
+// PlanImport asks one activity what an import would do. It keeps nothing and has
+// nothing to undo.
+//
 // # Hosts
 //
 // Staged files, and stores that are folders, belong to a host; what follows a
