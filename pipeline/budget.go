@@ -86,6 +86,14 @@ func (b *budget) take(n int) error {
 	return nil
 }
 
+// ask counts a request for one byte that is made in any case.
+func (b *budget) ask() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.bytes++
+	b.requests++
+}
+
 // waiting adds to the time that was spent on waiting for a source.
 func (b *budget) waiting(began time.Time) {
 	b.mu.Lock()
@@ -161,10 +169,17 @@ func (s *thrifty) Stream(ctx context.Context, off int64) (io.ReadCloser, error) 
 
 // Check asks whether the source is still the pinned version.
 func (s *thrifty) Check(ctx context.Context) error {
-	if c, ok := s.Source.(checker); ok {
-		return c.Check(ctx)
+	c, ok := s.Source.(checker)
+	if !ok {
+		return nil
 	}
-	return nil
+	if pin := s.Pin(); !pin.Strong && !pin.Local {
+		// One more request. It is made however little is left: without it nothing
+		// that was read counts.
+		s.b.ask()
+		defer s.b.waiting(time.Now())
+	}
+	return c.Check(ctx)
 }
 
 type thriftyReader struct {

@@ -45,6 +45,8 @@ type machine struct {
 	wg    sync.WaitGroup
 	mu    sync.Mutex
 	asked []contract.ImportRequest
+
+	forecast contract.Forecast // what a dry run is answered with
 }
 
 func newMachine(t *testing.T, run func(*machine, contract.ImportRequest)) *machine {
@@ -54,7 +56,7 @@ func newMachine(t *testing.T, run func(*machine, contract.ImportRequest)) *machi
 		t.Fatal(err)
 	}
 	m := &machine{t: t, cat: metadata.New(repo), run: run, data: []byte(strings.Repeat("image ", 100_000))}
-	srv := httptest.NewServer(api.New(api.Deps{Catalogue: m.cat, Imports: m, Blobs: m, Stores: []string{"local"}, Version: "test", Log: zerolog.Nop(),
+	srv := httptest.NewServer(api.New(api.Deps{Catalogue: m.cat, Imports: m, Blobs: m, Planner: m, Stores: []string{"local"}, Version: "test", Log: zerolog.Nop(),
 		Defaults: api.Defaults{Resolve: pipeline.CheckTarget}}))
 	m.url = srv.URL
 	t.Cleanup(func() { srv.Close(); m.wg.Wait(); repo.Close() })
