@@ -79,8 +79,8 @@ func (p *Pipeline) LookInside(ctx context.Context, v contract.ValidateParams) (I
 	facts, err := p.inspect(ctx, v, d.Format, &out.Read)
 	out.Facts = facts
 	if err != nil {
-		if err = ends(ctx, err); err != nil {
-			return Inside{}, err
+		if end := ends(ctx, err); end != nil {
+			return Inside{}, end
 		}
 		out.NotInspected = unseen(err)
 	}
@@ -124,9 +124,10 @@ func (p *Pipeline) inspect(ctx context.Context, v contract.ValidateParams, forma
 // errInsideSlow is the cause of an inspection's end that took too long.
 var errInsideSlow = errors.New("the inspection took too long")
 
-// slow adds to an error that the time was over.
+// slow adds to an error that the time was over. A source may see the deadline a moment
+// before the context does.
 func slow(ctx context.Context, err error) error {
-	if err != nil && context.Cause(ctx) == errInsideSlow {
+	if err != nil && (errors.Is(err, context.DeadlineExceeded) || context.Cause(ctx) == errInsideSlow) {
 		return errInsideSlow
 	}
 	return err
