@@ -180,6 +180,9 @@ func eventRow(e wire.Event) []string {
 			msg += fmt.Sprintf(", disk %d", disk)
 		}
 	}
+	if inside := cli.Inside(e); inside != "" && msg == "" {
+		msg = "inside: " + inside
+	}
 	if e.Attempt > 1 {
 		msg = fmt.Sprintf("attempt %d  %s", e.Attempt, msg)
 	}

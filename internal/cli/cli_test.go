@@ -133,3 +133,41 @@ func TestFollow(t *testing.T) {
 		t.Errorf("a cancelled follow returns %v", err)
 	}
 }
+
+// history is a task whose history is given.
+type history struct{ events []wire.Event }
+
+func (h history) Progress(context.Context, string) (contract.Progress, error) {
+	return contract.Progress{Stage: "done", Status: "success"}, nil
+}
+
+func (h history) Task(context.Context, string) (wire.Task, error) {
+	return wire.Task{ID: "id", Status: "success", Events: h.events}, nil
+}
+
+// What was found inside is one line behind the validation of its disk, without what
+// could move a terminal's cursor.
+func TestFollowSaysWhatIsInside(t *testing.T) {
+	report := func(seq int64, stage, detail string) wire.Event {
+		return wire.Event{Seq: seq, Kind: "report", Stage: stage, Detail: []byte(detail)}
+	}
+	done := func(seq int64, stage, message string) wire.Event {
+		return wire.Event{Seq: seq, Kind: "stage", Stage: stage, Attempt: 1, Seconds: 1, Message: message}
+	}
+	h := history{[]wire.Event{
+		report(1, "detect", `{"guest":{"summary":"no"}}`), done(2, "detect", ""),
+		report(3, "validate", `{"guest":{"summary":"Debian 12\u001b[2J, x86_64"}}`), done(4, "validate", "disk 1"),
+		report(5, "validate", `{"target":{}}`), done(6, "validate", "disk 2"),
+		report(7, "validate", `not JSON`), done(8, "convert", ""),
+	}}
+	var out bytes.Buffer
+	d := progress.New(&out, false)
+	if _, err := Follow(t.Context(), h, "id", d); err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	want := "detect    done in 1.0s\nvalidate 1 done in 1.0s\ninside    Debian 12?[2J, x86_64\nvalidate 2 done in 1.0s\nconvert   done in 1.0s\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("shown (-want +got):\n%s", diff)
+	}
+}

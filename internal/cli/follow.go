@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"ingest/api/wire"
@@ -68,6 +69,8 @@ type follower struct {
 	d     *progress.Display
 	stage string // and disk, as seen last
 	seq   int64  // of the last event shown
+	// inside is what was found in the disk that is validated, until that has ended.
+	inside string
 }
 
 // look asks once. Stages are often over before anybody has asked: whenever the
@@ -108,6 +111,8 @@ func (f *follower) history(events []wire.Event) {
 		}
 		f.seq = e.Seq
 		switch {
+		case e.Kind == "report" && e.Stage == string(contract.StageValidate):
+			f.inside = Inside(e)
 		case e.Kind == "status" && e.Status == "processing":
 			f.ended(string(contract.StageRegister), 0, e.At.Sub(begun[string(contract.StageRegister)]))
 		case e.Kind == "status" && e.Status == "success":
@@ -124,6 +129,24 @@ func (f *follower) ended(stage string, bytes int64, took time.Duration) {
 		took = 0
 	}
 	f.d.Ended(stage, bytes, took)
+	if f.inside != "" {
+		f.d.Note("inside", Clean(f.inside))
+		f.inside = ""
+	}
+}
+
+// Inside returns the one line that a report of validation has of what is inside the
+// disk, "" if it has none.
+func Inside(e wire.Event) string {
+	var d struct {
+		Guest struct {
+			Summary string `json:"summary"`
+		} `json:"guest"`
+	}
+	if e.Kind != "report" || json.Unmarshal(e.Detail, &d) != nil {
+		return ""
+	}
+	return d.Guest.Summary
 }
 
 func ended(status string) bool { return status == "success" || status == "failure" }

@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -75,6 +76,9 @@ func (b *bars) end(f Figures, took time.Duration, ok bool) {
 	}
 	b.bar = nil
 }
+
+// note writes above the bars, where those that are finished stand.
+func (b *bars) note(name, text string) { fmt.Fprintf(b.all, "%-9s %s\n", name, text) }
 
 func (b *bars) close() { b.all.Wait() }
 

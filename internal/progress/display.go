@@ -33,6 +33,7 @@ type view interface {
 	update(f Figures, at time.Time)
 	// end finishes the stage; ok is false if it did not reach its end.
 	end(f Figures, took time.Duration, ok bool)
+	note(name, text string)
 	close()
 }
 
@@ -132,6 +133,15 @@ func (d *Display) Ended(name string, bytes int64, took time.Duration) {
 	d.stage, d.over = "", name
 }
 
+// Note shows one line of what was found out, under a name as short as a stage's.
+func (d *Display) Note(name, text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.out.note(name, text)
+	}
+}
+
 // Done ends the last stage as finished and writes the message, if there is one.
 func (d *Display) Done(msg string) { d.finish(msg, true) }
 
@@ -191,4 +201,5 @@ type silent struct{}
 func (silent) begin(string, time.Time)          {}
 func (silent) update(Figures, time.Time)        {}
 func (silent) end(Figures, time.Duration, bool) {}
+func (silent) note(string, string)              {}
 func (silent) close()                           {}

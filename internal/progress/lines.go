@@ -40,4 +40,6 @@ func (l *lines) end(f Figures, took time.Duration, ok bool) {
 	l.stage = ""
 }
 
+func (l *lines) note(name, text string) { fmt.Fprintf(l.w, "%-9s %s\n", name, text) }
+
 func (l *lines) close() {}
