@@ -22,7 +22,7 @@ import (
 // impatient is a lister that gives up sooner than the product's.
 func impatient(t testing.TB) child.Runner {
 	r := lister(t)
-	r.Limits.CPU = time.Second
+	r.Limits.CPU, r.Limits.Wall = time.Second, 2*time.Minute
 	return r
 }
 

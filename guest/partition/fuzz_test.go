@@ -63,15 +63,26 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(got.Partitions) > partition.MaxEntries || len(got.Findings) > 64 {
-			t.Fatalf("%d partitions, %d findings", len(got.Partitions), len(got.Findings))
+		sane(t, got)
+		if got, err = partition.ReadMBR(reader(disk), int64(len(disk)), 4096); err != nil {
+			t.Fatal(err)
 		}
-		seen := map[int]bool{}
-		for _, p := range got.Partitions {
-			if p.Off < 0 || p.Len <= 0 || p.End() < p.Off || p.Number < 1 || seen[p.Number] {
-				t.Fatalf("%+v", p)
-			}
-			seen[p.Number] = true
-		}
+		sane(t, got)
 	})
+}
+
+// sane demands that a table is within its limits, and that its partitions have bounds
+// and numbers of their own.
+func sane(t *testing.T, got partition.Table) {
+	t.Helper()
+	if len(got.Partitions) > partition.MaxEntries || len(got.Findings) > 64 {
+		t.Fatalf("%d partitions, %d findings", len(got.Partitions), len(got.Findings))
+	}
+	seen := map[int]bool{}
+	for _, p := range got.Partitions {
+		if p.Off < 0 || p.Len <= 0 || p.End() < p.Off || p.Number < 1 || seen[p.Number] {
+			t.Fatalf("%+v", p)
+		}
+		seen[p.Number] = true
+	}
 }
