@@ -19,6 +19,20 @@ const (
 	SourceOutsideRoots   Code = "IMG_SOURCE_OUTSIDE_ROOTS"
 	ChecksumMismatch     Code = "IMG_CHECKSUM_MISMATCH"
 	ChecksumInvalid      Code = "IMG_CHECKSUM_INVALID"
+	ChecksumAlgorithm    Code = "IMG_CHECKSUM_ALGORITHM"
+	ChecksumFileMissing  Code = "IMG_CHECKSUM_FILE_MISSING"
+	ChecksumFileInvalid  Code = "IMG_CHECKSUM_FILE_INVALID"
+	ChecksumEntryMissing Code = "IMG_CHECKSUM_ENTRY_MISSING"
+	ChecksumEntries      Code = "IMG_CHECKSUM_ENTRIES_DIFFER"
+	SignatureMissing     Code = "IMG_SIGNATURE_MISSING"
+	SignatureInvalid     Code = "IMG_SIGNATURE_INVALID"
+	SignatureWeak        Code = "IMG_SIGNATURE_WEAK"
+	SignatureExpired     Code = "IMG_SIGNATURE_EXPIRED"
+	SignatureFuture      Code = "IMG_SIGNATURE_FUTURE"
+	SignatureKeyUnknown  Code = "IMG_SIGNATURE_KEY_UNKNOWN"
+	SignatureKeyExpired  Code = "IMG_SIGNATURE_KEY_EXPIRED"
+	SignatureKeyRevoked  Code = "IMG_SIGNATURE_KEY_REVOKED"
+	KeyringUnknown       Code = "IMG_KEYRING_UNKNOWN"
 	Empty                Code = "IMG_EMPTY"
 	SizeUnaligned        Code = "IMG_SIZE_UNALIGNED"
 	FormatUnknown        Code = "IMG_FORMAT_UNKNOWN"
@@ -175,6 +189,20 @@ var table = []Descriptor{
 	{SourceOutsideRoots, "The source's path does not lie below a folder from which the server may read.", 403, false, "Move the file below one of the server's file roots, or start the server with --file-roots DIR[:DIR]."},
 	{ChecksumMismatch, "The source's bytes do not have the digest that was given.", 422, false, "Fetch the image again from its publisher and compare the digest; the download may be damaged or the wrong version."},
 	{ChecksumInvalid, "The digest that was given cannot be understood.", 400, false, "Write it as sha256:HEX or sha512:HEX."},
+	{ChecksumAlgorithm, "The digest is of an algorithm that proves nothing here: SHA-1, MD5 where it is not admitted, or one that is not known.", 422, false, "Give a sha256 or sha512 digest of the publisher; if there is only an MD5, the operator can admit it with ingest serve --allow-md5."},
+	{ChecksumFileMissing, "There is no checksum file at the given place, or under any of the usual names beside the image.", 422, false, "Give the checksum file's own URL with --checksum-file, or the digest with --checksum."},
+	{ChecksumFileInvalid, "The checksum file holds no digests that can be read, or is larger than one can be.", 422, false, "Look at the file: it must be as sha256sum writes it, with or without --tag, and may be clearsigned. Or give the digest with --checksum."},
+	{ChecksumEntryMissing, "The checksum file does not name a file of the image.", 422, false, "Give the checksum file that belongs to this image, and the image's URL with the file name that stands there; a further file may have a digest of its own."},
+	{ChecksumEntries, "The checksum file gives one file several digests of one algorithm.", 422, false, "Ask the publisher which one is right, and give that with --checksum."},
+	{SignatureMissing, "A signature is demanded, and none was found.", 422, false, "Give the signature's own URL with --signature, or ask the publisher for it; if none is demanded by policy, import without --signature and --keyring."},
+	{SignatureInvalid, "The signature is not one of these bytes, or cannot be read.", 422, false, "Do not use the image. Fetch the file and its signature again from the publisher; if they still do not fit each other, report it to the publisher."},
+	{SignatureWeak, "The signature rests on a hash or a key that can be forged: SHA-1, MD5, DSA, or RSA of fewer than 2048 bits.", 422, false, "Ask the publisher for a signature with SHA-256 or SHA-512 and a key of today's strength, or give a digest that you trust with --checksum."},
+	{SignatureExpired, "The signature has expired.", 422, false, "Ask the publisher for a fresh signature, or import a later version of the image."},
+	{SignatureFuture, "The signature was made in the future.", 422, false, "Check the clock of the server that runs ingest; if it is right, the publisher's is wrong, or the signature is not genuine."},
+	{SignatureKeyUnknown, "The signature's key is not in the keyring.", 422, false, "If you trust the key, have the operator add it to a keyring (ingest serve --keyring NAME=FILE); make sure of its fingerprint first."},
+	{SignatureKeyExpired, "The signature's key has expired.", 422, false, "Have the operator fetch the publisher's key again: its life may have been extended. Otherwise ask for a signature with a valid key."},
+	{SignatureKeyRevoked, "The signature's key has been revoked by its owner.", 422, false, "Do not use the image. Ask the publisher which key is in use, and for a signature with that one."},
+	{KeyringUnknown, "The keyring that was named is not there, or the server has none.", 400, false, "Name one of the server's keyrings, or none to try all; the operator adds one with ingest serve --keyring NAME=FILE."},
 	{Empty, "The source has no bytes.", 422, false, "Check that the upload or export had finished."},
 	{SizeUnaligned, "The virtual size is not a multiple of 512 bytes.", 422, false, "Pad the disk with zeros to a whole sector."},
 	{FormatUnknown, "The bytes are not of the format that was declared, nor of any other that ingest knows.", 415, false, "Check with `ingest inspect` what the file is, and declare that format."},

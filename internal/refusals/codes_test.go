@@ -16,7 +16,9 @@ func elsewhere() map[string]string {
 	const source, unwrap, write = "sources", "unwrap", "pipeline and formats/writers"
 	return map[string]string{
 		"IMG_SOURCE_":                source,
-		"IMG_CHECKSUM_":              "pipeline",
+		"IMG_CHECKSUM_":              "pipeline and internal/verify",
+		"IMG_SIGNATURE_":             "pipeline and internal/verify",
+		"IMG_KEYRING_UNKNOWN":        "pipeline and internal/verify",
 		"IMG_VERIFY_MISMATCH":        "pipeline",
 		"IMG_TARGET_":                write,
 		"IMG_POLICY_":                "internal/policy",
