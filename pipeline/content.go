@@ -47,16 +47,15 @@ func (p *Pipeline) Digest(ctx context.Context, disk formats.Disk, rawSum bool, o
 	return digest, sum, err
 }
 
-// digestSource takes the digest of a source's bytes without keeping them.
-func (p *Pipeline) digestSource(ctx context.Context, src sources.Source, want *checksum, o Observe) (string, error) {
+// digestSource takes the digests of a source's bytes without keeping them.
+func (p *Pipeline) digestSource(ctx context.Context, src sources.Source, h *digester, o Observe) error {
 	r, err := src.ReaderAt(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	size := src.Pin().Size
-	h := want.new()
 	e := p.engine()
-	err = e.Run(ctx, raw.New(r, size), 0, size, nil, func(u *transfer.Unit) error {
+	return e.Run(ctx, raw.New(r, size), 0, size, nil, func(u *transfer.Unit) error {
 		if u.Data == nil {
 			hashZeros(h, u.Len)
 		} else {
@@ -65,7 +64,6 @@ func (p *Pipeline) digestSource(ctx context.Context, src sources.Source, want *c
 		o(u.Off+u.Len, size, nil)
 		return nil
 	})
-	return want.text(h), err
 }
 
 // A Difference is the first place where two disks differ.

@@ -2,21 +2,15 @@ package pipeline
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
-	"hash"
-	"strings"
 
 	"ingest/internal/contract"
-	"ingest/internal/errcode"
 	"ingest/sources"
 )
 
 // Fetch pins the source and its members. A file that can be read at random, and
 // whose digest nobody asks for, is read where it lies; any other one is staged
-// first. A compression around the first file is taken off while it is staged; the
-// caller's digest is that of the bytes before.
+// first. A compression around the first file is taken off while it is staged; digests
+// and signatures are those of the bytes before.
 func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
 	if o == nil {
 		o = ignore
@@ -37,6 +31,9 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		}
 		o(0, -1, sign("found", int64(i+1)))
 	}
+	if err := p.expect(ctx, parts, f.Source); err != nil {
+		return contract.Fetched{}, err
+	}
 	if layered(f.Source.Format, len(f.Source.Members)) {
 		if err := parts[0].in(parts[0].peel(ctx)); err != nil {
 			return contract.Fetched{}, err
@@ -48,11 +45,17 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 	parts[0].staged.look = p.looking(ctx, parts[0].size, f.Source)
 	t := tally{o: o, total: total(parts)}
 	var out contract.Fetched
+	var proofs []contract.Verification
 	for i, pt := range parts {
 		got, err := pt.take(ctx, p, sizeOf(parts, i), t.observe)
 		if err != nil {
 			return contract.Fetched{}, pt.in(err)
 		}
+		for _, v := range got.Verifications {
+			v.File = pt.name
+			proofs = append(proofs, v)
+		}
+		got.Verifications = nil
 		pt.size = got.SourceBytes()
 		if pt.moves() {
 			t.base += pt.size
@@ -64,6 +67,7 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 			out.Members = append(out.Members, contract.FetchedMember{Name: pt.name, Fetched: got})
 		}
 	}
+	out.Verifications = proofs
 	return out, nil
 }
 
@@ -89,43 +93,4 @@ func pinOf(f contract.Fetched) *sources.Pin {
 		Driver: f.Driver, URL: f.URL, Size: f.Size, Validator: f.Validator,
 		Strong: f.Strong, Random: f.Random, Local: f.Local,
 	}
-}
-
-// A checksum is a digest that the caller expects.
-type checksum struct {
-	algo string
-	hex  string
-}
-
-func (c *checksum) String() string { return c.algo + ":" + c.hex }
-
-func (c *checksum) new() hash.Hash {
-	if c != nil && c.algo == "sha512" {
-		return sha512.New()
-	}
-	return sha256.New()
-}
-
-// text returns the text form of a finished hash.
-func (c *checksum) text(h hash.Hash) string {
-	algo := "sha256"
-	if c != nil {
-		algo = c.algo
-	}
-	return algo + ":" + hex.EncodeToString(h.Sum(nil))
-}
-
-// parseChecksum reads "sha256:HEX" or "sha512:HEX"; "" is no checksum.
-func parseChecksum(s string) (*checksum, error) {
-	if s == "" {
-		return nil, nil
-	}
-	algo, digest, ok := strings.Cut(strings.ToLower(strings.TrimSpace(s)), ":")
-	size := map[string]int{"sha256": sha256.Size, "sha512": sha512.Size}[algo]
-	raw, err := hex.DecodeString(digest)
-	if !ok || size == 0 || err != nil || len(raw) != size {
-		return nil, errcode.New(errcode.ChecksumInvalid, "the checksum is not sha256:HEX or sha512:HEX").
-			With(errcode.Evidence{Structure: "request", Field: "checksum", Value: s})
-	}
-	return &checksum{algo: algo, hex: digest}, nil
 }

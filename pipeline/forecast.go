@@ -243,12 +243,15 @@ func (f *forecaster) checks() {
 		f.out.Checks = append(f.out.Checks, contract.ForecastCheck{What: what, Value: value})
 	}
 	for _, pt := range f.parts {
-		if pt.want != nil {
+		for _, v := range pt.want.proofs {
+			if v.Kind == contract.VerifiedSignature {
+				continue // said below
+			}
 			what := "digest of the source's bytes"
 			if pt.name != "" {
 				what = "digest of " + pt.name
 			}
-			add(what, pt.want.String())
+			add(what, v.Algo+":"+v.Digest)
 		}
 	}
 	src := f.req.Source

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"hash"
 	"io"
 	"os"
 	"strconv"
@@ -127,26 +126,36 @@ func (b *begun) Close() error {
 }
 
 // unpack stages what is within the part's layer. An attempt begins anew: a
-// decompressor's state is not kept, so a crash costs what had been unwrapped.
-func (p *Pipeline) unpack(ctx context.Context, pt *part, out *contract.Fetched, o Observe) error {
+// decompressor's state is not kept, so a crash costs what had been unwrapped. d is
+// for the bytes before.
+func (p *Pipeline) unpack(ctx context.Context, pt *part, d *digester, out *contract.Fetched, o Observe) error {
 	f, err := pt.staged.own(ctx)
 	if err != nil {
 		return spaceError(err)
 	}
 	defer f.Close()
-	pin, algo := pt.src.Pin(), pt.want.algoOr("sha256")
+	pin, algo := pt.src.Pin(), d.names()
 	c := pt.staged.load()
-	if st, err := f.Stat(); err != nil || !c.Done || c.Pin != pin || c.Algo != algo || c.Layer != string(pt.layer) || st.Size() != c.Off {
-		if c, err = p.unpackInto(ctx, pt, f, sidecar{Pin: pin, Algo: algo, Layer: string(pt.layer)}, o); err != nil {
+	h, err := d.fresh()
+	if err != nil {
+		return err
+	}
+	if st, err := f.Stat(); err != nil || !c.Done || c.Pin != pin || c.Algo != algo || c.Layer != string(pt.layer) || st.Size() != c.Off || pt.want.any() && !h.restored(c.State) {
+		h = d
+		if c, err = p.unpackInto(ctx, pt, f, h, sidecar{Pin: pin, Algo: algo, Layer: string(pt.layer)}, o); err != nil {
 			return spaceError(err)
 		}
 	}
 	out.Staged, out.Layer, out.Size, out.SourceSize, out.SourceDigest = true, c.Layer, c.Off, c.SourceSize, c.Digest
-	return nil
+	if !pt.want.any() {
+		return nil
+	}
+	out.Verifications, err = pt.want.check(h, time.Now())
+	return err
 }
 
 // unpackInto is unpack from the source's first byte on.
-func (p *Pipeline) unpackInto(ctx context.Context, pt *part, f *os.File, c sidecar, o Observe) (sidecar, error) {
+func (p *Pipeline) unpackInto(ctx context.Context, pt *part, f *os.File, d *digester, c sidecar, o Observe) (sidecar, error) {
 	// The sidecar goes first: it must not vouch for bytes that are written anew.
 	if err := os.Remove(pt.staged.sidecar()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return c, err
@@ -154,8 +163,7 @@ func (p *Pipeline) unpackInto(ctx context.Context, pt *part, f *os.File, c sidec
 	if err := f.Truncate(0); err != nil {
 		return c, err
 	}
-	h := pt.want.new()
-	in, err := p.layerInput(ctx, pt, h, o)
+	in, err := p.layerInput(ctx, pt, d, o)
 	if err != nil {
 		return c, err
 	}
@@ -168,8 +176,12 @@ func (p *Pipeline) unpackInto(ctx context.Context, pt *part, f *os.File, c sidec
 		return c, err
 	}
 	c.SourceSize, c.Done = in.size, true
-	if c.Digest = in.digest; pt.layer != unwrap.Zip {
-		c.Digest = pt.want.text(h)
+	if in.digest != nil {
+		c.Digest = in.digest.text()
+		if c.State, err = in.digest.MarshalBinary(); err != nil {
+			return c, err
+		}
+		*d = *in.digest
 	}
 	if err := pt.staged.owned(f); err != nil {
 		return c, err
@@ -179,22 +191,21 @@ func (p *Pipeline) unpackInto(ctx context.Context, pt *part, f *os.File, c sidec
 
 // A layerInput is the source of an unwrapping.
 type layerInput struct {
-	z     io.Reader
-	taken func() int64 // bytes of the source that were taken
-	size  int64        // of the source, bytes; -1 until it has ended
-	want  int64        // that the pin says, -1 if it says nothing
-	n     int64        // bytes that came from a stream
-	// digest is that of the source, if it is not the stream's.
-	digest string
+	z      io.Reader
+	taken  func() int64 // bytes of the source that were taken
+	size   int64        // of the source, bytes; -1 until it has ended
+	want   int64        // that the pin says, -1 if it says nothing
+	n      int64        // bytes that came from a stream
+	digest *digester    // of the source, once its bytes have been read; nil if none is taken
 	close  func()
 }
 
 // layerInput opens the part's source within its layer. The stream's bytes go
 // through h.
-func (p *Pipeline) layerInput(ctx context.Context, pt *part, h hash.Hash, o Observe) (*layerInput, error) {
+func (p *Pipeline) layerInput(ctx context.Context, pt *part, h *digester, o Observe) (*layerInput, error) {
 	in := &layerInput{want: pt.src.Pin().Size, size: -1, close: func() {}}
 	if pt.layer == unwrap.Zip {
-		return in, p.zipInput(ctx, pt, in, o)
+		return in, p.zipInput(ctx, pt, h, in, o)
 	}
 	body, err := pt.src.Stream(ctx, 0)
 	if err != nil {
@@ -217,13 +228,13 @@ func (p *Pipeline) layerInput(ctx context.Context, pt *part, h hash.Hash, o Obse
 		in.close()
 		return nil, in.fault(err)
 	}
-	in.z, in.taken = z, z.In
+	in.z, in.taken, in.digest = z, z.In, h
 	return in, nil
 }
 
 // zipInput opens the member of a zip. What is not read at random is staged packed
 // first: what the zip is stands at its end.
-func (p *Pipeline) zipInput(ctx context.Context, pt *part, in *layerInput, o Observe) error {
+func (p *Pipeline) zipInput(ctx context.Context, pt *part, d *digester, in *layerInput, o Observe) error {
 	var r io.ReaderAt
 	var err error
 	in.size = in.want
@@ -231,14 +242,15 @@ func (p *Pipeline) zipInput(ctx context.Context, pt *part, in *layerInput, o Obs
 		if r, err = pt.src.ReaderAt(ctx); err != nil {
 			return err
 		}
-		if pt.want != nil {
-			if in.digest, err = p.digestSource(ctx, pt.src, pt.want, o); err != nil {
+		if pt.want.any() {
+			if err = p.digestSource(ctx, pt.src, d, o); err != nil {
 				return err
 			}
+			in.digest = d
 		}
 	} else {
 		packed := pt.staged.packed()
-		if in.size, in.digest, err = p.stage(ctx, packed, pt.src, pt.want, 0, o); err != nil {
+		if in.size, in.digest, err = p.stage(ctx, packed, pt.src, d, 0, o); err != nil {
 			return err
 		}
 		file, err := openStaged(packed, in.size)

@@ -3,10 +3,12 @@ package pipeline
 import (
 	"context"
 	"math"
+	"time"
 
 	"ingest/internal/binio"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/verify"
 	"ingest/sources"
 	"ingest/unwrap"
 )
@@ -15,7 +17,7 @@ import (
 type part struct {
 	name   string // of a member, "" for the first file
 	spec   contract.SourceSpec
-	want   *checksum
+	want   expectation
 	staged staging
 	src    sources.Source // from find on
 	layer  unwrap.Layer   // around the file, "" for none; from peel on
@@ -34,10 +36,14 @@ func (p *Pipeline) parts(f contract.FetchParams) ([]*part, error) {
 		})
 	}
 	for _, pt := range parts {
-		var err error
-		if pt.want, err = parseChecksum(pt.spec.Checksum); err != nil {
+		if pt.spec.Checksum == "" {
+			continue
+		}
+		d, err := verify.ParseDigest(pt.spec.Checksum, p.AllowMD5)
+		if err != nil {
 			return nil, pt.in(err)
 		}
+		pt.want.digest(d, contract.Verification{Kind: contract.VerifiedDigest})
 	}
 	return parts, nil
 }
@@ -83,35 +89,39 @@ func checkSize(size int64) error {
 
 // direct reports whether the file is read where it lies.
 func (pt *part) direct() bool {
-	return pt.layer == "" && pt.src.Pin().Random && (pt.want == nil || pt.src.Pin().Local)
+	return pt.layer == "" && pt.src.Pin().Random && (!pt.want.any() || pt.src.Pin().Local)
 }
 
 // moves reports whether all bytes of the file are read by the fetch.
-func (pt *part) moves() bool { return !pt.direct() || pt.want != nil }
+func (pt *part) moves() bool { return !pt.direct() || pt.want.any() }
 
 // take stages the file, or takes its digest, if that is needed. others is the
 // bytes of the image's other files, as far as they are known.
 func (pt *part) take(ctx context.Context, p *Pipeline, others int64, o Observe) (contract.Fetched, error) {
 	out := fetchedOf(pt.spec, pt.src.Pin())
 	out.Origin = originOf(pt.src)
-	var err error
+	d, err := pt.want.digester()
+	if err != nil {
+		return contract.Fetched{}, err
+	}
 	switch {
 	case pt.layer != "":
-		err = p.unpack(ctx, pt, &out, o)
+		err = p.unpack(ctx, pt, d, &out, o)
+		return out, err
 	case !pt.direct():
 		out.Staged = true
-		out.Size, out.SourceDigest, err = p.stage(ctx, pt.staged, pt.src, pt.want, others, o)
-	case pt.want != nil:
-		out.SourceDigest, err = p.digestSource(ctx, pt.src, pt.want, o)
+		out.Size, d, err = p.stage(ctx, pt.staged, pt.src, d, others, o)
+	case pt.want.any():
+		err = p.digestSource(ctx, pt.src, d, o)
+	default:
+		return out, nil
 	}
 	if err != nil {
 		return contract.Fetched{}, err
 	}
-	if pt.want != nil && out.SourceDigest != pt.want.String() {
-		return contract.Fetched{}, errcode.New(errcode.ChecksumMismatch, "the source's %s is not the one that was given", pt.want.algo).
-			With(errcode.Evidence{Structure: "source", Field: pt.want.algo, Value: out.SourceDigest, Limit: pt.want.String()})
-	}
-	return out, nil
+	out.SourceDigest = d.text()
+	out.Verifications, err = pt.want.check(d, time.Now())
+	return out, err
 }
 
 // checkParts refuses files that are too large together, and those that staging

@@ -16,6 +16,7 @@ import (
 	"ingest/formats/transfer"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/verify"
 	"ingest/sources"
 	"ingest/stores"
 	"ingest/unwrap"
@@ -46,6 +47,11 @@ type Pipeline struct {
 	// least strict one that an import may ask for: see contract.VerifyPolicy.
 	Verify        string
 	VerifyMinimum string
+
+	// Keyrings hold the keys of the publishers that the operator trusts, and
+	// AllowMD5 admits digests of MD5: see package verify.
+	Keyrings verify.Keyrings
+	AllowMD5 bool
 
 	Limits  formats.Limits
 	Workers int   // of one copy; 0 means one for each core

@@ -37,7 +37,9 @@ func TestChecksumOfTheSource(t *testing.T) {
 		{"wrong", "sha256:" + strings.Repeat("0", 64), errcode.ChecksumMismatch},
 		{"wrong sha512", "sha512:" + strings.Repeat("0", 128), errcode.ChecksumMismatch},
 		{"short", "sha256:abcd", errcode.ChecksumInvalid},
-		{"unknown algorithm", "md5:d41d8cd98f00b204e9800998ecf8427e", errcode.ChecksumInvalid},
+		{"unknown algorithm", "crc32:d41d8cd9", errcode.ChecksumInvalid},
+		{"md5, not admitted", "md5:d41d8cd98f00b204e9800998ecf8427e", errcode.ChecksumAlgorithm},
+		{"sha1", "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", errcode.ChecksumAlgorithm},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, _ := newPipeline(t, filepath.Dir(src))

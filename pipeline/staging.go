@@ -46,7 +46,7 @@ type staging struct {
 // A sidecar is what is known of a staged file.
 type sidecar struct {
 	Pin    sources.Pin `json:"pin"`
-	Algo   string      `json:"algo"`   // of the hash state
+	Algo   string      `json:"algo"`   // names of the digester's lanes
 	Off    int64       `json:"off"`    // bytes before it are durable; the file is at least as long
 	State  []byte      `json:"state"`  // of the hash, at Off
 	Done   bool        `json:"done"`   // the whole source is here
@@ -132,31 +132,31 @@ func (s staging) save(c sidecar) error {
 	return fsutil.WriteDurable(s.dir, s.name+".json", p)
 }
 
-// stage copies the source into the staging folder, taking its digest on the
-// way, and returns its length and digest. It goes on where an earlier attempt
+// stage copies the source into the staging folder, taking its digests on the
+// way, and returns its length and them. It goes on where an earlier attempt
 // stopped if the source is still the pinned version. others is the bytes of the
 // image's other files, which count towards the largest source.
-func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, want *checksum, others int64, o Observe) (int64, string, error) {
+func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *digester, others int64, o Observe) (int64, *digester, error) {
 	f, err := s.own(ctx)
 	if err != nil {
-		return 0, "", spaceError(err)
+		return 0, nil, spaceError(err)
 	}
 	defer f.Close()
 	// Read again: an older attempt may have gone on until it let the lock go.
-	c, h, err := s.resume(f, src.Pin(), want)
+	c, h, err := s.resume(f, src.Pin(), d)
 	if err != nil || c.Done {
-		return c.Off, c.Digest, spaceError(err)
+		return c.Off, h, spaceError(err)
 	}
 	if err := p.checkSpace(src.Pin().Size - c.Off); err != nil {
-		return 0, "", err
+		return 0, nil, err
 	}
 	st := &stager{staging: s, f: f, c: c, h: h, max: p.MaxSourceBytes, others: others, last: time.Now(), lastOff: c.Off, o: o}
 	if err := st.run(ctx, p, src); err != nil {
-		return 0, "", spaceError(err)
+		return 0, nil, spaceError(err)
 	}
-	st.c.Digest = want.text(h)
+	st.c.Digest = h.text()
 	st.c.Done = true
-	return st.c.Off, st.c.Digest, st.checkpoint()
+	return st.c.Off, h, st.checkpoint()
 }
 
 // lockEvery is the time between two looks whether a lock is free.
@@ -207,28 +207,26 @@ func (s staging) owned(f *os.File) error {
 
 // resume returns what an earlier attempt staged of the pinned version in f, with
 // the hash's state, or a start. The file is cut where it goes on.
-func (s staging) resume(f *os.File, pin sources.Pin, want *checksum) (sidecar, hash.Hash, error) {
+func (s staging) resume(f *os.File, pin sources.Pin, d *digester) (sidecar, *digester, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return sidecar{}, nil, err
 	}
-	c, h := s.load(), want.new()
-	algo := want.algoOr("sha256")
-	fits := c.Algo == algo && c.Pin == pin && c.Layer == "" && restore(h, c.State) && st.Size() >= c.Off
-	if fits && c.Done && st.Size() == c.Off {
+	c, algo, start := s.load(), d.names(), sidecar{Pin: pin, Algo: d.names()}
+	if c.Algo != algo || c.Pin != pin || c.Layer != "" || st.Size() < c.Off || c.Done && st.Size() != c.Off || !c.Done && !pin.Random {
+		return start, d, f.Truncate(0)
+	}
+	h, err := d.fresh()
+	if err != nil {
+		return sidecar{}, nil, err
+	}
+	if !h.restored(c.State) {
+		return start, d, f.Truncate(0)
+	}
+	if c.Done {
 		return c, h, nil
 	}
-	if !fits || c.Done || !pin.Random {
-		c, h = sidecar{Pin: pin, Algo: algo}, want.new()
-	}
 	return c, h, f.Truncate(c.Off)
-}
-
-func (c *checksum) algoOr(def string) string {
-	if c == nil {
-		return def
-	}
-	return c.algo
 }
 
 // A stager writes one staged file.
@@ -236,7 +234,7 @@ type stager struct {
 	staging
 	f       *os.File
 	c       sidecar
-	h       hash.Hash
+	h       *digester
 	max     int64     // bytes of all files together, 0 for any number
 	last    time.Time // of the last checkpoint
 	others  int64     // bytes of the image's other files
@@ -347,7 +345,7 @@ func (s *stager) checkpoint() error {
 	if err := fsutil.Datasync(s.f); err != nil {
 		return err
 	}
-	state, err := s.h.(encoding.BinaryMarshaler).MarshalBinary()
+	state, err := s.h.MarshalBinary()
 	if err != nil {
 		return err
 	}

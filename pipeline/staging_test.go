@@ -3,6 +3,9 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"io"
 	"os"
@@ -47,7 +50,7 @@ func stageTest(t *testing.T) (*Pipeline, staging) {
 func cut(t *testing.T, p *Pipeline, s staging, src sources.Source) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	_, _, err := p.stage(ctx, s, src, nil, 0, func(done, _ int64, _ []byte) {
+	_, _, err := p.stage(ctx, s, src, plainDigest(), 0, func(done, _ int64, _ []byte) {
 		if done >= 16<<20 {
 			cancel()
 		}
@@ -81,7 +84,7 @@ func TestStagedBytesThatAreGoneAreFetchedAgain(t *testing.T) {
 			src := newMemory(48<<20 + 1)
 			if c.cut {
 				cut(t, p, s, src)
-			} else if _, _, err := p.stage(t.Context(), s, src, nil, 0, ignore); err != nil {
+			} else if _, _, err := p.stage(t.Context(), s, src, plainDigest(), 0, ignore); err != nil {
 				t.Fatal(err)
 			}
 			err := os.Truncate(s.data(), max(c.size, 0))
@@ -91,7 +94,7 @@ func TestStagedBytesThatAreGoneAreFetchedAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := p.stage(t.Context(), s, src, nil, 0, ignore); err != nil {
+			if _, _, err := p.stage(t.Context(), s, src, plainDigest(), 0, ignore); err != nil {
 				t.Fatal(err)
 			}
 			wantStaged(t, s, src)
@@ -106,11 +109,11 @@ func TestStagingNeedsRoomForTheRest(t *testing.T) {
 	cut(t, p, s, src)
 	rest := src.pin.Size - s.load().Off
 	p.free = func(string) (int64, error) { return rest - 1, nil }
-	if _, _, err := p.stage(t.Context(), s, src, nil, 0, ignore); errcode.Of(err) != errcode.NoSpace {
+	if _, _, err := p.stage(t.Context(), s, src, plainDigest(), 0, ignore); errcode.Of(err) != errcode.NoSpace {
 		t.Errorf("with too little room: %v", err)
 	}
 	p.free = func(string) (int64, error) { return rest, nil }
-	if _, _, err := p.stage(t.Context(), s, src, nil, 0, ignore); err != nil {
+	if _, _, err := p.stage(t.Context(), s, src, plainDigest(), 0, ignore); err != nil {
 		t.Error(err)
 	}
 	wantStaged(t, s, src)
@@ -124,14 +127,14 @@ func TestAttemptsAtStagingExcludeEachOther(t *testing.T) {
 		old.pin.Random, young.pin.Random = random, random
 		young.fill = 'b'
 		tried := false
-		_, _, err := p.stage(t.Context(), s, old, nil, 0, func(done, _ int64, _ []byte) {
+		_, _, err := p.stage(t.Context(), s, old, plainDigest(), 0, func(done, _ int64, _ []byte) {
 			if tried || done < 16<<20 {
 				return
 			}
 			tried = true
 			ctx, cancel := context.WithTimeout(t.Context(), 4*lockEvery)
 			defer cancel()
-			if _, _, err := p.stage(ctx, s, young, nil, 0, ignore); !errors.Is(err, context.DeadlineExceeded) {
+			if _, _, err := p.stage(ctx, s, young, plainDigest(), 0, ignore); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("random %v: a second attempt meanwhile: %v", random, err)
 			}
 		})
@@ -146,7 +149,7 @@ func TestAttemptsAtStagingExcludeEachOther(t *testing.T) {
 func TestRemovedStagingIsNotVouchedFor(t *testing.T) {
 	p, s := stageTest(t)
 	removed := false
-	_, _, err := p.stage(t.Context(), s, newMemory(32<<20), nil, 0, func(int64, int64, []byte) {
+	_, _, err := p.stage(t.Context(), s, newMemory(32<<20), plainDigest(), 0, func(int64, int64, []byte) {
 		if removed {
 			return
 		}
@@ -171,5 +174,57 @@ func TestCheckpointsAreDueByBytesToo(t *testing.T) {
 	p := &Pipeline{CheckpointEvery: 1 << 62}
 	if now := time.Now(); p.checkpointDue(now, checkpointBytes-1) || !p.checkpointDue(now, checkpointBytes) {
 		t.Error("a checkpoint is not due by what was written")
+	}
+}
+
+// plainDigest is a digester that nobody has asked for.
+func plainDigest() *digester {
+	return &digester{lanes: []lane{{"sha256", sha256.New()}}}
+}
+
+// TestSeveralDigestsGoOnWhereTheyWere cuts a staging off that takes several digests
+// at once, and holds each against a hash of its own.
+func TestSeveralDigestsGoOnWhereTheyWere(t *testing.T) {
+	several := func() *digester {
+		d := plainDigest()
+		d.add("sha512", sha512.New())
+		d.add("md5", md5.New())
+		salted := sha512.New()
+		salted.Write([]byte("salt"))
+		d.add("sha512+73616c74", salted)
+		return d
+	}
+	p, s := stageTest(t)
+	src := newMemory(48<<20 + 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, _, err := p.stage(ctx, s, src, several(), 0, func(done, _ int64, _ []byte) {
+		if done >= 16<<20 {
+			cancel()
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	// Another list of digests cannot go on there; the one that was kept still can.
+	data := bytes.Repeat([]byte{src.fill}, int(src.pin.Size))
+	want := several()
+	want.Write(data)
+	for _, round := range []string{"going on", "done"} {
+		_, got, err := p.stage(t.Context(), s, src, several(), 0, ignore)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range want.lanes {
+			if g := got.sum(l.name); g != want.sum(l.name) {
+				t.Errorf("%s: %s is %s", round, l.name, g)
+			}
+		}
+	}
+	if _, got, err := p.stage(t.Context(), s, src, plainDigest(), 0, ignore); err != nil || got.sum("sha256") != want.sum("sha256") {
+		t.Errorf("with another list: %v", err)
+	}
+	for _, state := range [][]byte{nil, []byte("x"), make([]byte, 300), bytes.Repeat([]byte{0xff}, 300)} {
+		if several().restored(state) {
+			t.Errorf("a state of %d bytes is taken up", len(state))
+		}
 	}
 }

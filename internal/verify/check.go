@@ -52,6 +52,58 @@ func (ks Keyrings) Check(sigs []*Signature, hashed func(*Signature) (hash.Hash, 
 	return Signed{}, worst
 }
 
+// Hopeless returns why none of the signatures can be good whatever the signed bytes
+// are, nil if one may be: for what is large, it is asked before they are read. What
+// a signature says of itself is left to Check, which first finds out whether it is
+// genuine.
+func (ks Keyrings) Hopeless(sigs []*Signature, now time.Time) error {
+	var worst *errcode.Error
+	for _, s := range sigs {
+		err := ks.hopeless(s, now)
+		e, ok := errcode.As(err)
+		if !ok {
+			return err
+		}
+		if worst == nil || rank(e.Code) < rank(worst.Code) {
+			worst = e
+		}
+	}
+	if worst == nil {
+		return nil
+	}
+	return worst
+}
+
+// hopeless is Hopeless for one signature.
+func (ks Keyrings) hopeless(s *Signature, now time.Time) error {
+	if s.refused != nil {
+		return s.refused
+	}
+	first := ks.unknown(s)
+	for _, key := range ks.find(s.sig) {
+		err := key.strong()
+		if err == nil {
+			err = key.mayverify(s.sig)
+		}
+		if err == nil {
+			err = key.live(now)
+		}
+		if err == nil {
+			return nil
+		}
+		if errcode.Of(first) == errcode.SignatureKeyUnknown {
+			first = err
+		}
+	}
+	return first
+}
+
+// unknown says that a signature's key is in no keyring.
+func (ks Keyrings) unknown(s *Signature) error {
+	return errcode.New(errcode.SignatureKeyUnknown, "the signature's key %s is in no keyring", issuer(s.sig)).
+		With(errcode.Evidence{Structure: "signature", Field: "key", Value: issuer(s.sig), Limit: "keyring " + strings.Join(ks.Names(), ", ")})
+}
+
 // rank orders the verdicts, the one that tells most first.
 func rank(c errcode.Code) int {
 	i := slices.Index([]errcode.Code{errcode.SignatureInvalid, errcode.SignatureKeyRevoked, errcode.SignatureKeyExpired,
@@ -69,8 +121,7 @@ func (ks Keyrings) checkOne(s *Signature, hashed func(*Signature) (hash.Hash, er
 	}
 	keys := ks.find(s.sig)
 	if len(keys) == 0 {
-		return Signed{}, errcode.New(errcode.SignatureKeyUnknown, "the signature's key %s is in no keyring", issuer(s.sig)).
-			With(errcode.Evidence{Structure: "signature", Field: "key", Value: issuer(s.sig), Limit: "keyring " + strings.Join(ks.Names(), ", ")})
+		return Signed{}, ks.unknown(s)
 	}
 	var first error
 	for _, key := range keys {
