@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"ingest/formats"
@@ -45,7 +46,26 @@ func readDirectory(r io.ReaderAt, size int64, h *header, n int64, lim formats.Li
 	if err != nil {
 		return nil, where.unread(err)
 	}
-	return p, nil
+	return p, h.distinct(p)
+}
+
+// distinct refuses a directory of which two entries lead to one grain table: a small
+// file could stand for any disk, and each use of the table would be read anew.
+func (h *header) distinct(directory []byte) error {
+	tables := make([]uint32, 0, len(directory)/4)
+	for i := 0; i < len(directory); i += 4 {
+		if t := binary.LittleEndian.Uint32(directory[i:]); t != 0 {
+			tables = append(tables, t)
+		}
+	}
+	slices.Sort(tables)
+	for i := 1; i < len(tables); i++ {
+		if tables[i] == tables[i-1] {
+			return place{"grain directory", "entry", int64(h.gdOffset) * sectorBytes}.refuse(errcode.AliasedBlocks, tables[i], "tables that differ",
+				"two entries of the grain directory lead to one grain table at sector %d", tables[i])
+		}
+	}
+	return nil
 }
 
 // gde returns entry i of the grain directory, a sector or 0.
