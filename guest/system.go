@@ -137,6 +137,8 @@ func distro(id string) string {
 	switch {
 	case strings.HasPrefix(id, "opensuse"):
 		return "opensuse"
+	case id == "archarm":
+		return "arch"
 	case id == "sles_sap", id == "sle_hpc":
 		return "sles"
 	}
