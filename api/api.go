@@ -153,6 +153,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/tasks/{id}/progress", a.taskProgress},
 		{"GET", "/v1/tasks/{id}/events", a.taskEvents},
 		{"POST", "/v1/tasks/{id}/cancel", a.cancelTask},
+		{"GET", "/v1/images/{id}/provenance", a.provenance},
 		{"GET", "/v1/healthz", a.healthz},
 		{"GET", "/v1/server", a.server},
 	}

@@ -77,7 +77,8 @@ func (s *server) finished(id string) wire.Task {
 
 // succeeded waits for the end of the task and checks all that is said of its
 // image: active, with the content of the raw disk, with the digest of the bytes
-// that a download gives, and nothing left beside it.
+// that a download gives, with a record of where they come from, and nothing left beside
+// it.
 func (s *server) succeeded(id, content string) wire.Image {
 	s.t.Helper()
 	task := s.finished(id)
@@ -98,6 +99,7 @@ func (s *server) succeeded(id, content string) wire.Image {
 	if r := task.Result.Images[0]; r.ImageID != img.ID || r.Size != size || r.HashValue != sum || r.ContentDigest != content {
 		s.t.Errorf("the task's result is %s, the image %s", show(r), show(img))
 	}
+	s.recorded(img, sum)
 	s.nothingLeft()
 	return img
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ingest/internal/contract"
+	"ingest/internal/provenance"
 )
 
 // promised is how soon after the restart of a killed server an import goes on.
@@ -131,7 +132,12 @@ func TestKill9BehindAStep(t *testing.T) {
 		t.Run(string(c.step), func(t *testing.T) {
 			t.Parallel()
 			raw := disk(t, 4, 16*mib)
-			s := start(t, []string{"--file-roots", filepath.Dir(raw)}, "INGEST_TEST_STALL="+string(c.step)+"=60s")
+			keys := t.TempDir()
+			key, err := provenance.NewKey(filepath.Join(keys, "key.pem"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := start(t, []string{"--file-roots", filepath.Dir(raw), "--provenance-key", filepath.Join(keys, "key.pem")}, "INGEST_TEST_STALL="+string(c.step)+"=60s")
 			id := s.submit(of(raw, contract.TargetSpec{Format: "qcow2", Compression: "zstd"})).TaskID
 			eventually(t, time.Minute, "the step", func() (bool, string) {
 				task := s.task(id)
@@ -142,7 +148,10 @@ func TestKill9BehindAStep(t *testing.T) {
 				t.Fatalf("the import stands still at %s, want %s", got, c.step)
 			}
 			s.crash(id)
-			s.succeeded(id, contentOf(t, raw))
+			img := s.succeeded(id, contentOf(t, raw))
+			if err := s.recorded(img, img.HashValue).Verify(key.Public()); err != nil {
+				t.Errorf("the record of the import that was killed: %v", err)
+			}
 		})
 	}
 }

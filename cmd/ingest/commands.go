@@ -33,11 +33,12 @@ func localCommands(g *globals) []*cobra.Command {
 }
 
 // serverCommands returns the subcommands that are a server, set one up or tell
-// of the program itself: serve, temporal, version.
+// of the program itself: serve, temporal, provenance, version.
 func serverCommands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
 		newServeCommand(g),
 		newTemporalCommand(g),
+		newProvenanceCommand(g),
 		newVersionCommand(g),
 	}
 }

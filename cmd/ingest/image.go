@@ -17,7 +17,7 @@ func newImageCommand(g *globals) *cobra.Command {
 	return group("image", "List, show, save and delete images",
 		`  ingest image list
   ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
-		newImageListCommand(g), newImageShowCommand(g), newImageSaveCommand(g), newImageDeleteCommand(g))
+		newImageListCommand(g), newImageShowCommand(g), newImageSaveCommand(g), newImageProvenanceCommand(g), newImageDeleteCommand(g))
 }
 
 func newImageListCommand(g *globals) *cobra.Command {

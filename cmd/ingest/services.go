@@ -23,6 +23,7 @@ import (
 	"ingest/internal/embedded"
 	"ingest/internal/errcode"
 	"ingest/internal/importer"
+	"ingest/internal/provenance"
 	"ingest/internal/reconcile"
 	"ingest/internal/temporalclient"
 	"ingest/metadata"
@@ -47,6 +48,7 @@ type services struct {
 	importer  *importer.Importer
 	client    client.Client
 	sweeper   *reconcile.Sweeper
+	recorder  provenance.Recorder
 	workers   []worker.Worker
 	fatal     chan error // takes the error with which a worker ends by itself
 
@@ -63,6 +65,9 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 			s.close()
 		}
 	}()
+	if s.recorder, err = recorder(c); err != nil {
+		return s, err
+	}
 	repo, err := sqlite.Open(c.Path("catalogue.db"))
 	if err != nil {
 		return s, notStarted(err, "the catalogue cannot be opened", "If the file is damaged, put a backup of catalogue.db in its place, or move it away to begin with an empty one.")
@@ -199,7 +204,7 @@ func temporalNamed() bool {
 func (s *services) deps() activities.Deps {
 	return activities.Deps{
 		Steps: stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
-		Log: s.log, HostQueue: s.pipeline.HostQueue,
+		Log: s.log, HostQueue: s.pipeline.HostQueue, Provenance: s.recorder,
 	}
 }
 

@@ -46,6 +46,10 @@ type Server struct {
 	Verify            string // level of verification of imports that ask for none: full, stored, none
 	VerifyMinimum     string // least strict level that an import may ask for; "" means Verify
 
+	// ProvenanceKey is the file of the key that signs provenance records; "" leaves
+	// them unsigned.
+	ProvenanceKey string
+
 	MaxSourceBytes int64         // largest source, bytes: 100 GiB; 0 means no limit
 	Imports        int           // conversions at once
 	Workers        int           // cores of one conversion; 0 means all
@@ -78,6 +82,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.BoolVar(&c.MD5, "md5", false, "fill Glance's checksum field (MD5) as well")
 	f.StringVar(&c.Verify, "verify", "full", "what is proven of an image before it is activated: full (its content, read back), stored (its size and tables), none")
 	f.StringVar(&c.VerifyMinimum, "verify-minimum", "", "least of these that an import may ask for: full, stored, none (default: that of --verify)")
+	f.StringVar(&c.ProvenanceKey, "provenance-key", "", "file of the Ed25519 private key, PEM, that signs the provenance record of each image (default: they are not signed)")
 	f.Int64Var(&c.MaxSourceBytes, "max-source-bytes", 100<<30, "largest source that is taken, bytes (0: no limit)")
 	f.IntVar(&c.Imports, "imports", 2, "imports that are converted at once")
 	f.IntVar(&c.Workers, "workers", 0, "cores that one conversion uses (0: all)")

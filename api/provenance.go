@@ -1,0 +1,37 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+
+	"ingest/internal/errcode"
+	"ingest/internal/provenance"
+)
+
+// provenance sends the record of where an image's bytes come from, as it is kept:
+// an envelope if it is signed, else the bare statement.
+func (a *api) provenance(w http.ResponseWriter, r *http.Request) error {
+	img, err := a.visibleImage(r)
+	if err != nil {
+		return err
+	}
+	p, err := a.Catalogue.Provenance(r.Context(), img.ID)
+	if errcode.Of(err) == errcode.NotFound {
+		return errcode.New(errcode.NotFound, "image %s has no provenance record: only an import makes one", img.ID)
+	}
+	if err != nil {
+		return err
+	}
+	media := provenance.StatementMedia
+	if d, err := provenance.Open(p.Document); err == nil {
+		media = d.Media()
+	}
+	w.Header().Set("Content-Type", media)
+	w.Header().Set("Content-Length", strconv.Itoa(len(p.Document)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		// A client that goes away is no error of the server's.
+		_, _ = w.Write(p.Document)
+	}
+	return nil
+}
