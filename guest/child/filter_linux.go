@@ -30,6 +30,7 @@ const (
 	equal        // the argument is the value
 	anyBit       // the argument has a bit of the value
 	without      // the argument has no bit of the value
+	unknown      // the call is answered as by a kernel that does not know it
 )
 
 // A rule allows one system call if all of its conditions hold.
@@ -67,6 +68,13 @@ func rules(pid int) []rule {
 	}
 }
 
+// threadsOfC are what the C library's threads need beside. Of its two ways to make one,
+// it takes the second if the kernel does not know the first, whose arguments no filter
+// sees.
+func threadsOfC() []rule {
+	return []rule{{unix.SYS_SET_ROBUST_LIST, nil}, {unix.SYS_RSEQ, nil}, {unix.SYS_CLONE3, []cond{{0, unknown, 0}}}}
+}
+
 // program writes the rules for the kernel: whatever no rule allows ends the process.
 func program(rules []rule) []unix.SockFilter {
 	load := func(at uint32) unix.SockFilter {
@@ -83,7 +91,12 @@ func program(rules []rule) []unix.SockFilter {
 	for _, r := range rules {
 		// The number stays loaded until a rule is entered, and no rule is left again.
 		var body []unix.SockFilter
+		verdict := ret(unix.SECCOMP_RET_ALLOW)
 		for _, c := range r.conds {
+			if c.test == unknown {
+				verdict = ret(unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS))
+				continue
+			}
 			judge := unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, Jt: 1, K: c.value}
 			switch c.test {
 			case equal:
@@ -93,7 +106,7 @@ func program(rules []rule) []unix.SockFilter {
 			}
 			body = append(body, load(dataArg0+8*c.arg), judge, kill)
 		}
-		body = append(body, ret(unix.SECCOMP_RET_ALLOW))
+		body = append(body, verdict)
 		out = append(out, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: uint8(len(body)), K: r.call})
 		out = append(out, body...)
 	}
@@ -104,7 +117,11 @@ func program(rules []rule) []unix.SockFilter {
 // that is none of the rules. The caller's thread has no_new_privs set; the others get
 // it with the filter.
 func filter() error {
-	p := program(rules(os.Getpid()))
+	allowed := rules(os.Getpid())
+	if withC {
+		allowed = append(allowed, threadsOfC()...)
+	}
+	p := program(allowed)
 	prog := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
 	odd, _, err := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
 	switch {
