@@ -27,6 +27,10 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 		if err != nil {
 			return contract.ImportResult{}, err
 		}
+		if err := a.d.judgeActivation(ctx, p); err != nil {
+			return contract.ImportResult{}, err
+		}
+		given, above := a.d.policy().Properties(p.Request.Owner)
 		out := contract.ImportResult{TaskID: p.Request.TaskID}
 		act := metadata.Activation{TaskID: out.TaskID}
 		var size int64
@@ -37,8 +41,8 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 				ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
 				Size: img.Size, VirtualSize: img.VirtualSize,
 				Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
-				Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(),
-				Properties: contract.MergeProperties(own.Properties, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
+				Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(), Override: above,
+				Properties: contract.MergeProperties(below(above, own.Properties), given, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
 			})
 			size += img.Size
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.temporal.io/sdk/activity"
 
-	"ingest/internal/contract"
+	"ingest/internal/policy"
 	"ingest/internal/provenance"
 	"ingest/metadata"
 	"ingest/pipeline"
@@ -30,6 +30,9 @@ type Deps struct {
 	Log       zerolog.Logger
 	// HostQueue is the task queue of this host, as in pipeline.Pipeline.
 	HostQueue string
+	// Policy returns the operator's policy in force; nil, or one that returns nil,
+	// means that there is none.
+	Policy func() *policy.Policy
 	// Owner owns what is imported without an owner; "" means DefaultOwner.
 	Owner string
 	// Provenance makes the record that is kept with each image.
@@ -38,9 +41,6 @@ type Deps struct {
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.
 	Heavy chan struct{}
-	// JudgePlan says what the operator's policy holds of an import that a dry run has
-	// found nothing else against; nil says nothing.
-	JudgePlan func(ctx context.Context, req contract.ImportRequest, f contract.Forecast) ([]contract.PolicyReport, error)
 	// Stall is how long an attempt may stand still; 0 means DefaultStall.
 	Stall time.Duration
 

@@ -19,6 +19,10 @@ func NewConvertActivity(d Deps) *ConvertActivity { return &ConvertActivity{d} }
 func (a *ConvertActivity) Execute(ctx context.Context, p contract.ConvertParams) (contract.Converted, error) {
 	w := work{stage: contract.StageConvert, taskID: p.TaskID, imageID: p.ImageID, disk: p.Disk, moves: true, heavy: true, parses: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, b *beat) (contract.Converted, error) {
+		var err error
+		if p.Soft, err = a.d.soft(ctx, p.TaskID); err != nil {
+			return contract.Converted{}, err
+		}
 		return a.d.Steps.Convert(ctx, p, b.observe)
 	})
 }

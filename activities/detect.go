@@ -20,6 +20,10 @@ func NewDetectActivity(d Deps) *DetectActivity { return &DetectActivity{d} }
 func (a *DetectActivity) Execute(ctx context.Context, p contract.DetectParams) (contract.Detected, error) {
 	w := work{stage: contract.StageDetect, taskID: p.TaskID, imageID: p.ImageID, parses: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, _ *beat) (contract.Detected, error) {
+		var err error
+		if p.Soft, err = a.d.soft(ctx, p.TaskID); err != nil {
+			return contract.Detected{}, err
+		}
 		out, report, err := a.d.Steps.Detect(ctx, p)
 		if ctx.Err() != nil {
 			return out, errors.Join(err, ctx.Err())

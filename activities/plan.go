@@ -30,10 +30,19 @@ func (a *PlanActivity) Execute(ctx context.Context, req contract.ImportRequest) 
 		if req.Owner == "" {
 			req.Owner = a.d.owner()
 		}
+		rules := a.d.policy()
+		if rep := rules.Submission(req); rep.Err() != nil {
+			// What may not be imported from is not read from either.
+			out := contract.NewForecast()
+			judge(&out, []contract.PolicyReport{rep})
+			return out, nil
+		}
 		out, err := a.d.Steps.Forecast(ctx, req)
 		if err == nil {
 			a.experience(ctx, req, &out)
-			err = a.judge(ctx, req, &out)
+			if out.Verdict != contract.VerdictRefused {
+				judge(&out, rules.Forecast(req, out))
+			}
 		}
 		return out, err
 	})
@@ -48,24 +57,16 @@ func (a *PlanActivity) Execute(ctx context.Context, req contract.ImportRequest) 
 }
 
 // judge adds what the operator's policy says. What it denies is a forecast that says
-// so; the error is that of asking.
-func (a *PlanActivity) judge(ctx context.Context, req contract.ImportRequest, f *contract.Forecast) error {
-	if a.d.JudgePlan == nil || f.Verdict == contract.VerdictRefused {
-		return nil
-	}
-	reports, err := a.d.JudgePlan(ctx, req, *f)
-	if err != nil {
-		return err
-	}
+// so.
+func judge(f *contract.Forecast, reports []contract.PolicyReport) {
 	f.Policies = append(f.Policies, reports...)
 	for _, r := range reports {
 		if err := r.Err(); err != nil {
 			v := contract.ValueOf(err)
 			f.Verdict, f.Stage, f.Error = contract.VerdictRefused, contract.PolicyStage, &v
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 // line writes the one line about a dry run.

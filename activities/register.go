@@ -41,6 +41,9 @@ func (a *RegisterActivity) Execute(ctx context.Context, p contract.RegisterParam
 		if out.Finished {
 			return out, ended(t, &out)
 		}
+		if err := a.d.judged(ctx, t.ID, a.d.policy().Submission(out.Request)); err != nil {
+			return contract.RegisterResult{}, err
+		}
 		return out, a.d.Catalogue.Start(ctx, t.ID)
 	})
 }

@@ -32,6 +32,10 @@ type validation struct {
 func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParams) (contract.Validated, error) {
 	w := work{stage: contract.StageValidate, taskID: p.TaskID, imageID: p.ImageID, disk: p.Disk, heavy: true, parses: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, _ *beat) (contract.Validated, error) {
+		var err error
+		if p.Soft, err = a.d.soft(ctx, p.TaskID); err != nil {
+			return contract.Validated{}, err
+		}
 		out, findings, err := a.d.Steps.Validate(ctx, p)
 		if ctx.Err() != nil {
 			return out, errors.Join(err, ctx.Err())
@@ -46,6 +50,9 @@ func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParam
 		}
 		if kept := a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), report); err == nil {
 			err = kept
+		}
+		if err == nil {
+			err = a.d.judgeValidation(ctx, p, out, findings)
 		}
 		return out, err
 	})

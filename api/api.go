@@ -11,6 +11,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/internal/contract"
+	"ingest/internal/policy"
 	"ingest/metadata"
 )
 
@@ -83,8 +84,11 @@ type Deps struct {
 	// one that is used when a request names none.
 	Stores       []string
 	DefaultStore string
-	Version      string
-	Log          zerolog.Logger
+	// Policy returns the operator's policy in force; nil, or one that returns nil,
+	// means that there is none.
+	Policy  func() *policy.Policy
+	Version string
+	Log     zerolog.Logger
 	// Hosts are the names under which clients reach the server, without port.
 	// A request to any other is refused, which keeps web pages out that make
 	// their own name resolve to the loopback address. Empty admits all.
@@ -152,6 +156,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/tasks/{id}", a.showWholeTask},
 		{"GET", "/v1/tasks/{id}/progress", a.taskProgress},
 		{"GET", "/v1/tasks/{id}/events", a.taskEvents},
+		{"GET", "/v1/tasks/{id}/policy", a.taskPolicy},
 		{"POST", "/v1/tasks/{id}/cancel", a.cancelTask},
 		{"GET", "/v1/images/{id}/provenance", a.provenance},
 		{"GET", "/v1/healthz", a.healthz},

@@ -44,6 +44,9 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	if err := a.checkRequest(req); err != nil {
 		return err
 	}
+	if err := a.permit(req); err != nil {
+		return err
+	}
 	if img.DiskFormat == "" || img.ContainerFormat == "" {
 		return errcode.New(errcode.Conflict, "image %s needs its disk_format and container_format set before the import", img.ID)
 	}

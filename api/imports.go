@@ -46,6 +46,9 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	if err := a.checkRequest(req); err != nil {
 		return err
 	}
+	if err := a.permit(req); err != nil {
+		return err
+	}
 	if dry, err := dryRun(r); err != nil || dry {
 		if err != nil {
 			return err

@@ -96,6 +96,9 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 		after.Properties[plain(name)] = plain(value)
 	}
 	maps.Copy(after.Properties, before.Properties)
+	for name, value := range ia.Override {
+		after.Properties[plain(name)] = plain(value)
+	}
 	if _, err := c.storeImage(ctx, tx, before, after); err != nil {
 		return err
 	}

@@ -90,6 +90,8 @@ type ImageActivation struct {
 	Properties map[string]string
 	// Provenance is the record of where the bytes come from, nil for none.
 	Provenance json.RawMessage
+	// Override are properties that stand above what the owner set.
+	Override map[string]string
 }
 
 // An Activation ends a task with success.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"ingest/detect"
@@ -27,8 +28,9 @@ type insight struct {
 	declared formats.Name
 	// uncounted leaves allocated sizes out of the reports.
 	uncounted bool
-	outer     detect.Report // of what is around the disks
-	box       *box          // nil for a bare disk
+	soft      []errcode.Code // codes that warn instead of refusing
+	outer     detect.Report  // of what is around the disks
+	box       *box           // nil for a bare disk
 	// bare is the bare disk, for the first that asks for it, with its report.
 	bare    formats.Disk
 	bareRep detect.Report
@@ -229,7 +231,10 @@ func (in *insight) open(ctx context.Context, n int) (formats.Disk, detect.Report
 	rep, disk, err := in.detect(ctx, d.r, d.size, nil)
 	rep.Name = d.name
 	if err == nil && d.check != nil {
-		if err = d.check(rep.VirtualSize); err != nil {
+		if err = d.check(rep.VirtualSize); in.softens(err) {
+			rep.Findings, err = append(rep.Findings, softened(err)), nil
+		}
+		if err != nil {
 			rep = refused(rep, "capacity", err)
 			disk.Close()
 		}
@@ -238,6 +243,18 @@ func (in *insight) open(ctx context.Context, n int) (formats.Disk, detect.Report
 		return nil, in.around(rep), in.named(n, err)
 	}
 	return disk, in.around(rep), nil
+}
+
+// softens reports whether an error is of a code that only warns.
+func (in *insight) softens(err error) bool {
+	return err != nil && slices.Contains(in.soft, errcode.Of(err))
+}
+
+// softened is the finding of an error that only warns.
+func softened(err error) formats.Finding {
+	f := formats.FindingOf(err)
+	f.Severity = formats.SeverityWarning
+	return f
 }
 
 // count is how many disks there are.

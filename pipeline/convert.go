@@ -22,7 +22,7 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 		return contract.Converted{}, err
 	}
 	pulse := newPulse(o)
-	disk, src, _, err := p.openDisk(ctx, c.TaskID, c.Fetched, c.Detected.Disk(c.Disk).Format, c.Disk, pulse.read)
+	disk, src, _, err := p.openDisk(ctx, c.TaskID, c.Fetched, c.Detected.Disk(c.Disk).Format, c.Disk, c.Soft, pulse.read)
 	if err != nil {
 		return contract.Converted{}, err
 	}

@@ -166,8 +166,8 @@ var _ formats.DataFinder = sparseFile{}
 
 // openDisk opens the files of an image and the n-th disk in them, from 1; 0 means
 // the first. Both are to be closed. read, if not nil, is told of all bytes that are
-// read from the files.
-func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, n int, read func(n int)) (formats.Disk, openedSet, detect.Report, error) {
+// read from the files. soft are codes that warn instead of refusing.
+func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, n int, soft []errcode.Code, read func(n int)) (formats.Disk, openedSet, detect.Report, error) {
 	set, err := p.openSet(ctx, taskID, f)
 	if err != nil {
 		return nil, nil, detect.Report{}, err
@@ -178,6 +178,7 @@ func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetch
 		}
 	}
 	in, rep, err := p.lookInto(ctx, set, f, declared)
+	in.soft = soft
 	var disk formats.Disk
 	if err == nil {
 		disk, rep, err = in.open(ctx, n)
@@ -196,6 +197,7 @@ func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contrac
 	}
 	defer set.Close()
 	in, rep, err := p.lookInto(ctx, set, d.Fetched, d.Format)
+	in.soft = d.Soft
 	if err == nil {
 		rep, err = in.openAll(ctx)
 	}
@@ -241,6 +243,7 @@ func (p *Pipeline) validate(ctx context.Context, set openedSet, v contract.Valid
 	if err != nil {
 		return nil, err
 	}
+	in.soft = v.Soft
 	disk, _, err := in.open(ctx, v.Disk)
 	if err != nil {
 		return nil, err
@@ -248,7 +251,9 @@ func (p *Pipeline) validate(ctx context.Context, set openedSet, v contract.Valid
 	defer disk.Close()
 	findings, err := CheckDisk(ctx, disk)
 	if err == nil && v.Disk <= 1 {
-		err = in.verify(ctx)
+		if err = in.verify(ctx); in.softens(err) {
+			findings, err = append(findings, softened(err)), nil
+		}
 	}
 	return findings, err
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ingest/activities"
 	"ingest/activities/activitytest"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -101,24 +100,38 @@ func TestPlanIsTriedTwice(t *testing.T) {
 	}
 }
 
-// What the operator's policy denies is refused with the rule's code.
+// What the operator's policy denies is refused with the rule's code: what is found
+// after it was looked at, and a place that is not allowed before anything is read.
 func TestPlanIsJudged(t *testing.T) {
-	deny := contract.PolicyReport{Policy: "p.yaml", Verdicts: []contract.PolicyVerdict{{Rule: "formats", At: "p.yaml:3",
-		Outcome: contract.PolicyDeny, Code: errcode.FormatNotAllowed, Message: "no vmdk"}}}
-	b := benchWith(t, activitytest.NewRepository(t), "", func(d *activities.Deps) {
-		d.JudgePlan = func(_ context.Context, r contract.ImportRequest, f contract.Forecast) ([]contract.PolicyReport, error) {
-			if r.Owner != "p1" || f.Detected == nil {
-				t.Errorf("asked about %+v, %+v", r, f)
+	for name, c := range map[string]struct {
+		rules   string
+		code    errcode.Code
+		reports int
+	}{
+		"format": {"version: 1\nprojects: {p1: {source_formats: [raw]}}\n", errcode.PolicyFormat, 2},
+		"place":  {"version: 1\ndefaults: {sources: []}\n", errcode.PolicySource, 1},
+		"other":  {"version: 1\nprojects: {p2: {sources: []}}\n", "", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.steps.OnForecast = func(context.Context, contract.ImportRequest) (contract.Forecast, error) {
+				if c.code == errcode.PolicySource {
+					t.Error("the source was read")
+				}
+				f := contract.NewForecast()
+				f.Verdict, f.Detected = contract.VerdictAccepted, &contract.Detected{Format: "vmdk"}
+				f.Sources, f.Disks = []contract.ForecastSource{{}}, []contract.ForecastDisk{{}}
+				return f, nil
 			}
-			return []contract.PolicyReport{deny}, nil
-		}
-	})
-	f, err := b.plan(request)
-	if err != nil || f.Verdict != contract.VerdictRefused || f.Stage != contract.PolicyStage || f.Error.Code != errcode.FormatNotAllowed || f.Error.Remedy == "" {
-		t.Errorf("%v: %+v", err, f)
-	}
-	if diff := cmp.Diff([]contract.PolicyReport{deny}, f.Policies); diff != "" {
-		t.Error(diff)
+			b = benchJudged(b, c.rules)
+			f, err := b.plan(request)
+			if err != nil || (f.Verdict == contract.VerdictRefused) != (c.code != "") || len(f.Policies) != c.reports {
+				t.Fatalf("%v: %+v", err, f)
+			}
+			if c.code != "" && (f.Error.Code != c.code || f.Stage != contract.PolicyStage || f.Error.Remedy == "") {
+				t.Errorf("%+v", f.Error)
+			}
+		})
 	}
 }
 

@@ -70,6 +70,14 @@ type Events struct {
 	Events []Event `json:"events"`
 }
 
+// TaskPolicy answers GET /v1/tasks/{id}/policy: what the operator's policy said at
+// each point that the task came to, and the verdict that ended it, if one did.
+type TaskPolicy struct {
+	TaskID   string                  `json:"task_id"`
+	DeniedBy *contract.PolicyVerdict `json:"denied_by,omitempty"`
+	Reports  []contract.PolicyReport `json:"reports"`
+}
+
 // Server answers GET /v1/server.
 type Server struct {
 	Name              string   `json:"name"`

@@ -16,6 +16,7 @@ func clientCommands(g *globals) []*cobra.Command {
 		newImportCommand(g),
 		newTaskCommand(g),
 		newImageCommand(g),
+		newPolicyCommand(g),
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"ingest/internal/embedded"
 	"ingest/internal/errcode"
 	"ingest/internal/importer"
+	"ingest/internal/policy"
 	"ingest/internal/provenance"
 	"ingest/internal/reconcile"
 	"ingest/internal/temporalclient"
@@ -46,6 +47,7 @@ type services struct {
 	catalogue *metadata.Catalogue
 	pipeline  *pipeline.Pipeline
 	importer  *importer.Importer
+	policy    *policy.Holder // nil if everything may be imported
 	client    client.Client
 	sweeper   *reconcile.Sweeper
 	recorder  provenance.Recorder
@@ -74,6 +76,11 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 	}
 	s.onClose(func() { repo.Close() })
 	s.catalogue = metadata.New(repo)
+	if c.Policy != "" {
+		if s.policy, err = policy.Open(c.Policy, log); err != nil {
+			return s, notStarted(err, "the policy cannot be used", "Correct the file; `ingest policy check FILE` lists everything that is wrong with it.")
+		}
+	}
 	if err := s.openPipeline(); err != nil {
 		return s, err
 	}
@@ -204,7 +211,7 @@ func temporalNamed() bool {
 func (s *services) deps() activities.Deps {
 	return activities.Deps{
 		Steps: stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
-		Log: s.log, HostQueue: s.pipeline.HostQueue, Provenance: s.recorder,
+		Log: s.log, HostQueue: s.pipeline.HostQueue, Provenance: s.recorder, Policy: s.policy.Current,
 	}
 }
 
@@ -222,12 +229,14 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Blobs:     api.Stores(s.pipeline.Stores),
 		Defaults:  s.apiDefaults(),
 		Stores:    []string{defaultStore}, DefaultStore: defaultStore,
+		Policy:  s.policy.Current,
 		Version: version, Log: s.log, Hosts: hosts,
 	})
 }
 
 // background starts what looks after things from time to time.
 func (s *services) background(ctx context.Context) {
+	s.watchPolicy(ctx)
 	r := &reconcile.Reconciler{Catalogue: s.catalogue, Workflows: reconcile.Temporal{Client: s.client}, Cleaner: s.sweeper, Log: s.log}
 	go r.Run(ctx, 5*time.Second)
 	go func() {

@@ -54,6 +54,13 @@ func (c *Client) Progress(ctx context.Context, id string) (contract.Progress, er
 	return out, err
 }
 
+// TaskPolicy returns what the operator's policy said of a task.
+func (c *Client) TaskPolicy(ctx context.Context, id string) (wire.TaskPolicy, error) {
+	var out wire.TaskPolicy
+	_, err := c.call(ctx, http.MethodGet, "/v1/tasks/"+url.PathEscape(id)+"/policy", nil, nil, &out)
+	return out, err
+}
+
 // Cancel asks a task to stop.
 func (c *Client) Cancel(ctx context.Context, id string) (wire.Task, error) {
 	var out wire.Task

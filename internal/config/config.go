@@ -29,6 +29,7 @@ type Server struct {
 	FileRoots []string // folders from which file sources may be read
 	AllowNets []netip.Prefix
 	Fetch     Fetch  // limits of http sources
+	Policy    string // file that says what projects may import; "" allows everything
 	Limits    Limits // limits of images and of what is around them
 	Inspect   Inspect
 
@@ -68,6 +69,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.Listen, "listen", "127.0.0.1:9292", "host:port of the API; port 0 takes a free one")
 	f.StringVar(&c.fileRoots, "file-roots", "", "folders from which file sources may be read, DIR[:DIR] (default none)")
 	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
+	f.StringVar(&c.Policy, "policy", "", "YAML `FILE` that says what projects may import; read again when it changes (default: everything)")
 	c.Fetch.flags(f)
 	c.Limits.flags(f)
 	c.Inspect.flags(f)

@@ -141,6 +141,9 @@ type DetectParams struct {
 	ImageID string  `json:"image_id,omitempty"`
 	Fetched Fetched `json:"fetched"`
 	Format  string  `json:"format,omitempty"` // declared
+	// Soft lists codes that warn instead of refusing. The activity fills it in from
+	// the operator's policy.
+	Soft []errcode.Code `json:"soft,omitempty"`
 }
 
 // Detected says what a source is. The whole report stands in the task's events.
@@ -168,6 +171,9 @@ type ValidateParams struct {
 	// Disk is the number of the disk of a source that holds several, from 1; 0 is
 	// the only one.
 	Disk int `json:"disk,omitempty"`
+	// Soft lists codes that warn instead of refusing. The activity fills it in from
+	// the operator's policy.
+	Soft []errcode.Code `json:"soft,omitempty"`
 }
 
 // Validated is the plan of the conversion: the target and the level of
@@ -192,6 +198,9 @@ type ConvertParams struct {
 	// Disk is the number of the disk of a source that holds several, from 1; 0 is
 	// the only one.
 	Disk int `json:"disk,omitempty"`
+	// Soft lists codes that warn instead of refusing. The activity fills it in from
+	// the operator's policy.
+	Soft []errcode.Code `json:"soft,omitempty"`
 }
 
 // Converted describes an unsealed upload that holds all bytes.

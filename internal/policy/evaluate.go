@@ -13,11 +13,8 @@ import (
 
 // A Finding is what a stage found, as far as a policy judges it.
 type Finding struct {
-	Code    errcode.Code
-	Message string
-	// Refuses says that the finding would refuse the image if its code were not
-	// soft.
-	Refuses  bool
+	Code     errcode.Code
+	Message  string
 	Evidence *errcode.Evidence
 }
 
@@ -70,11 +67,15 @@ func (p *Policy) Validation(v Validation) contract.PolicyReport {
 	disk := v.Detected.Disk(v.Disk)
 	if v.Disk <= 1 {
 		e.around(v)
-		e.verified(v.Request.Source, v.Fetched)
+		if v.Fetched.URL != "" { // else nothing has been fetched, as in a dry run
+			e.verified(v.Request.Source, v.Fetched)
+		}
 		e.limit(e.rules.sourceBytes, "source size", v.Fetched.SourceBytes(), "bytes")
 	}
 	e.sourceFormat(disk.Format, disk.Subformat)
-	e.targetFormat(v.Target.StoredAs())
+	if t := v.Target.StoredAs(); t != "" {
+		e.targetFormat(t)
+	}
 	e.limit(e.rules.virtualSize, "virtual size", disk.VirtualSize, "bytes")
 	if size := v.Fetched.SourceBytes(); size > 0 {
 		e.limit(e.rules.ratio, "virtual size by source size", (disk.VirtualSize+size-1)/size, "to 1")
