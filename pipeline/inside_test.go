@@ -1,9 +1,9 @@
 package pipeline_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -276,10 +276,12 @@ func allocated() uint64 {
 // else.
 func TestInsideOfABadSource(t *testing.T) {
 	disk := withESP(t, "EFI/debian/grubx64.efi", "L", ext4Of(t, debianFiles()))
-	raw, err := os.ReadFile(disk)
+	f, err := os.Open(disk)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { f.Close() })
+	size := fileSize(t, disk)
 	var mode atomic.Pointer[string]
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tag := `"version-1"`
@@ -291,7 +293,7 @@ func TestInsideOfABadSource(t *testing.T) {
 			tag = `"version-2"`
 		}
 		w.Header().Set("ETag", tag)
-		http.ServeContent(w, r, "disk", time.Time{}, bytes.NewReader(raw))
+		http.ServeContent(w, r, "disk", time.Time{}, io.NewSectionReader(f, 0, size))
 	}))
 	t.Cleanup(srv.Close)
 	for _, c := range []struct {
