@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,9 +72,12 @@ func (f *forecaster) close() {
 	}
 }
 
-// unknown notes what is not known.
+// unknown notes what is not known, once for all disks.
 func (f *forecaster) unknown(format string, args ...any) {
-	f.out.Unknowns = append(f.out.Unknowns, fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if !slices.Contains(f.out.Unknowns, text) {
+		f.out.Unknowns = append(f.out.Unknowns, text)
+	}
 }
 
 // tired reports whether an error only says that no more may be read, and then notes

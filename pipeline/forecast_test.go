@@ -43,6 +43,9 @@ func snapshot(t *testing.T, dir string) map[string]string {
 func forecast(t *testing.T, p *pipeline.Pipeline, req contract.ImportRequest) contract.Forecast {
 	t.Helper()
 	dir := filepath.Dir(p.StagingDir)
+	if p.Guest == nil {
+		p.Guest = &pipeline.GuestOptions{}
+	}
 	before := snapshot(t, dir)
 	out, err := p.Forecast(t.Context(), req)
 	if err != nil {

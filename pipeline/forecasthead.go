@@ -78,8 +78,14 @@ func (f *forecaster) head(ctx context.Context, pt *part, fetched contract.Fetche
 	err := h.read(ctx, pt, f.p.unwrapLimits())
 	switch {
 	case err == nil:
-	case f.b.spent():
-		err = nil
+	case errors.Is(err, errSpent) && len(h.data) == 0:
+		why := "it needs more of the source than a dry run reads"
+		if pt.layer == unwrap.Zip {
+			why = "what a zip holds stands at its end, and the server sends no ranges"
+		}
+		f.unknown("what the source is: %s", why)
+		return nil, fetched, errSpent
+	case f.b.spent(): // what was read before is looked at
 	default:
 		return nil, fetched, err
 	}
@@ -130,14 +136,11 @@ func (h *headed) read(ctx context.Context, pt *part, lim unwrap.Limits) error {
 func (h *headed) input(ctx context.Context, pt *part, lim unwrap.Limits) (io.Reader, func(), error) {
 	pin := pt.src.Pin()
 	if pt.layer == unwrap.Zip {
-		if !pin.Random {
-			return nil, nil, errSpent // what it holds stands at its end
-		}
-		r, err := pt.src.ReaderAt(ctx)
+		r, size, err := packedZip(ctx, pt)
 		if err != nil {
 			return nil, nil, err
 		}
-		m, err := zipMember(r, pin.Size, lim)
+		m, err := zipMember(r, size, lim)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -170,6 +173,26 @@ func (h *headed) input(ctx context.Context, pt *part, lim unwrap.Limits) (io.Rea
 		return nil, nil, err
 	}
 	return z, stop, nil
+}
+
+// packedZip opens a zip for reading at random: where it lies, or a small one from
+// memory. What a zip holds stands at its end, so that of any other nothing is known,
+// and the error is errSpent.
+func packedZip(ctx context.Context, pt *part) (io.ReaderAt, int64, error) {
+	if pin := pt.src.Pin(); pin.Random {
+		r, err := pt.src.ReaderAt(ctx)
+		return r, pin.Size, err
+	}
+	body, err := pt.src.Stream(ctx, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer body.Close()
+	all, err := io.ReadAll(io.LimitReader(body, ForecastUnpacked+1))
+	if err == nil && len(all) > ForecastUnpacked {
+		err = errSpent
+	}
+	return bytes.NewReader(all), int64(len(all)), err
 }
 
 // guess says what can be said of a file by its begin.

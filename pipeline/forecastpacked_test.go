@@ -1,0 +1,96 @@
+package pipeline_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ingest/internal/contract"
+)
+
+// What a dry run says of sources that something is around is what the import finds,
+// as far as it says it.
+func TestForecastOfPackedSources(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range packedSources(t, dir) {
+		p, _ := newPipeline(t, dir, loopback())
+		j := newJob(c.path, contract.TargetSpec{})
+		if err := j.begin(t, p); err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []string{"file", "ranges", "no ranges"} {
+			t.Run(c.name+"/"+from, func(t *testing.T) {
+				p, _ := newPipeline(t, dir, loopback())
+				url := c.path
+				if from != "file" {
+					url = serveFile(t, c.path, from == "ranges", new(atomic.Int64))
+				}
+				got := forecast(t, p, planOf(url, contract.TargetSpec{}))
+				if got.Verdict == contract.VerdictRefused || got.Sources[0].Layer != c.layer || got.Sources[0].Staged != (c.layer != "" || from == "no ranges") {
+					t.Fatalf("%s, %+v, %+v", got.Verdict, got.Error, got.Sources)
+				}
+				if len(got.Unknowns) == 0 {
+					if got.Verdict != contract.VerdictAccepted || len(got.Disks) != len(c.disks) {
+						t.Errorf("%s, %d disks, want %d", got.Verdict, len(got.Disks), len(c.disks))
+					}
+					want := j.detected
+					want.AllocatedSize = got.Detected.AllocatedSize // holes of a network's raw file are not known
+					for i := range want.Disks {
+						want.Disks[i].AllocatedSize = got.Detected.Disks[i].AllocatedSize
+					}
+					if diff := cmp.Diff(want, *got.Detected); diff != "" {
+						t.Errorf("detected (-import +dry run):\n%s", diff)
+					}
+					return
+				}
+				if d := got.Detected; d != nil && d.Format != "" && (d.Format != j.detected.Format || d.VirtualSize != contract.Unknown && d.VirtualSize != j.detected.VirtualSize) {
+					t.Errorf("%+v, and the import finds %+v", d, j.detected)
+				}
+				t.Logf("%s; %q", got.Verdict, got.Unknowns)
+			})
+		}
+	}
+}
+
+// All files of an image are looked at, and one that is missing is told as by the
+// import.
+func TestForecastOfSeveralFiles(t *testing.T) {
+	for name, make := range map[string]func(*testing.T) set{"VMDK of extents": sparseSet, "VHD over its parent": vhdSet} {
+		t.Run(name, func(t *testing.T) {
+			s := make(t)
+			srv := serve(t, s)
+			dir := filepath.Dir(s.files[0])
+			for _, at := range []string{dir, srv.url} {
+				p, _ := newPipeline(t, dir, loopback())
+				j := importOf(s, at, contract.TargetSpec{Format: "raw"})
+				req := contract.ImportRequest{Source: j.source, Target: j.target}
+				got := forecast(t, p, req)
+				if got.Verdict != contract.VerdictAccepted || len(got.Sources) != len(s.files) || got.Detected.VirtualSize != s.want.Size() || got.Stages() {
+					t.Errorf("from %s: %s, %+v, %+v, %q", at, got.Verdict, got.Error, got.Sources, got.Unknowns)
+				}
+				if raw, err := json.Marshal(got); err != nil || strings.Contains(string(raw), "secret") {
+					t.Errorf("%v: %s", err, raw)
+				}
+				req.Source.Members = req.Source.Members[1:]
+				_, err := p.Fetch(t.Context(), contract.FetchParams{Source: req.Source}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fewer := newJob(req.Source.URL, contract.TargetSpec{})
+				fewer.source = req.Source
+				want := contract.ValueOf(fewer.run(t, p))
+				got = forecast(t, p, req)
+				if got.Error == nil {
+					t.Fatalf("from %s: %s without a member", at, got.Verdict)
+				}
+				if diff := cmp.Diff(want, *got.Error); diff != "" {
+					t.Errorf("from %s (-import +dry run):\n%s", at, diff)
+				}
+			}
+		})
+	}
+}
