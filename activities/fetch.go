@@ -11,6 +11,10 @@ import (
 // FetchActivityName is the activity's name.
 const FetchActivityName = contract.FetchActivity
 
+// verificationReport is the stage of the report that says by what the source was
+// verified.
+const verificationReport = "verification"
+
 // A FetchActivity pins a source, and stages it if it cannot be read where it
 // lies.
 type FetchActivity struct{ d Deps }
@@ -45,6 +49,9 @@ func (a *FetchActivity) Execute(ctx context.Context, p contract.FetchParams) (co
 		out, err := a.d.Steps.Fetch(ctx, p, b.observe)
 		if err == nil && len(out.Members) > 0 {
 			err = a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(w.stage), reportOf(out))
+		}
+		if err == nil && len(out.Verifications) > 0 {
+			err = a.d.Catalogue.AddReport(ctx, p.TaskID, "", verificationReport, map[string][]contract.Verification{"verifications": out.Verifications})
 		}
 		if refused := new(pipeline.Refused); errors.As(err, &refused) {
 			err = errors.Join(err, a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(contract.StageDetect), refused.Report))

@@ -61,6 +61,10 @@ type Defaults struct {
 	Resolve func(contract.TargetSpec) (contract.TargetSpec, error)
 	// Verify is what an import may ask to be verified.
 	Verify contract.VerifyPolicy
+	// Keyrings are the names of those whose signatures an import may demand, and
+	// AllowMD5 admits digests of MD5.
+	Keyrings []string
+	AllowMD5 bool
 }
 
 // StandardDefaults returns what a server takes that was not told otherwise.

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/hex"
 	"maps"
 	"net/url"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"ingest/api/wire"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/verify"
 	"ingest/metadata"
 )
 
@@ -183,6 +183,9 @@ func (a *api) checkSource(s contract.SourceSpec) error {
 	if err := a.checkFile("source", first); err != nil {
 		return err
 	}
+	if err := a.checkTrust(s); err != nil {
+		return err
+	}
 	for i, m := range s.Members {
 		if err := a.checkFile("source.members["+strconv.Itoa(i)+"]", m); err != nil {
 			return err
@@ -203,7 +206,29 @@ func (a *api) checkFile(at string, m contract.MemberSpec) error {
 	if err := checkText(at+".credential", m.Credential, maxName); err != nil {
 		return err
 	}
-	return checkChecksum(at+".checksum", m.Checksum)
+	return a.checkChecksum(at+".checksum", m.Checksum)
+}
+
+// checkTrust checks where a checksum file and a signature are said to be. What they
+// say is found out by the import.
+func (a *api) checkTrust(s contract.SourceSpec) error {
+	for _, c := range []struct{ field, ref string }{{"source.checksum_file", s.ChecksumFile}, {"source.signature", s.Signature}} {
+		if c.ref == "" || c.ref == "auto" {
+			continue
+		}
+		if err := a.checkFile(c.field, contract.MemberSpec{URL: c.ref}); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.Signature == "" && s.Keyring == "":
+		return nil
+	case len(a.Defaults.Keyrings) == 0:
+		return fieldError(errcode.KeyringUnknown, "source.keyring", s.Keyring, "a signature is asked for, and the server has no keyring")
+	case s.Keyring != "" && !slices.Contains(a.Defaults.Keyrings, s.Keyring):
+		return fieldError(errcode.KeyringUnknown, "source.keyring", s.Keyring, "expected one of %s", strings.Join(a.Defaults.Keyrings, ", "))
+	}
+	return nil
 }
 
 func (a *api) checkSourceURL(field, raw string) error {
@@ -235,14 +260,15 @@ func (a *api) checkSourceURL(field, raw string) error {
 	return nil
 }
 
-func checkChecksum(field, sum string) error {
+func (a *api) checkChecksum(field, sum string) error {
 	if sum == "" {
 		return nil
 	}
-	algo, digits, ok := strings.Cut(sum, ":")
-	want := map[string]int{"sha256": 32, "sha512": 64}[algo]
-	raw, err := hex.DecodeString(digits)
-	if !ok || want == 0 || err != nil || len(raw) != want {
+	_, err := verify.ParseDigest(sum, a.Defaults.AllowMD5)
+	switch {
+	case errcode.Of(err) == errcode.ChecksumAlgorithm:
+		return fieldError(errcode.ChecksumAlgorithm, field, sum, "a digest of this algorithm proves nothing here; expected sha256 or sha512")
+	case err != nil:
 		return fieldError(errcode.ChecksumInvalid, field, sum, "expected sha256: and 64, or sha512: and 128 hexadecimal digits")
 	}
 	return nil

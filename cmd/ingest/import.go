@@ -19,6 +19,7 @@ import (
 type importFlags struct {
 	target                             targetFlags
 	name, from, checksum, verify       string
+	checksumFile, signature, keyring   string
 	visibility, key, store, credential string
 	properties, tags, members          []string
 	noWait, protected, dryRun          bool
@@ -56,6 +57,9 @@ however often the command is repeated.`,
   # a file of the server, to a compressed qcow2, checked against a digest
   ingest import ./disk.vhd --name web --to qcow2 --compression zstd --checksum sha256:9f86d081...
 
+  # checked against the publisher's list, and that against a key of the server's keyring
+  ingest import https://example.org/debian.qcow2 --checksum-file auto --signature auto --keyring debian
+
   # as Azure wants it, or with settings of your own: ingest convert lists them
   ingest import https://example.org/web.qcow2 --to azure
   ingest import https://example.org/web.qcow2 --to vhdx --option block_size=32M
@@ -75,7 +79,10 @@ however often the command is repeated.`,
 	fl.StringVar(&f.name, "name", "", "name of the image (default: the source's file name)")
 	fl.StringVar(&f.from, "from", "", "format of the source; an import of anything else is refused (default: detect)")
 	f.target.declare(cmd, "format or preset to store (default: raw stays raw, all else becomes the server's output format)")
-	fl.StringVar(&f.checksum, "checksum", "", "digest of the source's bytes, sha256:HEX or sha512:HEX")
+	fl.StringVar(&f.checksum, "checksum", "", "digest of the source's bytes, sha256:HEX or sha512:HEX, or md5:HEX if the server admits it")
+	fl.StringVar(&f.checksumFile, "checksum-file", "", "`SOURCE` of a list of digests that the image must stand in, such as SHA256SUMS, or auto for one beside the image")
+	fl.StringVar(&f.signature, "signature", "", "`SOURCE` of a detached OpenPGP signature, or auto for one beside what it signs: the checksum file if there is one, else the image")
+	fl.StringVar(&f.keyring, "keyring", "", "name of the server's keyring that the signature's key must be in (default: any of them)")
 	fl.StringArrayVar(&f.members, "member", nil, "another `SOURCE` of the image (extent file, parent disk); repeat for each")
 	fl.StringVar(&f.verify, "verify", "", "what to prove before the image is active: full, stored or none, as the server allows (default: the server's)")
 	fl.StringArrayVar(&f.properties, "property", nil, "property of the image, KEY=VALUE; may be repeated")
@@ -139,6 +146,13 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 	if err != nil {
 		return req, err
 	}
+	for _, beside := range []*string{&f.checksumFile, &f.signature} {
+		if *beside != "" && *beside != "auto" {
+			if *beside, err = serverSource(*beside); err != nil {
+				return req, err
+			}
+		}
+	}
 	props := map[string]string{}
 	for _, p := range f.properties {
 		k, v, ok := strings.Cut(p, "=")
@@ -158,8 +172,9 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 	}
 	req = contract.ImportRequest{
 		IdempotencyKey: f.key,
-		Source:         contract.SourceSpec{URL: url, Format: f.from, Checksum: f.checksum, Credential: f.credential, Members: members},
-		Target:         target,
+		Source: contract.SourceSpec{URL: url, Format: f.from, Checksum: f.checksum, Credential: f.credential, Members: members,
+			ChecksumFile: f.checksumFile, Signature: f.signature, Keyring: f.keyring},
+		Target: target,
 		Image: contract.ImageSpec{
 			Name: name, Visibility: f.visibility, Tags: f.tags, Properties: props, Protected: f.protected,
 		},

@@ -115,8 +115,14 @@ func (s *services) openPipeline() error {
 	if err != nil {
 		return notStarted(err, "the host's id cannot be kept", folder(s.c.Path("host-id")))
 	}
+	keyrings, err := s.openKeyrings()
+	if err != nil {
+		return err
+	}
 	s.pipeline = &pipeline.Pipeline{
-		Readers: readers.All(),
+		Keyrings: keyrings,
+		AllowMD5: s.c.Trust.AllowMD5,
+		Readers:  readers.All(),
 		Sources: sources.Set{
 			file.New(s.c.FileRoots),
 			httpsource.New(httpOptions(s.c)),

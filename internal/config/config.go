@@ -30,6 +30,7 @@ type Server struct {
 	AllowNets []netip.Prefix
 	Fetch     Fetch  // limits of http sources
 	Policy    string // file that says what projects may import; "" allows everything
+	Trust     Trust
 	Limits    Limits // limits of images and of what is around them
 	Inspect   Inspect
 
@@ -71,6 +72,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
 	f.StringVar(&c.Policy, "policy", "", "YAML `FILE` that says what projects may import; read again when it changes (default: everything)")
 	c.Fetch.flags(f)
+	c.Trust.flags(f)
 	c.Limits.flags(f)
 	c.Inspect.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
@@ -136,6 +138,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Fetch.check(); err != nil {
+		return err
+	}
+	if err := c.Trust.check(); err != nil {
 		return err
 	}
 	if err := c.Limits.check(); err != nil {

@@ -21,6 +21,12 @@ func (r ImportRequest) Check() error {
 		return badField("source.url", "is missing")
 	case len(r.Source.URL) > MaxURLBytes:
 		return badField("source.url", "is too long")
+	case len(r.Source.ChecksumFile) > MaxURLBytes:
+		return badField("source.checksum_file", "is too long")
+	case len(r.Source.Signature) > MaxURLBytes:
+		return badField("source.signature", "is too long")
+	case len(r.Source.Keyring) > maxMemberNameBytes:
+		return badField("source.keyring", "is too long")
 	case !idOrEmpty(r.TaskID):
 		return badField("task_id", "is no UUID")
 	case !idOrEmpty(r.ImageID):
