@@ -50,7 +50,7 @@ func sourceLines(d provenance.Dependency) []string {
 	a := d.Annotations
 	name := "source"
 	if d.Name != "source" {
-		name = "member " + d.Name
+		name = "member " + cli.Clean(d.Name)
 	}
 	pairs := []string{name, d.URI}
 	if a.Location != "" {
@@ -148,7 +148,7 @@ func verdictLines(v verdict) []string {
 	pairs := []string{"check of signature", signature, "check of catalogue", v.Catalogue}
 	for _, c := range v.Comparisons {
 		if !c.Same {
-			pairs = append(pairs, "  "+c.Name, fmt.Sprintf("%q in the record, %q in the catalogue", c.Record, c.Catalogue))
+			pairs = append(pairs, "  "+cli.Clean(c.Name), fmt.Sprintf("%q in the record, %q in the catalogue", c.Record, c.Catalogue))
 		}
 	}
 	return append(pairs, "check of bytes", data)
