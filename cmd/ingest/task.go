@@ -70,7 +70,7 @@ func newTaskListCommand(g *globals) *cobra.Command {
 func newTaskShowCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show TASK",
-		Short: "Show a task with its whole history",
+		Short: "Show a task with its whole history, and what its source was found to be",
 		Example: `  ingest task show 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60
   ingest task show 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 --json`,
 		Args: cli.Args(cobra.ExactArgs(1)),
@@ -112,6 +112,9 @@ func printTask(cmd *cobra.Command, t wire.Task) error {
 		if err := cli.Table(out, []string{"AT", "KIND", "STAGE", ">BYTES", ">TOOK", "MESSAGE"}, rows); err != nil {
 			return err
 		}
+	}
+	if err := writeVerdict(out, t.Events); err != nil {
+		return err
 	}
 	if t.Error != nil {
 		fmt.Fprintln(out)

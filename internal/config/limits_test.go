@@ -31,7 +31,7 @@ func TestLimits(t *testing.T) {
 			if (err == nil) != good {
 				t.Errorf("--%s %d: %v", x.flag, value, err)
 			}
-			if got := *l.all()[i].value; got != value {
+			if got := l.all()[i].number(); got != value {
 				t.Errorf("--%s %d sets %d", x.flag, value, got)
 			}
 		}
