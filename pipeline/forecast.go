@@ -174,6 +174,10 @@ func (f *forecaster) find(ctx context.Context) error {
 	if local {
 		f.b.maxBytes, f.b.maxRequests = ForecastLocalBytes, 0
 	}
+	if err := f.p.expect(ctx, f.parts, f.req.Source); err != nil {
+		f.describe()
+		return err
+	}
 	if layered(f.req.Source.Format, len(f.req.Source.Members)) {
 		err = f.parts[0].in(f.parts[0].peel(ctx))
 	}

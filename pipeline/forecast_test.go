@@ -280,12 +280,14 @@ func TestForecastOfBadRequests(t *testing.T) {
 func TestForecastShowsNoSecrets(t *testing.T) {
 	const secret = "X-Amz-Signature=c0ffee"
 	dir := t.TempDir()
-	last := serveFile(t, moved(t, dir, "d.raw", imgtest.WriteRaw(t, mixed())), true, new(atomic.Int64))
+	path := moved(t, dir, "d.raw", imgtest.WriteRaw(t, mixed()))
+	last, sum := serveFile(t, path, true, new(atomic.Int64)), sha256Of(t, path)
+	sums := serveFile(t, put(t, dir, "SHA256SUMS", []byte(strings.TrimPrefix(sum, "sha256:")+"  token\n")), true, new(atomic.Int64))
 	srv := httptest.NewServer(http.RedirectHandler(last+"?"+secret, http.StatusFound))
 	t.Cleanup(srv.Close)
 	p, _ := newPipeline(t, dir, loopback())
 	req := planOf(srv.URL+"/token?"+secret, contract.TargetSpec{})
-	req.Source.ChecksumFile, req.Source.Checksum = last+"?"+secret, "sha256:"+strings.Repeat("0a", 32)
+	req.Source.ChecksumFile = sums + "?" + secret
 	got := forecast(t, p, req)
 	raw, err := json.Marshal(got)
 	if err != nil || strings.Contains(string(raw), "c0ffee") {
@@ -298,7 +300,13 @@ func TestForecastShowsNoSecrets(t *testing.T) {
 	if !s.Staged || got.Staging.Needed != mixed().Size() || got.Staging.Enough == nil || !*got.Staging.Enough {
 		t.Errorf("a digest is demanded, and staging is %+v, staged %v", got.Staging, s.Staged)
 	}
-	if len(got.Checks) < 2 || got.Checks[0].Value != req.Source.Checksum {
+	missing := req
+	missing.Source.ChecksumFile = strings.Replace(sums, "disk.img", "", 1) + "?other"
+	missing.Source.URL = last
+	if got := forecast(t, p, missing); got.Error == nil || got.Stage != contract.StageFetch {
+		t.Errorf("a checksum file without the source: %s", got.Verdict)
+	}
+	if len(got.Checks) < 2 || got.Checks[0].Value != sum {
 		t.Errorf("checks %+v", got.Checks)
 	}
 }

@@ -124,7 +124,8 @@ type ForecastTime struct {
 	Basis   string  `json:"basis"`
 }
 
-// ForecastRead is what the dry run itself has read.
+// ForecastRead is what the dry run itself has read of the image's files. Checksum
+// files and signatures, which are small, are not counted.
 type ForecastRead struct {
 	Bytes       int64   `json:"bytes"`
 	Requests    int64   `json:"requests"`
