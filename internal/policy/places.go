@@ -54,14 +54,15 @@ func crooked(p string) bool {
 	return strings.Contains(p, `\`) || strings.Contains(p, "//") || p != "" && strings.TrimSuffix(p, "/") != strings.TrimSuffix(path.Clean(p), "/")
 }
 
-// matches reports whether a place is selected. Of a crooked path nobody can tell
+// matches reports whether a place is selected, by a rule that denies or demands
+// something, or by one that allows. Of a crooked path nobody can tell
 // where it leads: it is within every path that denies and within none that
 // allows.
 func (p pattern) matches(l location, denies bool) bool {
 	switch {
 	case p.scheme != "" && p.scheme != l.scheme:
 		return false
-	case p.host != "" && !p.matchesHost(l):
+	case p.host != "" && !p.matchesHost(l, denies):
 		return false
 	case p.path == "":
 		return true
@@ -72,8 +73,10 @@ func (p pattern) matches(l location, denies bool) bool {
 	return l.path == prefix || strings.HasPrefix(l.path, prefix+"/")
 }
 
-func (p pattern) matchesHost(l location) bool {
-	if p.port != "*" && p.port != "" && p.port != l.port || p.port == "" && l.port != ports[l.scheme] {
+// matchesHost holds a pattern without port against the scheme's own port if it
+// allows, and against any if it denies.
+func (p pattern) matchesHost(l location, denies bool) bool {
+	if p.port == "" && !denies && l.port != ports[l.scheme] || p.port != "" && p.port != "*" && p.port != l.port {
 		return false
 	}
 	if p.host == "*" {

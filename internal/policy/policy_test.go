@@ -90,6 +90,7 @@ func TestSubmission(t *testing.T) {
 		{name: "denied host wins by order", source: src{URL: "https://x.bad.example.org/images/x", Checksum: sum}, code: errcode.PolicySource, at: "11"},
 		{name: "role exempt from other rules only", roles: []string{"ci"}, source: src{URL: "https://evil.test/x", Checksum: sum}, code: errcode.PolicySource},
 		{name: "role exempt from all", roles: []string{"x", "image_admin"}, source: src{URL: "https://evil.test/x"}},
+		{name: "denied host on another port", source: src{URL: "https://x.bad.example.org:8443/images/x", Checksum: sum}, code: errcode.PolicySource, at: "11"},
 		{name: "another scheme", source: src{URL: "http://a.example.org/images/x", Checksum: sum}, code: errcode.PolicySource, at: "10"},
 		{name: "another port", source: src{URL: "https://a.example.org:8443/images/x", Checksum: sum}, code: errcode.PolicySource},
 		{name: "its own port written out", source: src{URL: "https://a.example.org:443/images/x", Checksum: sum}},
@@ -418,4 +419,22 @@ func FuzzLocate(f *testing.F) {
 			t.Fatalf("%q is allowed: %+v", raw, l)
 		}
 	})
+}
+
+// The file that the documentation shows is a policy.
+func TestDocumentedPolicy(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(raw), "```yaml\n")
+	text, _, closed := strings.Cut(rest, "```")
+	if !ok || !closed {
+		t.Fatal("no file is shown")
+	}
+	p := parsed(t, text)
+	signed := contract.ImportRequest{Source: contract.SourceSpec{URL: "https://a.example.org/images/x", Checksum: "sha512:00"}}
+	if err := p.Submission(signed).Err(); err != nil {
+		t.Error(err)
+	}
 }

@@ -23,7 +23,7 @@ type file struct {
 func (r requireRule) demand(url string) (d demandRule, unclear, ok bool) {
 	at := locate(url)
 	for _, d := range r.places {
-		if d.matches(at, true) {
+		if d.matches(at, !slices.Contains(d.need, "none")) {
 			return d, at.crooked && d.path != "", true
 		}
 	}

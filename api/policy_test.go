@@ -1,0 +1,65 @@
+package api
+
+import (
+	"testing"
+
+	"ingest/api/wire"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/internal/policy"
+	"ingest/metadata"
+)
+
+// A request that the policy denies is answered with the rule, and nothing is
+// recorded; another project's rules are another matter. What was said of a task
+// can be asked for.
+func TestPolicyOfRequests(t *testing.T) {
+	p, problems := policy.Parse("policy.yaml", []byte(`version: 1
+defaults:
+  sources:
+    - {action: allow, host: good.example.org}
+projects:
+  open: {sources: any}
+`))
+	if p == nil {
+		t.Fatal(problems)
+	}
+	b := newBench(t, func(d *Deps) { d.Policy = func() *policy.Policy { return p } })
+	const elsewhere = `{"source":{"url":"https://evil.example.org/a.qcow2?token=s3cret"}}`
+	var e wire.ErrorBody
+	b.do("POST", "/v1/imports", elsewhere).want(t, 403, errcode.PolicySource).into(t, &e)
+	if ev := e.Error.Evidence; ev == nil || ev.Field != "defaults.sources" || ev.Value != "https://evil.example.org/a.qcow2" {
+		t.Errorf("evidence %+v", ev)
+	}
+	b.do("POST", "/v1/imports?dry_run=true", elsewhere).want(t, 403, errcode.PolicySource)
+	b.do("POST", "/v1/imports", `{"roles":["admin"],"source":{"url":"https://good.example.org/a"}}`).want(t, 403, errcode.Forbidden)
+	if tasks, err := b.cat.Tasks(t.Context(), metadata.TaskFilter{}); err != nil || len(tasks) != 0 {
+		t.Fatalf("%d tasks, %v", len(tasks), err)
+	}
+	b.do("POST", "/v1/imports", elsewhere, "X-Project-Id", "open").want(t, 202, "")
+
+	var sub wire.Submitted
+	b.do("POST", "/v1/imports", `{"source":{"url":"https://good.example.org/a.qcow2"}}`).want(t, 202, "").into(t, &sub)
+	path := "/v1/tasks/" + sub.TaskID + "/policy"
+	var got wire.TaskPolicy
+	b.do("GET", path, "").want(t, 200, "").into(t, &got)
+	if got.Reports == nil || len(got.Reports) != 0 || got.DeniedBy != nil {
+		t.Errorf("before it was asked: %+v", got)
+	}
+	// The stage was run twice; the last time counts.
+	deny := contract.PolicyVerdict{Rule: "r", Outcome: contract.PolicyDeny, Code: errcode.PolicyLimit}
+	for _, rep := range []contract.PolicyReport{
+		{Point: contract.PolicySubmission, Digest: "1"},
+		{Point: contract.PolicyValidation, Digest: "1"},
+		{Point: contract.PolicyValidation, Digest: "2", Verdicts: []contract.PolicyVerdict{deny}},
+	} {
+		if err := b.cat.AddReport(t.Context(), sub.TaskID, "", contract.PolicyStage, rep); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.do("GET", path, "").want(t, 200, "").into(t, &got)
+	if len(got.Reports) != 2 || got.Reports[1].Digest != "2" || got.DeniedBy == nil || got.DeniedBy.Rule != "r" {
+		t.Errorf("%+v", got)
+	}
+	b.do("GET", path, "", "X-Project-Id", "open").want(t, 404, errcode.NotFound)
+}
