@@ -28,7 +28,8 @@ type validation struct {
 	Guest    *pipeline.Inside    `json:"guest,omitempty"` // what is inside, of a disk that is not refused
 }
 
-// Execute validates, and looks inside what it does not refuse. The findings are kept also of an image that is refused.
+// Execute validates, and looks inside what it does not refuse. The findings are kept
+// also of an image that is refused.
 func (a *ValidateActivity) Execute(ctx context.Context, p contract.ValidateParams) (contract.Validated, error) {
 	w := work{stage: contract.StageValidate, taskID: p.TaskID, imageID: p.ImageID, disk: p.Disk, heavy: true, parses: true}
 	return attempt(ctx, a.d, w, func(ctx context.Context, _ *beat) (contract.Validated, error) {
