@@ -58,10 +58,10 @@ func stamp(t time.Time) string {
 }
 
 func askedOf(s contract.SourceSpec) AskedSource {
-	out := AskedSource{URL: logging.URL(s.URL), Format: s.Format, Checksum: s.Checksum,
-		ChecksumFile: logging.URL(s.ChecksumFile), Signature: logging.URL(s.Signature), Keyring: s.Keyring}
+	out := AskedSource{URL: public(s.URL), Format: s.Format, Checksum: s.Checksum,
+		ChecksumFile: public(s.ChecksumFile), Signature: public(s.Signature), Keyring: s.Keyring}
 	for _, m := range s.Members {
-		out.Members = append(out.Members, AskedMember{URL: logging.URL(m.URL), Name: m.FileName(), Checksum: m.Checksum})
+		out.Members = append(out.Members, AskedMember{URL: public(m.URL), Name: m.FileName(), Checksum: m.Checksum})
 	}
 	return out
 }
@@ -85,7 +85,7 @@ func dependencies(in Import, b budget) []Dependency {
 }
 
 func dependency(name string, f contract.Fetched, b budget) Dependency {
-	out := Dependency{Name: name, URI: logging.URL(f.URL), Annotations: Pinned{
+	out := Dependency{Name: name, URI: public(f.URL), Annotations: Pinned{
 		Driver: f.Driver, Size: f.SourceBytes(), Layer: f.Layer, Validator: f.Validator, Strong: f.Strong, Staged: f.Staged,
 	}}
 	if f.Layer != "" {
@@ -98,10 +98,10 @@ func dependency(name string, f contract.Fetched, b budget) Dependency {
 		a := &out.Annotations
 		a.ETag, a.LastModified, a.Version, a.Address = o.ETag, o.LastModified, o.Version, o.Address
 		if len(o.Redirects) > 0 {
-			a.Location = logging.URL(o.URL)
+			a.Location = public(o.URL)
 		}
 		for _, to := range o.Redirects[:min(len(o.Redirects), b.list)] {
-			a.Redirects = append(a.Redirects, logging.URL(to))
+			a.Redirects = append(a.Redirects, public(to))
 		}
 		a.RedirectsOmitted = len(o.Redirects) - len(a.Redirects)
 	}
@@ -140,11 +140,20 @@ func verification(in Import, b budget) Verification {
 	out := Verification{Level: in.Done.Checksummed.Verify, Proofs: []Proof{}}
 	for _, v := range all[:min(len(all), b.list)] {
 		out.Proofs = append(out.Proofs, Proof{
-			Kind: v.Kind, File: v.File, Algo: v.Algo, Digest: v.Digest, URL: logging.URL(v.URL), SignatureURL: logging.URL(v.SignatureURL),
+			Kind: v.Kind, File: v.File, Algo: v.Algo, Digest: v.Digest, URL: public(v.URL), SignatureURL: public(v.SignatureURL),
 			Keyring: v.Keyring, Fingerprint: v.Fingerprint, SigningKey: v.SigningKey, UserID: v.UserID,
 			SignedAt: stamp(v.SignedAt), VerifiedAt: stamp(v.VerifiedAt),
 		})
 	}
 	out.Omitted = len(all) - len(out.Proofs)
 	return out
+}
+
+// public is a source without what may be secret in it. A path is none: whatever stands
+// in it is a name on the server.
+func public(source string) string {
+	if strings.HasPrefix(source, "/") {
+		return source
+	}
+	return logging.URL(source)
 }

@@ -229,3 +229,27 @@ func TestOlderWorkflow(t *testing.T) {
 		t.Errorf("dependencies %+v", dep)
 	}
 }
+
+// TestSources shows what is kept of each kind of source.
+func TestSources(t *testing.T) {
+	for source, want := range map[string]string{
+		"/srv/images/a#1?.qcow2":       "/srv/images/a#1?.qcow2",
+		"file:///srv/a.qcow2":          "file:///srv/a.qcow2",
+		secretURL("/a.img"):            "https://mirror.example.org/a.img",
+		"s3://key:" + canary + "@b/k":  "s3://b/k",
+		"https://h/%2e%2e/x?" + canary: "https://h/%2e%2e/x",
+		"":                             "",
+	} {
+		in := wholeImport()
+		in.Request.Source.URL, in.Fetched.URL = source, source
+		doc := record(t, in)
+		d, err := Open(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := d.Statement.Predicate.BuildDefinition
+		if b.ExternalParameters.Source.URL != want || b.ResolvedDependencies[0].URI != want || bytes.Contains(doc, []byte(canary)) {
+			t.Errorf("of %q is kept %q", source, b.ResolvedDependencies[0].URI)
+		}
+	}
+}
