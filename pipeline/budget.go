@@ -126,6 +126,9 @@ type thrifty struct {
 	r io.ReaderAt // nil until it is asked for
 }
 
+// Unwrap returns the source that is read within the budget.
+func (s *thrifty) Unwrap() sources.Source { return s.Source }
+
 // ReaderAt returns the one reader of the source, which keeps what it has read of
 // a distant one.
 func (s *thrifty) ReaderAt(ctx context.Context) (io.ReaderAt, error) {

@@ -104,6 +104,9 @@ type begun struct {
 	in   *bufio.Reader
 }
 
+// Unwrap returns the source that was begun.
+func (b *begun) Unwrap() sources.Source { return b.Source }
+
 // Stream goes on with what was begun, once.
 func (b *begun) Stream(ctx context.Context, off int64) (io.ReadCloser, error) {
 	if b.body == nil || off != 0 {

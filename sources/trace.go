@@ -23,13 +23,22 @@ type Trace struct {
 // Traced is an ability of sources that know where they are.
 type Traced interface{ Trace() Trace }
 
-// TraceOf returns a source's trace, false if it has none.
+// A Wrapper is a source around another one, which it leaves to tell where it is.
+type Wrapper interface{ Unwrap() Source }
+
+// TraceOf returns a source's trace, or that of the source within it; false if
+// there is none.
 func TraceOf(s Source) (Trace, bool) {
-	t, ok := s.(Traced)
-	if !ok {
-		return Trace{}, false
+	for {
+		switch t := s.(type) {
+		case Traced:
+			return t.Trace(), true
+		case Wrapper:
+			s = t.Unwrap()
+		default:
+			return Trace{}, false
+		}
 	}
-	return t.Trace(), true
 }
 
 // PublicURL returns u without what may be secret in it: user, query and fragment.
