@@ -182,7 +182,11 @@ func (s *server) objects() []string {
 				continue
 			}
 			for _, r := range task.Result.Images {
-				path := s.path("store", "objects", strings.TrimPrefix(r.Location, "store://local/"))
+				key, local := strings.CutPrefix(r.Location, "store://local/")
+				if !local {
+					continue // looked for where it is
+				}
+				path := s.path("store", "objects", key)
 				out = append(out, path, path+".json")
 			}
 		}

@@ -15,6 +15,7 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 	if o == nil {
 		o = ignore
 	}
+	ctx = asProject(ctx, f.Project)
 	parts, err := p.parts(f)
 	if err != nil {
 		return contract.Fetched{}, err
@@ -71,9 +72,9 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 	return out, nil
 }
 
-func fetchedOf(s contract.SourceSpec, pin sources.Pin) contract.Fetched {
+func fetchedOf(s contract.SourceSpec, project string, pin sources.Pin) contract.Fetched {
 	return contract.Fetched{
-		URL: s.URL, Credential: s.Credential, Driver: pin.Driver, Size: pin.Size,
+		URL: s.URL, Credential: s.Credential, Project: project, Driver: pin.Driver, Size: pin.Size,
 		Validator: pin.Validator, Strong: pin.Strong, Random: pin.Random, Local: pin.Local,
 	}
 }

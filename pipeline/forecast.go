@@ -150,7 +150,7 @@ const (
 // find opens all files, and says how each would be read.
 func (f *forecaster) find(ctx context.Context) error {
 	var err error
-	if f.parts, err = f.p.parts(contract.FetchParams{Source: f.req.Source}); err != nil {
+	if f.parts, err = f.p.parts(contract.FetchParams{Source: f.req.Source, Project: f.req.Owner}); err != nil {
 		return err
 	}
 	local := true

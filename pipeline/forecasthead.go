@@ -20,7 +20,7 @@ import (
 // then nil.
 func (f *forecaster) open(ctx context.Context) (openedSet, contract.Fetched, error) {
 	first := f.parts[0]
-	fetched := fetchedOf(first.spec, first.src.Pin())
+	fetched := fetchedOf(first.spec, first.project, first.src.Pin())
 	for _, pt := range f.parts {
 		if pt.layer == "" && !pt.src.Pin().Random && len(f.parts) > 1 {
 			f.unknown("what the source is: %s cannot be read at random, so that it must be staged first", pt.label())
@@ -38,7 +38,7 @@ func (f *forecaster) open(ctx context.Context) (openedSet, contract.Fetched, err
 		}
 		set = append(set, file)
 		if i > 0 {
-			fetched.Members = append(fetched.Members, contract.FetchedMember{Name: pt.name, Fetched: fetchedOf(pt.spec, pt.src.Pin())})
+			fetched.Members = append(fetched.Members, contract.FetchedMember{Name: pt.name, Fetched: fetchedOf(pt.spec, pt.project, pt.src.Pin())})
 		}
 	}
 	return set, fetched, nil

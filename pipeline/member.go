@@ -30,7 +30,7 @@ func (p *Pipeline) find(ctx context.Context, url string) (contract.Fetched, erro
 		return contract.Fetched{}, errcode.New(errcode.BadRequest, "this server sends no ranges, so the image cannot be read where it is; download it first, or import it").
 			With(errcode.Evidence{Structure: "source", Field: "ranges", Value: "none"})
 	}
-	return fetchedOf(contract.SourceSpec{URL: url}, pin), checkSize(pin.Size)
+	return fetchedOf(contract.SourceSpec{URL: url}, "", pin), checkSize(pin.Size)
 }
 
 // findAll finds an image's files.

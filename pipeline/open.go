@@ -118,7 +118,7 @@ func (p *Pipeline) open(ctx context.Context, s staging, f contract.Fetched) (*op
 	if f.Staged {
 		return openStaged(s, f.Size)
 	}
-	src, err := p.Sources.Open(ctx, sources.Ref{URL: f.URL, Credential: f.Credential}, pinOf(f))
+	src, err := p.Sources.Open(ctx, sources.Ref{URL: f.URL, Credential: f.Credential, Project: f.Project}, pinOf(f))
 	if err != nil {
 		return nil, err
 	}

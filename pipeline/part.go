@@ -15,24 +15,26 @@ import (
 
 // A part is one file of an image that is being fetched.
 type part struct {
-	name   string // of a member, "" for the first file
-	spec   contract.SourceSpec
-	want   expectation
-	staged staging
-	src    sources.Source // from find on
-	layer  unwrap.Layer   // around the file, "" for none; from peel on
-	size   int64          // bytes, -1 if not known yet
+	name    string // of a member, "" for the first file
+	spec    contract.SourceSpec
+	project string // who may use the credential
+	want    expectation
+	staged  staging
+	src     sources.Source // from find on
+	layer   unwrap.Layer   // around the file, "" for none; from peel on
+	size    int64          // bytes, -1 if not known yet
 }
 
 // parts lists the files that are asked for, the first one first.
 func (p *Pipeline) parts(f contract.FetchParams) ([]*part, error) {
 	staged := p.staging(f.TaskID)
-	parts := []*part{{spec: f.Source, staged: staged}}
+	parts := []*part{{spec: f.Source, project: f.Project, staged: staged}}
 	for i, m := range f.Source.Members {
 		parts = append(parts, &part{
-			name:   m.FileName(),
-			spec:   contract.SourceSpec{URL: m.URL, Checksum: m.Checksum, Credential: m.Credential},
-			staged: staged.member(i),
+			name:    m.FileName(),
+			spec:    contract.SourceSpec{URL: m.URL, Checksum: m.Checksum, Credential: m.Credential},
+			project: f.Project,
+			staged:  staged.member(i),
 		})
 	}
 	for _, pt := range parts {
@@ -61,7 +63,7 @@ func (pt *part) close() {
 
 // find opens the file's source, in the version that was being staged.
 func (pt *part) find(ctx context.Context, p *Pipeline) error {
-	ref := sources.Ref{URL: pt.spec.URL, Credential: pt.spec.Credential}
+	ref := sources.Ref{URL: pt.spec.URL, Credential: pt.spec.Credential, Project: pt.project}
 	src, err := p.Sources.Open(ctx, ref, pt.staged.pin())
 	if errcode.Of(err) == errcode.SourceChanged {
 		// Nothing of this import has been read by a later step yet: what was
@@ -98,7 +100,7 @@ func (pt *part) moves() bool { return !pt.direct() || pt.want.any() }
 // take stages the file, or takes its digest, if that is needed. others is the
 // bytes of the image's other files, as far as they are known.
 func (pt *part) take(ctx context.Context, p *Pipeline, others int64, o Observe) (contract.Fetched, error) {
-	out := fetchedOf(pt.spec, pt.src.Pin())
+	out := fetchedOf(pt.spec, pt.project, pt.src.Pin())
 	out.Origin = originOf(pt.src)
 	d, err := pt.want.digester()
 	if err != nil {

@@ -81,7 +81,7 @@ func shiftyJob(t *testing.T, src *shifty) (*Pipeline, *fs.Store, contract.Conver
 		HashAlgo: "sha256", Verify: "full", Limits: formats.DefaultLimits(), CheckpointEvery: 1,
 	}
 	return p, store, contract.ConvertParams{
-		TaskID: uuid.NewString(), Fetched: fetchedOf(contract.SourceSpec{URL: src.pin.URL}, src.pin),
+		TaskID: uuid.NewString(), Fetched: fetchedOf(contract.SourceSpec{URL: src.pin.URL}, "", src.pin),
 		Detected: contract.Detected{Format: "raw"}, Target: contract.TargetSpec{Format: "qcow2", Compression: "none"},
 		Key: contract.ObjectKey(uuid.NewString(), uuid.NewString()),
 	}

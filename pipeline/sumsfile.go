@@ -147,7 +147,7 @@ func publicNames(places []string) string {
 // every source. It has the credential of the file that it belongs to if it is on the
 // same server, and none elsewhere.
 func (p *Pipeline) fetchSmall(ctx context.Context, of contract.SourceSpec, at string, most int) ([]byte, error) {
-	src, err := p.Sources.Open(ctx, sources.Ref{URL: at, Credential: credentialFor(of, at)}, nil)
+	src, err := p.Sources.Open(ctx, sources.Ref{URL: at, Credential: credentialFor(of, at), Project: projectOf(ctx)}, nil)
 	if err != nil {
 		return nil, sourceError(err, at)
 	}
@@ -238,4 +238,16 @@ func sibling(ref, name string) string {
 		raw, dir = "/", "/"
 	}
 	return (&url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: dir + name, RawPath: raw + url.PathEscape(name)}).String()
+}
+
+type projectKey struct{}
+
+// asProject returns a context whose small files are fetched for a project.
+func asProject(ctx context.Context, project string) context.Context {
+	return context.WithValue(ctx, projectKey{}, project)
+}
+
+func projectOf(ctx context.Context) string {
+	project, _ := ctx.Value(projectKey{}).(string)
+	return project
 }

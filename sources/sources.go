@@ -12,6 +12,7 @@ import (
 type Ref struct {
 	URL        string `json:"url"`                  // http(s)://…, file:///… or a plain path
 	Credential string `json:"credential,omitempty"` // name of a credential, resolved by the driver; never the secret
+	Project    string `json:"project,omitempty"`    // who asks; a credential may be bound to projects. "" is nobody's
 }
 
 // A Pin is one version of a source. It is small, holds no secret, and travels

@@ -90,7 +90,7 @@ func store(ctx workflow.Context, st *state) error {
 // fetch pins the source. lost is why it is fetched again, nil the first time.
 func fetch(ctx workflow.Context, st *state, lost error) error {
 	var got contract.Fetched
-	params := contract.FetchParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Source: st.req.Source}
+	params := contract.FetchParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Source: st.req.Source, Project: st.req.Owner}
 	if err := run(withTransfer(ctx), st, contract.StageFetch, contract.FetchActivity, params, &got); err != nil {
 		st.placeOf(err)
 		return err

@@ -38,6 +38,7 @@ func localCommands(g *globals) []*cobra.Command {
 func serverCommands(g *globals) []*cobra.Command {
 	return []*cobra.Command{
 		newServeCommand(g),
+		newCredentialCommand(g),
 		newTemporalCommand(g),
 		newProvenanceCommand(g),
 		newVersionCommand(g),

@@ -44,7 +44,7 @@ func TestHTTPOptions(t *testing.T) {
 		if err := c.Check(); err != nil {
 			t.Fatal(err)
 		}
-		if d := cmp.Diff(tt.want, httpOptions(&c), cmpopts.EquateComparable(netip.Prefix{})); d != "" {
+		if d := cmp.Diff(tt.want, httpOptions(&c, nil), cmpopts.EquateComparable(netip.Prefix{})); d != "" {
 			t.Errorf("%v (-want +got):\n%s", tt.args, d)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"ingest/formats/readers"
 	"ingest/internal/config"
 	"ingest/internal/contract"
+	"ingest/internal/credentials"
 	"ingest/internal/embedded"
 	"ingest/internal/errcode"
 	"ingest/internal/importer"
@@ -33,12 +34,8 @@ import (
 	"ingest/sources"
 	"ingest/sources/file"
 	httpsource "ingest/sources/http"
-	"ingest/stores"
-	"ingest/stores/fs"
+	s3source "ingest/sources/s3"
 )
-
-// defaultStore is the name of the one store of `ingest serve`.
-const defaultStore = "local"
 
 // services is everything behind the API.
 type services struct {
@@ -103,9 +100,13 @@ func (s *services) close() {
 
 // openPipeline opens the store and the data path.
 func (s *services) openPipeline() error {
-	store, err := fs.Open(s.c.Path("store"), defaultStore)
+	vault, err := credentials.Open(s.c.Credentials, os.Environ())
 	if err != nil {
-		return notStarted(err, "the store cannot be opened", folder(s.c.Path("store")))
+		return err
+	}
+	kept, err := s.openStores(vault)
+	if err != nil {
+		return err
 	}
 	staging := s.c.Path("staging")
 	if err := os.MkdirAll(staging, 0o700); err != nil {
@@ -125,10 +126,11 @@ func (s *services) openPipeline() error {
 		Readers:  readers.All(),
 		Sources: sources.Set{
 			file.New(s.c.FileRoots),
-			httpsource.New(httpOptions(s.c)),
+			httpsource.New(httpOptions(s.c, vault)),
+			s3source.New(s3Options(s.c, vault)),
 		},
-		Stores:            map[string]stores.Store{defaultStore: store},
-		DefaultStore:      defaultStore,
+		Stores:            kept,
+		DefaultStore:      s.c.Stores.Default,
 		StagingDir:        staging,
 		HostQueue:         contract.HostQueue(id),
 		OutputFormat:      s.c.OutputFormat,
@@ -149,13 +151,13 @@ func (s *services) openPipeline() error {
 
 // httpOptions turns the configuration's limits, in which 0 means none, into
 // those of the driver, in which 0 means the default.
-func httpOptions(c *config.Server) httpsource.Options {
+func httpOptions(c *config.Server, vault *credentials.Vault) httpsource.Options {
 	f := c.Fetch
 	return httpsource.Options{
 		AllowNets: c.AllowNets, DenyNets: f.DenyNets, Ports: f.Ports, HTTPSOnly: f.HTTPSOnly,
 		MaxBytes: orNone(c.MaxSourceBytes), MaxRedirects: orNone(f.Redirects), MaxHeaderBytes: f.HeaderBytes, Retries: orNone(f.Retries),
 		ConnectTimeout: f.ConnectTimeout, HeaderTimeout: f.HeaderTimeout, StallTimeout: f.StallTimeout,
-		MinRate: orNone(f.MinRate), RateWindow: f.RateWindow,
+		MinRate: orNone(f.MinRate), RateWindow: f.RateWindow, Credentials: vault,
 	}
 }
 
@@ -234,7 +236,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Planner:   s.importer,
 		Blobs:     api.Stores(s.pipeline.Stores),
 		Defaults:  s.apiDefaults(),
-		Stores:    []string{defaultStore}, DefaultStore: defaultStore,
+		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default,
 		Policy:  s.policy.Current,
 		Version: version, Log: s.log, Hosts: hosts,
 	})

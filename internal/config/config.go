@@ -32,7 +32,10 @@ type Server struct {
 	Policy    string // file that says what projects may import; "" allows everything
 	Trust     Trust
 	Limits    Limits // limits of images and of what is around them
-	Inspect   Inspect
+	Stores    Stores // where images are kept
+	// Credentials is the file of named credentials; "" is none.
+	Credentials string
+	Inspect     Inspect
 
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
@@ -74,6 +77,8 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	c.Fetch.flags(f)
 	c.Trust.flags(f)
 	c.Limits.flags(f)
+	c.Stores.flags(f)
+	f.StringVar(&c.Credentials, "credentials", "", "file of named credentials, of mode 0600 (see ingest credential)")
 	c.Inspect.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
@@ -144,6 +149,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Limits.check(); err != nil {
+		return err
+	}
+	if err := c.Stores.check(c.Path("store")); err != nil {
 		return err
 	}
 	if err := c.Inspect.check(); err != nil {

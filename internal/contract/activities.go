@@ -42,12 +42,15 @@ type FetchParams struct {
 	TaskID  string     `json:"task_id"`
 	ImageID string     `json:"image_id"`
 	Source  SourceSpec `json:"source"`
+	// Project is who imports: credentials may be bound to projects.
+	Project string `json:"project,omitempty"`
 }
 
 // Fetched is a pinned source, read where it lies or staged on one host.
 type Fetched struct {
 	URL        string `json:"url"`
 	Credential string `json:"credential,omitempty"`
+	Project    string `json:"project,omitempty"` // who may use the credential
 	Driver     string `json:"driver"`
 	Size       int64  `json:"size"` // bytes
 	Validator  string `json:"validator,omitempty"`

@@ -40,6 +40,9 @@ type Options struct {
 	// which is path with an endpoint and virtual without.
 	Style string
 	Keys  Keys
+	// KeysNow, if set, is asked before each signature, so that keys that were
+	// changed are used at once. It counts for access and secret keys only.
+	KeysNow func() (Keys, error)
 
 	// Dial connects, after whatever check the caller wants; nil means a plain
 	// dialer. RootCAs nil means the system's.
@@ -68,9 +71,7 @@ func (k Keys) Anonymous() bool { return k == Keys{} }
 
 // New returns a client. It makes no request unless a profile needs one.
 func New(ctx context.Context, o Options) (*s3.Client, error) {
-	if o.Region == "" {
-		o.Region = DefaultRegion
-	}
+	o.Region = o.region()
 	hc := &http.Client{Transport: transport(o), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	provider, err := provider(ctx, o, hc)
 	if err != nil {
@@ -100,19 +101,6 @@ func CheckEndpoint(raw string) error {
 		return errcode.New(errcode.BadRequest, "an S3 endpoint is written http(s)://HOST[:PORT], without path, query or user")
 	}
 	return nil
-}
-
-// Host returns the host and port that requests of the options go to, for a
-// credential that is bound to hosts.
-func Host(o Options) string {
-	if u, err := url.Parse(o.Endpoint); err == nil && u.Host != "" {
-		return u.Host
-	}
-	region := o.Region
-	if region == "" {
-		region = DefaultRegion
-	}
-	return "s3." + region + ".amazonaws.com"
 }
 
 func transport(o Options) *http.Transport {
@@ -150,6 +138,12 @@ func provider(ctx context.Context, o Options, hc *http.Client) (aws.CredentialsP
 	k := o.Keys
 	if k.Anonymous() {
 		return aws.AnonymousCredentials{}, nil
+	}
+	if k.Role == "" && k.Profile == "" && !k.Instance && o.KeysNow != nil {
+		return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			k, err := o.KeysNow()
+			return aws.Credentials{AccessKeyID: k.AccessKey, SecretAccessKey: k.SecretKey, SessionToken: k.SessionToken, Source: "credentials file"}, err
+		}), nil
 	}
 	if k.Role == "" && k.Profile == "" && !k.Instance {
 		return credentials.NewStaticCredentialsProvider(k.AccessKey, k.SecretKey, k.SessionToken), nil

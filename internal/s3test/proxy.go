@@ -2,6 +2,7 @@ package s3test
 
 import (
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -18,6 +19,7 @@ type Proxy struct {
 	Sent     atomic.Int64 // bytes of request bodies that were passed on
 	Received atomic.Int64 // bytes of answers' bodies
 
+	body   atomic.Pointer[func(r *http.Request, body io.Reader) io.Reader]
 	before atomic.Pointer[func(w http.ResponseWriter, r *http.Request) bool]
 }
 
@@ -30,11 +32,16 @@ func NewProxy(tb testing.TB, s *Server) *Proxy {
 	}
 	p := &Proxy{}
 	rp := &httputil.ReverseProxy{
+		FlushInterval: -1,                         // what was read before a break arrives
+		ErrorLog:      log.New(io.Discard, "", 0), // tests break connections on purpose
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
 			r.Out.Host = r.In.Host // it is signed
 		},
 		ModifyResponse: func(resp *http.Response) error {
+			if fn := p.body.Load(); fn != nil {
+				resp.Body = &replaced{(*fn)(resp.Request, resp.Body), resp.Body}
+			}
 			resp.Body = &counted{resp.Body, &p.Received}
 			return nil
 		},
@@ -60,6 +67,15 @@ func (p *Proxy) Before(fn func(w http.ResponseWriter, r *http.Request) bool) {
 		return
 	}
 	p.before.Store(&fn)
+}
+
+// Body has fn put another body in the place of each answer's. An error of its
+// Read breaks the connection.
+func (p *Proxy) Body(fn func(r *http.Request, body io.Reader) io.Reader) { p.body.Store(&fn) }
+
+type replaced struct {
+	io.Reader
+	io.Closer
 }
 
 type counted struct {

@@ -40,10 +40,11 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	if d.c.opt.HTTPSOnly && u.Scheme != "https" {
 		return nil, errcode.New(errcode.SourceScheme, "the operator takes sources from https only")
 	}
-	if ref.Credential != "" {
-		return nil, errcode.New(errcode.SourceAuth, "http sources take no credential")
+	auth, u, err := d.newLogin(ref, u)
+	if err != nil {
+		return nil, err
 	}
-	got, a, err := d.c.probe(ctx, u)
+	got, a, err := d.c.probe(auth.with(ctx), u)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	if got.Size > d.c.opt.MaxBytes {
 		return nil, tooLarge(d.c.opt.MaxBytes)
 	}
-	return newSource(d.c, u, a, *got), nil
+	return newSource(d.c, u, a, *got, auth), nil
 }
 
 // probe asks for the first byte of u and returns what pins it, and the answer, of

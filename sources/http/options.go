@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"ingest/internal/credentials"
 	"ingest/internal/readahead"
 )
 
@@ -42,6 +43,9 @@ type Options struct {
 
 	Retries int           // repetitions after a passing failure: 4; < 0 means none
 	Backoff time.Duration // before the first repetition, doubled for each further: 250 ms
+
+	// Credentials resolves the names of credentials; nil knows none.
+	Credentials *credentials.Vault
 
 	UserAgent string            // "ingest"
 	Readahead readahead.Options // of ReaderAt

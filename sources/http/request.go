@@ -98,7 +98,7 @@ func isEncoded(h http.Header) bool {
 }
 
 // redirect returns where a redirect leads, after the same checks as the first
-// URL. Nothing is carried along: a request holds no secret.
+// URL. Nothing is carried along: see sign.
 func redirect(from *url.URL, location []string) (*url.URL, error) {
 	if len(location) != 1 || location[0] == "" || len(location[0]) > maxURL || !legible(location[0]) {
 		return nil, errcode.New(errcode.SourceRedirect, "the source redirects to what is not a URL")
@@ -136,6 +136,10 @@ func (c *client) send(parent context.Context, u *url.URL, header map[string]stri
 	req.Header.Set("Accept-Encoding", "identity")
 	for k, v := range header {
 		req.Header.Set(k, v)
+	}
+	if err := sign(req); err != nil {
+		cancel(nil)
+		return nil, err
 	}
 	m.begin()
 	resp, err := c.transport.RoundTrip(req)
@@ -220,4 +224,12 @@ func (c *client) wait(ctx context.Context, n int) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Dialer returns a function that connects where sources may be read from by the
+// options, and refuses all else when it connects.
+func Dialer(o Options) func(ctx context.Context, network, address string) (net.Conn, error) {
+	o = o.withDefaults()
+	d := &net.Dialer{Timeout: o.ConnectTimeout, ControlContext: newGuard(o).control}
+	return d.DialContext
 }

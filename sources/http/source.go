@@ -22,6 +22,7 @@ type source struct {
 	orig  *url.URL
 	pin   sources.Pin
 	trace sources.Trace
+	auth  *login // nil without a credential
 
 	mu sync.Mutex
 	at *url.URL // where the last answer came from
@@ -36,8 +37,8 @@ var (
 )
 
 // newSource returns the source that answered with a.
-func newSource(c *client, orig *url.URL, a *answer, pin sources.Pin) *source {
-	s := &source{c: c, orig: orig, at: a.url, pin: pin, trace: traceOf(a)}
+func newSource(c *client, orig *url.URL, a *answer, pin sources.Pin, auth *login) *source {
+	s := &source{c: c, orig: orig, at: a.url, pin: pin, trace: traceOf(a), auth: auth}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -77,7 +78,7 @@ func (s *source) Check(ctx context.Context) error {
 	if s.pin.Strong {
 		return ctx.Err()
 	}
-	got, _, err := s.c.probe(ctx, s.orig)
+	got, _, err := s.c.probe(s.auth.with(ctx), s.orig)
 	if err != nil {
 		return err
 	}
@@ -136,39 +137,14 @@ func (s *source) ReaderAt(ctx context.Context) (io.ReaderAt, error) {
 		return err
 	}
 	if sources.Direct(ctx) {
-		return direct{ctx, fetch, s.pin.Size}, nil
+		return readahead.Direct(ctx, fetch, s.pin.Size), nil
 	}
 	return readahead.New(ctx, fetch, s.pin.Size, s.c.opt.Readahead), nil
 }
 
-// direct reads a range by one request.
-type direct struct {
-	ctx   context.Context
-	fetch readahead.Fetch
-	size  int64
-}
-
-// ReadAt reads len(p) bytes at off, as io.ReaderAt has it.
-func (d direct) ReadAt(p []byte, off int64) (int, error) {
-	switch {
-	case off < 0:
-		return 0, fmt.Errorf("read at negative offset %d", off)
-	case off >= d.size:
-		return 0, io.EOF
-	}
-	n := min(int64(len(p)), d.size-off)
-	if err := d.fetch(d.ctx, p[:n], off); err != nil {
-		return 0, err
-	}
-	if n < int64(len(p)) {
-		return int(n), io.EOF
-	}
-	return int(n), nil
-}
-
 // bind returns a context that ends with ctx or with the source.
 func (s *source) bind(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(s.auth.with(ctx))
 	stop := context.AfterFunc(s.life, cancel)
 	return ctx, func() { stop(); cancel() }
 }

@@ -265,15 +265,6 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-func TestCredential(t *testing.T) {
-	w := newWeb(t, nil)
-	_, err := New(testOptions()).Open(t.Context(), sources.Ref{URL: w.url, Credential: "name"}, nil)
-	wantCode(t, "Open with a credential", err, errcode.SourceAuth)
-	if len(w.asked("Range")) != 0 {
-		t.Error("the server was asked nevertheless")
-	}
-}
-
 func FuzzContentRange(f *testing.F) {
 	for _, s := range []string{"bytes 0-0/1", "bytes */0", "bytes 0-0/*", "bytes 5-1/9", "bytes 0-9223372036854775807/9223372036854775808", "bytes -1-1/2"} {
 		f.Add(s)

@@ -78,4 +78,3 @@ func leftovers(tb testing.TB, server *s3test.Server, s *Store) []string {
 	}
 	return out
 }
-

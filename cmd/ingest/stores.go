@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"ingest/internal/config"
+	"ingest/internal/credentials"
+	"ingest/internal/s3client"
+	httpsource "ingest/sources/http"
+	s3source "ingest/sources/s3"
+	"ingest/stores"
+	"ingest/stores/fs"
+	s3store "ingest/stores/s3"
+)
+
+// openStores opens every store that is declared. One in a bucket that does not
+// answer is told of in the log, and is waited for by what needs it.
+func (s *services) openStores(vault *credentials.Vault) (map[string]stores.Store, error) {
+	out := map[string]stores.Store{}
+	for _, d := range s.c.Stores.List {
+		if d.S3 == nil {
+			store, err := fs.Open(d.Dirs[0], d.Name)
+			if err != nil {
+				return nil, notStarted(err, "the store "+d.Name+" cannot be opened", folder(d.Dirs[0]))
+			}
+			out[d.Name] = store
+			continue
+		}
+		store, err := openBucket(d.Name, d.S3, vault)
+		if err != nil {
+			return nil, err
+		}
+		out[d.Name] = store
+		go s.checkStore(store)
+	}
+	return out, nil
+}
+
+// checkStore logs what is wrong with a store in a bucket.
+func (s *services) checkStore(store *s3store.Store) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := store.Check(ctx); err != nil {
+		s.log.Warn().Err(err).Str("store", store.Name()).Msg("the store cannot be written to")
+	}
+}
+
+// openBucket opens a store in a bucket. Its endpoint is the operator's word, and
+// is connected to wherever it lies.
+func openBucket(name string, d *config.S3Store, vault *credentials.Vault) (*s3store.Store, error) {
+	o := s3client.Options{Endpoint: d.Endpoint, Region: d.Region, Style: d.Style, Connections: 2 * max(d.Parallel, 8)}
+	if d.Credential != "" {
+		use := credentials.Use{Types: []string{credentials.S3}, Bucket: d.Bucket, Operator: true}
+		c, err := vault.Get(d.Credential, use)
+		if err != nil {
+			return nil, err
+		}
+		o = s3client.From(c, o)
+		use.To = s3client.URL(o, d.Bucket)
+		o.KeysNow = func() (s3client.Keys, error) {
+			c, err := vault.Get(d.Credential, use)
+			if err != nil {
+				return s3client.Keys{}, err
+			}
+			return s3client.From(c, s3client.Options{}).Keys, nil
+		}
+		if _, err := vault.Get(d.Credential, use); err != nil {
+			return nil, err
+		}
+	}
+	client, err := s3client.New(context.Background(), o)
+	if err != nil {
+		return nil, err
+	}
+	return s3store.New(name, client, s3store.Options{
+		Bucket: d.Bucket, Prefix: d.Prefix, Memory: d.Memory, Parallel: d.Parallel, PartSize: d.PartSize,
+		Checksum: d.Checksum, Encryption: d.Encryption, KMSKey: d.KMSKey, StorageClass: d.StorageClass, OneWriter: d.OneWriter,
+	})
+}
+
+// s3Options are the limits of http sources as they hold for buckets.
+func s3Options(c *config.Server, vault *credentials.Vault) s3source.Options {
+	return s3source.Options{
+		Credentials: vault, Dial: httpsource.Dialer(httpOptions(c, nil)), HTTPSOnly: c.Fetch.HTTPSOnly,
+		MaxBytes: c.MaxSourceBytes, Attempts: c.Fetch.Retries + 1, Stall: c.Fetch.StallTimeout,
+	}
+}

@@ -1,0 +1,171 @@
+package config
+
+import (
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// LocalStore is the store below the data folder, which is always there.
+const LocalStore = "local"
+
+// Stores says where images are kept.
+type Stores struct {
+	List    []Store // as declared, the one below the data folder first
+	Default string  // its name, used by imports that name none
+
+	declared declarations
+}
+
+// A Store is declared by --store NAME=PLACE.
+type Store struct {
+	Name string
+	// Dirs are the folders of a file store; nil for one in a bucket.
+	Dirs []string
+	S3   *S3Store
+}
+
+// S3Store is a store in a bucket: s3://BUCKET[/PREFIX][?OPTION=VALUE&…].
+type S3Store struct {
+	Bucket, Prefix          string
+	Endpoint, Region, Style string
+	Credential              string // its name
+	PartSize, Memory        int64  // bytes; 0 means the default
+	Parallel                int
+	Checksum                string
+	Encryption, KMSKey      string
+	StorageClass            string
+	OneWriter               bool
+}
+
+// declarations is the flag, which is given again and again; one value may hold
+// several, apart by spaces.
+type declarations []string
+
+func (d *declarations) String() string { return strings.Join(*d, " ") }
+
+// Set adds what is declared.
+func (d *declarations) Set(v string) error {
+	*d = append(*d, strings.Fields(v)...)
+	return nil
+}
+
+// Type names the value in the help.
+func (d *declarations) Type() string { return "NAME=PLACE" }
+
+func (c *Stores) flags(f *pflag.FlagSet) {
+	f.Var(&c.declared, "store", "a further store, NAME=FOLDER or NAME=s3://BUCKET/PREFIX?credential=NAME&region=R; given again for each")
+	f.StringVar(&c.Default, "default-store", LocalStore, "store of imports that name none")
+}
+
+// check parses the declarations; local is the folder of the store that is always
+// there.
+func (c *Stores) check(local string) error {
+	c.List = []Store{{Name: LocalStore, Dirs: []string{local}}}
+	for _, d := range c.declared {
+		name, place, ok := strings.Cut(d, "=")
+		if !ok || place == "" {
+			return bad("--store", shown(d), "is not NAME=FOLDER or NAME=s3://BUCKET/PREFIX")
+		}
+		if !storeName(name) {
+			return bad("--store", shown(name), "is no name: it has up to 64 letters, digits, '-', '_' and '.'")
+		}
+		if slices.ContainsFunc(c.List, func(s Store) bool { return s.Name == name }) {
+			return bad("--store", name, "is declared twice; \""+LocalStore+"\" is the store below the data folder")
+		}
+		s := Store{Name: name}
+		var err error
+		if strings.HasPrefix(place, "s3://") {
+			s.S3, err = s3Store(place)
+		} else {
+			s.Dirs, err = folders(place)
+		}
+		if err != nil {
+			return err
+		}
+		c.List = append(c.List, s)
+	}
+	if !slices.ContainsFunc(c.List, func(s Store) bool { return s.Name == c.Default }) {
+		return bad("--default-store", c.Default, "is not declared; say --store "+c.Default+"=PLACE")
+	}
+	return nil
+}
+
+// Names lists the stores, in their order.
+func (c *Stores) Names() []string {
+	var out []string
+	for _, s := range c.List {
+		out = append(out, s.Name)
+	}
+	return out
+}
+
+func folders(place string) ([]string, error) {
+	dirs := filepath.SplitList(place)
+	if len(dirs) != 1 {
+		return nil, bad("--store", place, "has more than one folder; declare one store for each")
+	}
+	if strings.Contains(place, "://") {
+		return nil, bad("--store", shown(place), "is neither a folder nor s3://BUCKET/PREFIX")
+	}
+	abs, err := filepath.Abs(dirs[0])
+	return []string{abs}, err
+}
+
+// s3Store parses the place of a store in a bucket. No message holds the URL:
+// somebody may have written a secret into it.
+func s3Store(place string) (*S3Store, error) {
+	u, err := url.Parse(place)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return nil, bad("--store", "", "is not s3://BUCKET/PREFIX?OPTION=VALUE; keys belong into a credential")
+	}
+	s := &S3Store{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/")}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, bad("--store", "", "has options that cannot be read")
+	}
+	texts := map[string]*string{
+		"endpoint": &s.Endpoint, "region": &s.Region, "style": &s.Style, "credential": &s.Credential, "checksum": &s.Checksum,
+		"encryption": &s.Encryption, "kms-key": &s.KMSKey, "storage-class": &s.StorageClass,
+	}
+	parallel := int64(0)
+	numbers := map[string]*int64{"part-size": &s.PartSize, "memory": &s.Memory, "parallel": &parallel}
+	for k, values := range q {
+		v := values[len(values)-1]
+		switch text, number := texts[k], numbers[k]; {
+		case len(values) > 1:
+			return nil, bad("--store", k, "is given twice")
+		case text != nil:
+			*text = v
+		case number != nil:
+			if *number, err = strconv.ParseInt(v, 10, 64); err != nil || *number <= 0 {
+				return nil, bad("--store", k, "is not a number of more than 0")
+			}
+		case k == "writers":
+			if v != "one" && v != "many" {
+				return nil, bad("--store", k, "is one or many")
+			}
+			s.OneWriter = v == "one"
+		default:
+			return nil, bad("--store", shown(k), "is no option of an s3 store; there are endpoint, region, style, credential, part-size, memory, parallel, checksum, encryption, kms-key, storage-class, writers")
+		}
+	}
+	s.Parallel = int(parallel)
+	return s, nil
+}
+
+func storeName(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == ""
+}
+
+func shown(s string) string {
+	const most = 60
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}
