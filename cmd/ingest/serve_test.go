@@ -66,7 +66,7 @@ func TestServeSaysWhyItDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	serveOutcome(t, "--data-dir", dir, "--listen", "127.0.0.1:0").
-		want(t, 1, ``, `error: STORE_UNAVAILABLE the store cannot be opened: .*not a directory\n  what to do: See what stands at .*/store.*\n`)
+		want(t, 1, ``, `error: STORE_UNAVAILABLE the store local cannot be opened: .*not a directory\n  what to do: See what stands at .*/store.*\n`)
 }
 
 func TestNotStartedKeepsWhatIsKnown(t *testing.T) {

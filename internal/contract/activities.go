@@ -131,8 +131,8 @@ func (f Fetched) Same(other Fetched) bool {
 			return false
 		}
 	}
-	texts := [...]string{f.URL, f.Credential, f.Driver, f.Validator, f.Layer, f.SourceDigest, f.Queue}
-	others := [...]string{other.URL, other.Credential, other.Driver, other.Validator, other.Layer, other.SourceDigest, other.Queue}
+	texts := [...]string{f.URL, f.Credential, f.Project, f.Driver, f.Validator, f.Layer, f.SourceDigest, f.Queue}
+	others := [...]string{other.URL, other.Credential, other.Project, other.Driver, other.Validator, other.Layer, other.SourceDigest, other.Queue}
 	return texts == others && f.Size == other.Size && f.SourceSize == other.SourceSize &&
 		f.Strong == other.Strong && f.Random == other.Random && f.Local == other.Local && f.Staged == other.Staged &&
 		sameVerifications(f.Verifications, other.Verifications)
