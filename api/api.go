@@ -52,10 +52,12 @@ type Blobs interface {
 type Defaults struct {
 	OutputFormat      string
 	OutputCompression string
-	Schemes           []string      // of source URLs; "file" also admits plain paths
-	SourceFormats     []string      // that may be declared
-	Targets           []wire.Target // that can be written
-	Presets           []wire.Preset
+	Schemes           []string // of source URLs; "file" also admits plain paths
+	// SignedURLs takes sources whose URL holds a secret: it is kept with the task.
+	SignedURLs    bool
+	SourceFormats []string      // that may be declared
+	Targets       []wire.Target // that can be written
+	Presets       []wire.Preset
 	// Resolve returns a target with its preset resolved and every option named,
 	// or says what is wrong with it.
 	Resolve func(contract.TargetSpec) (contract.TargetSpec, error)

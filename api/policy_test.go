@@ -25,7 +25,7 @@ projects:
 		t.Fatal(problems)
 	}
 	b := newBench(t, func(d *Deps) { d.Policy = func() *policy.Policy { return p } })
-	const elsewhere = `{"source":{"url":"https://evil.example.org/a.qcow2?token=s3cret"}}`
+	const elsewhere = `{"source":{"url":"https://evil.example.org/a.qcow2?key=s3cret"}}`
 	var e wire.ErrorBody
 	b.do("POST", "/v1/imports", elsewhere).want(t, 403, errcode.PolicySource).into(t, &e)
 	if ev := e.Error.Evidence; ev == nil || ev.Field != "defaults.sources" || ev.Value != "https://evil.example.org/a.qcow2" {

@@ -254,6 +254,8 @@ func (a *api) checkSourceURL(field, raw string) error {
 		return fieldError(errcode.SourceURLInvalid, field, "", "a URL must not hold a user name or password; name a credential instead")
 	case scheme != "file" && u.Hostname() == "":
 		return fieldError(errcode.SourceURLInvalid, field, raw, "the URL has no host")
+	case !a.Defaults.SignedURLs && secretQuery(u) != "":
+		return fieldError(errcode.SourceURLSecret, field, "", "the URL's query holds a secret, %q; name a credential instead", secretQuery(u))
 	case scheme == "file" && (u.Host != "" || !strings.HasPrefix(u.Path, "/")):
 		return fieldError(errcode.SourceURLInvalid, field, raw, "a file URL is file:///ABSOLUTE/PATH")
 	}
@@ -318,4 +320,17 @@ func (a *api) checkStore(field, name string) error {
 		return nil
 	}
 	return fieldError(errcode.StoreUnknown, field, name, "there is no store of that name")
+}
+
+// secretQuery returns the name of a query field that is a secret by its name, ""
+// if there is none: the signatures of Amazon, Google and Azure, and tokens.
+func secretQuery(u *url.URL) string {
+	for name := range u.Query() {
+		switch strings.ToLower(name) {
+		case "x-amz-signature", "x-amz-security-token", "x-goog-signature", "signature", "sig", "temp_url_sig", "token", "access_token",
+			"auth_token", "apikey", "api_key", "password", "secret":
+			return name
+		}
+	}
+	return ""
 }

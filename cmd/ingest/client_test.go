@@ -57,7 +57,7 @@ func newMachine(t *testing.T, run func(*machine, contract.ImportRequest)) *machi
 	}
 	m := &machine{t: t, cat: metadata.New(repo), run: run, data: []byte(strings.Repeat("image ", 100_000))}
 	srv := httptest.NewServer(api.New(api.Deps{Catalogue: m.cat, Imports: m, Blobs: m, Planner: m, Stores: []string{"local"}, Version: "test", Log: zerolog.Nop(),
-		Defaults: api.Defaults{Resolve: pipeline.CheckTarget}}))
+		Defaults: api.Defaults{Resolve: pipeline.CheckTarget, SignedURLs: true}}))
 	m.url = srv.URL
 	t.Cleanup(func() { srv.Close(); m.wg.Wait(); repo.Close() })
 	return m

@@ -12,7 +12,7 @@ import (
 func (s *services) apiDefaults() api.Defaults {
 	return api.Defaults{
 		OutputFormat: s.c.OutputFormat, OutputCompression: s.c.OutputCompression,
-		Schemes:  s.pipeline.Sources.Schemes(),
+		Schemes: s.pipeline.Sources.Schemes(), SignedURLs: s.c.SignedURLs,
 		Keyrings: s.pipeline.Keyrings.Names(), AllowMD5: s.c.Trust.AllowMD5,
 		Verify:  contract.VerifyPolicy{Default: s.c.Verify, Least: s.c.VerifyMinimum},
 		Targets: wireTargets(), Presets: wirePresets(), Resolve: pipeline.CheckTarget,

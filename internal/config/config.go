@@ -33,6 +33,8 @@ type Server struct {
 	Trust     Trust
 	Limits    Limits // limits of images and of what is around them
 	Stores    Stores // where images are kept
+	// SignedURLs takes sources whose URL holds a secret.
+	SignedURLs bool
 	// Credentials is the file of named credentials; "" is none.
 	Credentials string
 	Inspect     Inspect
@@ -78,6 +80,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	c.Trust.flags(f)
 	c.Limits.flags(f)
 	c.Stores.flags(f)
+	f.BoolVar(&c.SignedURLs, "allow-signed-urls", false, "take source URLs that hold a signature or a token, which are then kept with the task and in Temporal")
 	f.StringVar(&c.Credentials, "credentials", "", "file of named credentials, of mode 0600 (see ingest credential)")
 	c.Inspect.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")

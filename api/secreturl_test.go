@@ -1,0 +1,33 @@
+package api
+
+import (
+	"strings"
+	"testing"
+
+	"ingest/internal/errcode"
+)
+
+func TestSecretURLs(t *testing.T) {
+	const secret = "canary-77"
+	a := &api{Deps: Deps{Defaults: Defaults{Schemes: []string{"https", "s3"}}}}
+	for raw, want := range map[string]errcode.Code{
+		"https://h/a.img?X-Amz-Algorithm=x&X-Amz-Signature=" + secret: errcode.SourceURLSecret,
+		"https://h/a.img?sv=1&SIG=" + secret:                          errcode.SourceURLSecret,
+		"https://h/a.img?access_token=" + secret:                      errcode.SourceURLSecret,
+		"https://h/a.img?temp_url_sig=" + secret:                      errcode.SourceURLSecret,
+		"https://h/a.img?version=2&arch=amd64":                        "",
+		"s3://bucket/key?versionId=1":                                 "",
+	} {
+		err := a.checkSourceURL("source.url", raw)
+		if errcode.Of(err) != want {
+			t.Errorf("%s: %v, want %q", raw, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("the error tells the secret: %v", err)
+		}
+	}
+	a.Defaults.SignedURLs = true
+	if err := a.checkSourceURL("source.url", "https://h/a.img?sig="+secret); err != nil {
+		t.Errorf("where they are allowed: %v", err)
+	}
+}
