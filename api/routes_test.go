@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,14 @@ func TestServerAndHealth(t *testing.T) {
 	b.do("GET", "/v1/server", "").want(t, 200, "").into(t, &s)
 	if s.Version != "1.2.3" || s.OutputFormat != "qcow2" || len(s.Targets) < 2 || s.Targets[1].Name != "qcow2" || s.Targets[1].Options[0].Name != "compression" || len(s.Presets) == 0 || s.Stores[0] != "local" {
 		t.Errorf("%+v", s)
+	}
+	if !slices.Equal(s.Checksums, []string{"sha256", "sha512"}) || s.Keyrings == nil || len(s.Keyrings) > 0 {
+		t.Errorf("takes %q, keyrings %q", s.Checksums, s.Keyrings)
+	}
+	trusting := newBench(t, func(d *Deps) { d.Defaults.Keyrings, d.Defaults.AllowMD5 = []string{"debian"}, true })
+	trusting.do("GET", "/v1/server", "").want(t, 200, "").into(t, &s)
+	if !slices.Equal(s.Checksums, []string{"sha256", "sha512", "md5"}) || !slices.Equal(s.Keyrings, []string{"debian"}) {
+		t.Errorf("takes %q, keyrings %q", s.Checksums, s.Keyrings)
 	}
 	b.do("GET", "/v1/healthz", "").want(t, 200, "")
 	var info map[string]map[string]any

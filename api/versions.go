@@ -6,6 +6,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/internal/errcode"
+	"ingest/internal/verify"
 	"ingest/metadata"
 )
 
@@ -86,12 +87,19 @@ func (a *api) server(w http.ResponseWriter, _ *http.Request) error {
 		stores = []string{}
 	}
 	level, least := a.Defaults.Verify.Bounds()
+	keyrings, checksums := a.Defaults.Keyrings, []string{verify.SHA256, verify.SHA512}
+	if keyrings == nil {
+		keyrings = []string{}
+	}
+	if a.Defaults.AllowMD5 {
+		checksums = append(checksums, verify.MD5)
+	}
 	writeJSON(w, http.StatusOK, wire.Server{
 		Name: "ingest", Version: a.Version,
 		OutputFormat: a.Defaults.OutputFormat, OutputCompression: a.Defaults.OutputCompression,
 		Stores: stores, DefaultStore: a.DefaultStore,
 		SourceSchemes: a.Defaults.Schemes, SourceFormats: a.Defaults.SourceFormats, Targets: a.Defaults.Targets, Presets: a.Defaults.Presets,
-		Verify: level, VerifyMinimum: least,
+		Verify: level, VerifyMinimum: least, Checksums: checksums, Keyrings: keyrings,
 	})
 	return nil
 }

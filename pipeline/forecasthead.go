@@ -113,7 +113,7 @@ func (f *forecaster) head(ctx context.Context, pt *part, fetched contract.Fetche
 type headed struct {
 	data  []byte
 	whole bool
-	size  int64 // of all of it, bytes, -1 if that is not known
+	size  int64 // of all of it, bytes, contract.Unknown if that is not known
 }
 
 // read reads the begin. What was read before an error is there.
@@ -217,7 +217,11 @@ func (f *forecaster) guess(ctx context.Context, h *headed, pt *part) error {
 		f.unknown("format: the begin of the file does not decide")
 		return nil
 	}
-	if boxed(rep, errcode.New(errcode.FormatNotAllowed, "")) {
+	kept := rep.DiskFormat == detect.Docker
+	if kept {
+		d.Container, d.VirtualSize = d.Format, h.size
+	}
+	if !kept && boxed(rep, errcode.New(errcode.FormatNotAllowed, "")) {
 		d.Container, d.Format = d.Format, ""
 		f.out.Detected = &d
 		f.unknown("disks: the %s holds them behind what was looked at", d.Container)
@@ -245,9 +249,7 @@ func (f *forecaster) header(ctx context.Context, h *headed, d *contract.Detected
 		return
 	}
 	if verbatim(formats.Name(d.Format)) {
-		if d.VirtualSize = contract.Unknown; h.size > 0 {
-			d.VirtualSize = h.size
-		}
+		d.VirtualSize = h.size
 		return
 	}
 	rep, disk, err := f.p.detect().Detect(ctx, begin{h.data, size}, size, detect.Options{

@@ -1,6 +1,8 @@
 package pipeline_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ingest/internal/contract"
+	"ingest/pipeline"
 )
 
 // What a dry run says of sources that something is around is what the import finds,
@@ -51,6 +54,51 @@ func TestForecastOfPackedSources(t *testing.T) {
 					t.Errorf("%+v, and the import finds %+v", d, j.detected)
 				}
 				t.Logf("%s; %q", got.Verdict, got.Unknowns)
+			})
+		}
+	}
+}
+
+// A container image is known by its begin: it stays what it is, and a target that is
+// asked for is refused as by the import.
+func TestForecastOfContainerImages(t *testing.T) {
+	dir := t.TempDir()
+	image := containerImageOf(t, "etc/motd", 2_000_000)
+	if len(image) <= pipeline.ForecastUnpacked {
+		t.Fatalf("the image has %d bytes, and is read whole", len(image))
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	z.Write(image)
+	z.Close()
+	for name, file := range map[string][]byte{"image.tar": image, "image.tar.gz": packed.Bytes()} {
+		path := put(t, dir, name, file)
+		for _, from := range []string{"file", "ranges", "no ranges"} {
+			t.Run(name+"/"+from, func(t *testing.T) {
+				url := path
+				if from != "file" {
+					url = serveFile(t, path, from == "ranges", new(atomic.Int64))
+				}
+				p, _ := newPipeline(t, dir, loopback())
+				got := forecast(t, p, planOf(url, contract.TargetSpec{}))
+				if got.Verdict != contract.VerdictAccepted || len(got.Disks) != 1 || got.Detected.Container != "docker" || got.Detected.Format != "docker" {
+					t.Fatalf("%s, %+v, %+v, %q", got.Verdict, got.Error, got.Detected, got.Unknowns)
+				}
+				if to := got.Disks[0].Target; to.StoredAs() != "raw" || to.ContainerFormat != "docker" {
+					t.Errorf("becomes %+v", to)
+				}
+				if size := got.Detected.VirtualSize; size != int64(len(image)) && (size != contract.Unknown || name == "image.tar") {
+					t.Errorf("%d bytes of %d", size, len(image))
+				}
+				j := newJob(path, contract.TargetSpec{Format: "qcow2"})
+				want := contract.ValueOf(j.run(t, p))
+				got = forecast(t, p, planOf(url, contract.TargetSpec{Format: "qcow2"}))
+				if got.Error == nil {
+					t.Fatalf("%s as a qcow2", got.Verdict)
+				}
+				if diff := cmp.Diff(want, *got.Error); diff != "" {
+					t.Errorf("as a qcow2 (-import +dry run):\n%s", diff)
+				}
 			})
 		}
 	}

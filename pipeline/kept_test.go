@@ -21,6 +21,12 @@ import (
 // there is one file of this name.
 func containerImage(t *testing.T, name string) []byte {
 	t.Helper()
+	return containerImageOf(t, name, 900_000)
+}
+
+// containerImageOf is containerImage with a file of so many words.
+func containerImageOf(t *testing.T, name string, words int) []byte {
+	t.Helper()
 	tarOf := func(files ...string) []byte {
 		var b bytes.Buffer
 		w := tar.NewWriter(&b)
@@ -35,7 +41,7 @@ func containerImage(t *testing.T, name string) []byte {
 		w.Close()
 		return b.Bytes()
 	}
-	layer := tarOf(name, string(bytes.Repeat([]byte("text "), 900_000)))
+	layer := tarOf(name, string(bytes.Repeat([]byte("text "), words)))
 	return tarOf("manifest.json", `[{"Config":"c.json","RepoTags":["box:1"],"Layers":["l.tar"]}]`, "c.json", "{}", "l.tar", string(layer))
 }
 

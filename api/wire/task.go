@@ -92,6 +92,8 @@ type Server struct {
 	Presets           []Preset `json:"presets"`
 	Verify            string   `json:"verify"`         // level of imports that ask for none
 	VerifyMinimum     string   `json:"verify_minimum"` // least strict level that an import may ask for
+	Checksums         []string `json:"checksums"`      // algorithms of digests that an import may be held against
+	Keyrings          []string `json:"keyrings"`       // names of those whose signatures an import may demand
 }
 
 // A Target is a format or container that the server writes, by its name in a

@@ -49,15 +49,19 @@ type machine struct {
 	forecast contract.Forecast // what a dry run is answered with
 }
 
-func newMachine(t *testing.T, run func(*machine, contract.ImportRequest)) *machine {
+func newMachine(t *testing.T, run func(*machine, contract.ImportRequest), adjust ...func(*api.Deps)) *machine {
 	t.Helper()
 	repo, err := sqlite.Open(sqlite.Memory)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := &machine{t: t, cat: metadata.New(repo), run: run, data: []byte(strings.Repeat("image ", 100_000))}
-	srv := httptest.NewServer(api.New(api.Deps{Catalogue: m.cat, Imports: m, Blobs: m, Planner: m, Stores: []string{"local"}, Version: "test", Log: zerolog.Nop(),
-		Defaults: api.Defaults{Resolve: pipeline.CheckTarget, SignedURLs: true}}))
+	deps := api.Deps{Catalogue: m.cat, Imports: m, Blobs: m, Planner: m, Stores: []string{"local"}, Version: "test", Log: zerolog.Nop(),
+		Defaults: api.Defaults{Resolve: pipeline.CheckTarget, SignedURLs: true}}
+	for _, f := range adjust {
+		f(&deps)
+	}
+	srv := httptest.NewServer(api.New(deps))
 	m.url = srv.URL
 	t.Cleanup(func() { srv.Close(); m.wg.Wait(); repo.Close() })
 	return m

@@ -42,7 +42,7 @@ may exist.`,
 
 // recorder makes the server's provenance records.
 func recorder(c *config.Server) (provenance.Recorder, error) {
-	r := provenance.Recorder{Versions: provenance.Versions(version)}
+	r := provenance.Recorder{Versions: provenance.Versions(version), NoAddress: !c.ProvenanceAddress}
 	if c.ProvenanceKey == "" {
 		return r, nil
 	}

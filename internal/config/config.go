@@ -55,7 +55,8 @@ type Server struct {
 
 	// ProvenanceKey is the file of the key that signs provenance records; "" leaves
 	// them unsigned.
-	ProvenanceKey string
+	ProvenanceKey     string
+	ProvenanceAddress bool // records name the address that a source was read from
 
 	MaxSourceBytes int64         // largest source, bytes: 100 GiB; 0 means no limit
 	Imports        int           // conversions at once
@@ -95,6 +96,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.Verify, "verify", "full", "what is proven of an image before it is activated: full (its content, read back), stored (its size and tables), none")
 	f.StringVar(&c.VerifyMinimum, "verify-minimum", "", "least of these that an import may ask for: full, stored, none (default: that of --verify)")
 	f.StringVar(&c.ProvenanceKey, "provenance-key", "", "file of the Ed25519 private key, PEM, that signs the provenance record of each image (default: they are not signed)")
+	f.BoolVar(&c.ProvenanceAddress, "provenance-address", true, "name the address that a source's server answered from in the record, which may be one of a network of your own")
 	f.Int64Var(&c.MaxSourceBytes, "max-source-bytes", 100<<30, "largest source that is taken, bytes (0: no limit)")
 	f.IntVar(&c.Imports, "imports", 2, "imports that are converted at once")
 	f.IntVar(&c.Workers, "workers", 0, "cores that one conversion uses (0: all)")

@@ -112,7 +112,10 @@ func TestPlanIsGivenUp(t *testing.T) {
 	i := New(p, nil)
 	i.patience = time.Millisecond
 	p.cancelled = ""
-	p.end = func(ctx context.Context) (contract.Forecast, error) { <-ctx.Done(); return contract.Forecast{}, ctx.Err() }
+	p.end = func(ctx context.Context) (contract.Forecast, error) {
+		<-ctx.Done()
+		return contract.Forecast{}, ctx.Err()
+	}
 	if _, err := i.Plan(t.Context(), contract.ImportRequest{}); errcode.Of(err) != errcode.DryRunTimedOut || p.cancelled == "" {
 		t.Errorf("got %v, cancelled %q", err, p.cancelled)
 	}

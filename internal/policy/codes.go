@@ -40,9 +40,10 @@ func canSoften(code string) bool { return slices.Contains(softable(), errcode.Co
 
 // Names that settings take.
 var (
-	containerNames   = []string{"none", "ova", "tar", "zip", "gce"}
+	containerNames   = []string{"none", "ova", "tar", "zip", "gce", "docker"}
 	compressionNames = []string{"none", "gzip", "xz", "zstd", "bzip2", "zip"}
 	formatNames      = []string{"raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "iso", "ploop", "ami", "aki", "ari"}
+	sourceNames      = append(slices.Clone(formatNames), "docker") // a container image is stored as raw
 	needNames        = []string{"none", "digest", "checksum_file", "signature"}
 	digestNames      = []string{"sha256", "sha512", "md5"}
 	guestFacts       = []string{"architecture", "hw_firmware_type", "hw_machine_type", "os_distro", "os_type", "os_version"}

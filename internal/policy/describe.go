@@ -77,7 +77,7 @@ func describePlaces(s ruleset, add func(h head, format string, args ...any)) {
 	if s.require.any {
 		add(s.require.head, "nothing")
 	} else {
-		add(s.require.head, "%d places; of others nothing is demanded", len(s.require.places))
+		add(s.require.head, "the first of %d that matches; of other places nothing is demanded", len(s.require.places))
 	}
 	for _, d := range s.require.places {
 		if d.need[0] == "none" {

@@ -171,8 +171,8 @@ func (r *reader) oneOf(known []string) func(string, *yaml.Node) string {
 func (r *reader) format(id string, n *yaml.Node) string {
 	s := r.text(id, n)
 	format, sub, cut := strings.Cut(s, "/")
-	if s != "" && !slices.Contains(formatNames, format) {
-		r.bad(n, "%s: %q is not one of %s", id, clip(format), strings.Join(formatNames, ", "))
+	if s != "" && !slices.Contains(sourceNames, format) {
+		r.bad(n, "%s: %q is not one of %s", id, clip(format), strings.Join(sourceNames, ", "))
 	}
 	if cut && sub == "" {
 		r.bad(n, "%s: the subformat behind the slash is empty", id)

@@ -23,7 +23,7 @@ func (r Recorder) build(in Import, b budget) Statement {
 				Source: askedOf(in.Request.Source), Target: targetOf(in.Request.Target), Verify: in.Request.Verify,
 			},
 			InternalParameters:   Internal{Target: targetOf(d.Target), Verify: d.Checksummed.Verify, Codec: d.Converted.Codec},
-			ResolvedDependencies: dependencies(in, b),
+			ResolvedDependencies: r.dependencies(in, b),
 		},
 		RunDetails: RunDetails{
 			Builder: Builder{ID: BuilderID, Version: r.Versions},
@@ -72,19 +72,19 @@ func targetOf(t contract.TargetSpec) Target {
 }
 
 // dependencies lists the files that the image was made of, the first one first.
-func dependencies(in Import, b budget) []Dependency {
+func (r Recorder) dependencies(in Import, b budget) []Dependency {
 	first := in.Fetched
 	if first.URL == "" {
 		first.URL = in.Request.Source.URL // of a workflow that did not carry it
 	}
-	out := []Dependency{dependency("source", first, b)}
+	out := []Dependency{r.dependency("source", first, b)}
 	for _, m := range in.Fetched.Members {
-		out = append(out, dependency(m.Name, m.Fetched, b))
+		out = append(out, r.dependency(m.Name, m.Fetched, b))
 	}
 	return out
 }
 
-func dependency(name string, f contract.Fetched, b budget) Dependency {
+func (r Recorder) dependency(name string, f contract.Fetched, b budget) Dependency {
 	out := Dependency{Name: name, URI: public(f.URL), Annotations: Pinned{
 		Driver: f.Driver, Size: f.SourceBytes(), Layer: f.Layer, Validator: f.Validator, Strong: f.Strong, Staged: f.Staged,
 	}}
@@ -96,7 +96,10 @@ func dependency(name string, f contract.Fetched, b budget) Dependency {
 	}
 	if o := f.Origin; o != nil {
 		a := &out.Annotations
-		a.ETag, a.LastModified, a.Version, a.Address = o.ETag, o.LastModified, o.Version, o.Address
+		a.ETag, a.LastModified, a.Version = o.ETag, o.LastModified, o.Version
+		if !r.NoAddress {
+			a.Address = o.Address
+		}
 		if len(o.Redirects) > 0 {
 			a.Location = public(o.URL)
 		}

@@ -21,6 +21,8 @@ type Recorder struct {
 	Versions map[string]string
 	// Key signs; nil leaves the records unsigned.
 	Key *Key
+	// NoAddress leaves the addresses out that the sources' servers answered from.
+	NoAddress bool
 }
 
 // An Import is what is known of one disk of an import once it is stored.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ingest/internal/contract"
 )
 
@@ -111,6 +113,31 @@ func TestGolden(t *testing.T) {
 	}
 	if len(p.Policy) != 1 || p.Guest == nil || len(p.Structure.Findings) != 0 {
 		t.Errorf("policy %v, guest %v, structure %v", p.Policy, p.Guest, p.Structure)
+	}
+}
+
+// TestNoAddress leaves out which address has answered, and nothing else.
+func TestNoAddress(t *testing.T) {
+	doc, err := Recorder{Versions: map[string]string{"ingest": "1.2.3", "go": "go1.26"}, NoAddress: true}.Record(wholeImport())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := Open(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, err := Open(record(t, wholeImport()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for i := range shown.Statement.Predicate.BuildDefinition.ResolvedDependencies {
+		if a := &shown.Statement.Predicate.BuildDefinition.ResolvedDependencies[i].Annotations; a.Address != "" {
+			a.Address, named = "", named+1
+		}
+	}
+	if diff := cmp.Diff(shown.Statement, d.Statement); diff != "" || named == 0 {
+		t.Errorf("%d addresses are named otherwise; the rest (-with +without):\n%s", named, diff)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -164,8 +165,9 @@ func unescape(s string) (string, bool) {
 // errcode.ChecksumEntries, and entries of other algorithms alone
 // errcode.ChecksumAlgorithm.
 func (s Sums) Lookup(md5 bool, names ...string) ([]Digest, error) {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
 	for _, name := range names {
-		if found := s.named(name); name != "" && len(found) > 0 {
+		if found := s.named(name); len(found) > 0 {
 			return found.digests(name, md5)
 		}
 	}
@@ -267,9 +269,7 @@ func (s Sums) sample() string {
 func quote(names []string) string {
 	var out []string
 	for _, n := range names {
-		if n != "" {
-			out = append(out, strconv.Quote(clip(n)))
-		}
+		out = append(out, strconv.Quote(clip(n)))
 	}
 	if len(out) == 0 {
 		return "a file whose URL ends in no name"
