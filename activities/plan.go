@@ -63,10 +63,18 @@ func judge(f *contract.Forecast, reports []contract.PolicyReport) {
 	for _, r := range reports {
 		if err := r.Err(); err != nil {
 			v := contract.ValueOf(err)
-			f.Verdict, f.Stage, f.Error = contract.VerdictRefused, contract.PolicyStage, &v
+			f.Verdict, f.Stage, f.Error = contract.VerdictRefused, stageOf(r.Point), &v
 			return
 		}
 	}
+}
+
+// stageOf is the stage of an import at which the policy is asked.
+func stageOf(point string) contract.Stage {
+	if point == contract.PolicySubmission {
+		return contract.StageRegister
+	}
+	return contract.StageValidate
 }
 
 // line writes the one line about a dry run.

@@ -284,7 +284,7 @@ func foretoldByPolicy(t *testing.T, d demandingServer) {
 	var f contract.Forecast
 	got = ingest(t, append(args, "--project", "strict", "--json")...)
 	decode(t, got, &f)
-	if got.code != 1 || f.Verdict != contract.VerdictRefused || f.Error == nil || string(f.Error.Code) != "IMG_POLICY_FORMAT" || !strings.Contains(got.stderr, "policy.yaml:11") {
+	if got.code != 1 || f.Verdict != contract.VerdictRefused || f.Error == nil || string(f.Error.Code) != "IMG_POLICY_FORMAT" || f.Stage != contract.StageValidate || !strings.Contains(got.stderr, "policy.yaml:11") {
 		t.Errorf("of a project that takes no qcow2: %d, %s, %+v\n%s", got.code, f.Verdict, f.Error, got.stderr)
 	}
 }

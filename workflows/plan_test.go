@@ -106,11 +106,12 @@ func TestPlanIsJudged(t *testing.T) {
 	for name, c := range map[string]struct {
 		rules   string
 		code    errcode.Code
+		stage   contract.Stage
 		reports int
 	}{
-		"format": {"version: 1\nprojects: {p1: {source_formats: [raw]}}\n", errcode.PolicyFormat, 2},
-		"place":  {"version: 1\ndefaults: {sources: []}\n", errcode.PolicySource, 1},
-		"other":  {"version: 1\nprojects: {p2: {sources: []}}\n", "", 2},
+		"format": {"version: 1\nprojects: {p1: {source_formats: [raw]}}\n", errcode.PolicyFormat, contract.StageValidate, 2},
+		"place":  {"version: 1\ndefaults: {sources: []}\n", errcode.PolicySource, contract.StageRegister, 1},
+		"other":  {"version: 1\nprojects: {p2: {sources: []}}\n", "", "", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -128,7 +129,7 @@ func TestPlanIsJudged(t *testing.T) {
 			if err != nil || (f.Verdict == contract.VerdictRefused) != (c.code != "") || len(f.Policies) != c.reports {
 				t.Fatalf("%v: %+v", err, f)
 			}
-			if c.code != "" && (f.Error.Code != c.code || f.Stage != contract.PolicyStage || f.Error.Remedy == "") {
+			if c.code != "" && (f.Error.Code != c.code || f.Stage != c.stage || f.Error.Remedy == "") {
 				t.Errorf("%+v", f.Error)
 			}
 		})

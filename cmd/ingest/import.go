@@ -94,6 +94,7 @@ however often the command is repeated.`,
 	fl.StringVar(&f.key, "idempotency-key", "", "key that makes repeated submissions one import")
 	fl.BoolVar(&f.noWait, "no-wait", false, "submit and do not follow")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what the import would do, from a few reads of the source, and do not do it")
+	cmd.RegisterFlagCompletionFunc("keyring", g.completeKeyring)
 	return cmd
 }
 

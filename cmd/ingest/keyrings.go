@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"ingest/internal/config"
 	"ingest/internal/errcode"
@@ -69,4 +72,22 @@ func keyringFiles(given []config.KeyringFile) ([]config.KeyringFile, error) {
 func badKeyring(f config.KeyringFile, err error, why string) error {
 	return errcode.Wrap(err, errcode.BadRequest, "--keyring %s %s", f.Path, why).
 		With(errcode.Evidence{Structure: "configuration", Field: "--keyring", Value: f.Path})
+}
+
+// completionTime is how long the shell waits for a server's answer.
+const completionTime = 2 * time.Second
+
+// completeKeyring completes the name of one of the server's keyrings.
+func (g *globals) completeKeyring(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	c, err := g.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	ctx, stop := context.WithTimeout(cmd.Context(), completionTime)
+	defer stop()
+	info, err := c.ServerInfo(ctx)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	return info.Keyrings, cobra.ShellCompDirectiveNoFileComp
 }
