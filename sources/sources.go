@@ -13,6 +13,9 @@ type Ref struct {
 	URL        string `json:"url"`                  // http(s)://…, file:///… or a plain path
 	Credential string `json:"credential,omitempty"` // name of a credential, resolved by the driver; never the secret
 	Project    string `json:"project,omitempty"`    // who asks; a credential may be bound to projects. "" is nobody's
+	// Mirrors are other URLs of the same bytes. A driver that cannot use them reads
+	// from URL alone.
+	Mirrors []string `json:"mirrors,omitempty"`
 }
 
 // A Pin is one version of a source. It is small, holds no secret, and travels
@@ -25,6 +28,10 @@ type Pin struct {
 	Strong    bool   `json:"strong"`              // the validator changes with every change of the bytes
 	Random    bool   `json:"random"`              // ReaderAt works: any range can be read at any time
 	Local     bool   `json:"local"`               // only this host can read it
+	// Mirrors are the places that hold the version, each with its own validator, as
+	// the driver writes them; "" if there is only the one. Text, so that two pins can
+	// be compared.
+	Mirrors string `json:"mirrors,omitempty"`
 }
 
 // A Driver reads one kind of source.
@@ -48,4 +55,17 @@ type Source interface {
 	// knows its holes.
 	ReaderAt(ctx context.Context) (io.ReaderAt, error)
 	Close() error
+}
+
+// Noted is an ability of sources that leave out a part of what they were given, such
+// as a mirror with other bytes, and go on without it. The notes are for whoever
+// imports, and hold no secret.
+type Noted interface{ Notes() []string }
+
+// NotesOf returns a source's notes so far, nil if it has none.
+func NotesOf(s Source) []string {
+	if n, ok := s.(Noted); ok {
+		return n.Notes()
+	}
+	return nil
 }

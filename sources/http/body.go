@@ -19,6 +19,9 @@ type body struct {
 	stall  time.Duration
 	timer  *time.Timer
 	meter  *meter
+
+	host    *host  // whose bandwidth the bytes are of
+	release func() // gives the connection back to the host's budget
 }
 
 var errStall = errors.New("no byte arrived for too long")
@@ -42,15 +45,18 @@ func (b *body) Read(p []byte) (int, error) {
 	case err == nil && !quick:
 		return n, errcode.New(errcode.SourceTooSlow, "the source sends less than %d bytes a second", b.meter.min)
 	case err == nil || err == io.EOF:
+		if err := b.host.spend(b.parent, n); err != nil {
+			return n, err
+		}
 		return n, err
 	case b.parent.Err() != nil:
 		return n, b.parent.Err()
 	case context.Cause(b.ctx) == errStall:
 		return n, errcode.Wrap(err, errcode.SourceTooSlow, "the source sent nothing for %v", b.stall)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return n, &transient{errcode.Wrap(err, errcode.SourceLengthMismatch, "the source ended before the length that it announced")}
+		return n, passing(errcode.Wrap(err, errcode.SourceLengthMismatch, "the source ended before the length that it announced"))
 	}
-	return n, &transient{unreachable(err)}
+	return n, passing(unreachable(err))
 }
 
 // Close lets go of the answer, and of its connection unless it was read to the end.
@@ -58,6 +64,7 @@ func (b *body) Close() error {
 	b.timer.Stop()
 	err := b.r.Close()
 	b.cancel(nil)
+	b.release()
 	return err
 }
 

@@ -44,6 +44,9 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	if err != nil {
 		return nil, err
 	}
+	if len(ref.Mirrors) > 0 || pin != nil && pin.Mirrors != "" {
+		return d.openMirrored(ctx, ref, pin)
+	}
 	got, a, err := d.c.probe(auth.with(ctx), u)
 	if err != nil {
 		return nil, err
@@ -57,7 +60,8 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	if got.Size > d.c.opt.MaxBytes {
 		return nil, tooLarge(d.c.opt.MaxBytes)
 	}
-	return newSource(d.c, u, a, *got, auth), nil
+	only := &replica{orig: u, at: a.url, pin: *got, shown: u.Host, auth: auth}
+	return newSource(d.c, newCrew([]*replica{only}, d.c.opt.Parallel), a, *got), nil
 }
 
 // probe asks for the first byte of u and returns what pins it, and the answer, of

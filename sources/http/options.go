@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"math"
 	"net/netip"
+	"net/url"
 	"time"
 
 	"ingest/internal/credentials"
@@ -47,6 +48,18 @@ type Options struct {
 	// Credentials resolves the names of credentials; nil knows none.
 	Credentials *credentials.Vault
 
+	// Parallel is the most ranges of one place of a source that are asked for at one
+	// time: 16. How many they are is found out: see pace.
+	Parallel int
+	// PerHost is the budget of every host, shared by all sources of the driver: 16
+	// connections, and no limit of the bandwidth. Hosts are those with another one, by
+	// "name" or "name:port".
+	PerHost HostLimit
+	Hosts   map[string]HostLimit
+	// Proxy is asked to connect in our place; nil means that nobody is. It may lie
+	// anywhere, and the address rules hold for it only as the package says.
+	Proxy *url.URL
+
 	UserAgent string            // "ingest"
 	Readahead readahead.Options // of ReaderAt
 }
@@ -77,6 +90,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.RateWindow, time.Minute)
 	setDefault(&o.Retries, 4)
 	setDefault(&o.Backoff, 250*time.Millisecond)
+	setDefault(&o.Parallel, 16)
+	setDefault(&o.PerHost.Connections, 16)
 	setDefault(&o.UserAgent, "ingest")
 	if o.MaxBytes < 0 {
 		o.MaxBytes = math.MaxInt64

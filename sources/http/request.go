@@ -5,11 +5,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"ingest/internal/errcode"
@@ -19,26 +21,45 @@ import (
 // client sends requests: one address policy, one pool of connections.
 type client struct {
 	opt       Options
+	guard     *guard
 	dialer    *net.Dialer // asks the guard for each address
 	transport *http.Transport
+	second    *http.Transport // speaks HTTP/2
+	versions  versions
+	hosts     *hosts
 }
 
 func newClient(o Options) *client {
-	dialer := &net.Dialer{Timeout: o.ConnectTimeout, ControlContext: newGuard(o).control}
-	var protocols http.Protocols
-	protocols.SetHTTP1(true) // one connection for each range is what makes ranges quick
-	return &client{opt: o, dialer: dialer, transport: &http.Transport{
-		Proxy:                  nil,
-		DialContext:            dialer.DialContext,
+	c := &client{opt: o, guard: newGuard(o), hosts: newHosts(o)}
+	c.dialer = &net.Dialer{Timeout: o.ConnectTimeout, ControlContext: c.guard.control}
+	if o.Proxy != nil {
+		// All connections are to the proxy then, which the operator has chosen.
+		c.dialer.ControlContext = nil
+	}
+	var one, two http.Protocols
+	one.SetHTTP1(true) // one connection for each range is what makes ranges quick
+	two.SetHTTP2(true)
+	c.transport, c.second = c.newTransport(&one), c.newTransport(&two)
+	return c
+}
+
+func (c *client) newTransport(protocols *http.Protocols) *http.Transport {
+	o := c.opt
+	t := &http.Transport{
+		DialContext:            c.dialer.DialContext,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
 		TLSHandshakeTimeout:    o.ConnectTimeout,
 		ResponseHeaderTimeout:  o.HeaderTimeout,
 		MaxResponseHeaderBytes: o.MaxHeaderBytes,
 		DisableCompression:     true,
-		MaxIdleConnsPerHost:    16,
+		MaxIdleConnsPerHost:    max(o.PerHost.Connections, 16),
 		IdleConnTimeout:        time.Minute,
-		Protocols:              &protocols,
-	}}
+		Protocols:              protocols,
+	}
+	if o.Proxy != nil {
+		t.Proxy = http.ProxyURL(o.Proxy)
+	}
+	return t
 }
 
 // newMeter returns a meter for one series of requests.
@@ -141,9 +162,7 @@ func (c *client) send(parent context.Context, u *url.URL, header map[string]stri
 		cancel(nil)
 		return nil, err
 	}
-	m.begin()
-	resp, err := c.transport.RoundTrip(req)
-	m.end(0, err == nil)
+	h, resp, err := c.exchange(parent, req, m)
 	if err != nil {
 		cancel(nil)
 		if parent.Err() != nil {
@@ -151,11 +170,43 @@ func (c *client) send(parent context.Context, u *url.URL, header map[string]stri
 		}
 		return nil, connectError(err)
 	}
-	return &answer{Response: resp, url: u, addr: addr, body: newBody(parent, cancel, ctx, resp.Body, c.opt.StallTimeout, m)}, nil
+	b := newBody(parent, cancel, ctx, resp.Body, c.opt.StallTimeout, m)
+	b.host, b.release = h, sync.OnceFunc(func() { c.hosts.release(h) })
+	return &answer{Response: resp, url: u, addr: addr, body: b}, nil
+}
+
+// exchange sends a request within its host's budget, which is given back with an
+// error, and else by the caller.
+func (c *client) exchange(ctx context.Context, req *http.Request, m *meter) (*host, *http.Response, error) {
+	if err := c.checkBehindProxy(ctx, req.URL); err != nil {
+		return nil, nil, err
+	}
+	h, err := c.hosts.take(ctx, req.URL)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.begin()
+	resp, err := c.roundTrip(req)
+	m.end(0, err == nil)
+	if err != nil {
+		c.hosts.release(h)
+		return nil, nil, err
+	}
+	if after := retryAfter(resp, time.Now()); after > 0 {
+		c.hosts.pause(req.URL, after)
+	}
+	return h, resp, nil
 }
 
 // A transient is a failure that may be gone at the next attempt.
-type transient struct{ error }
+type transient struct {
+	error
+	throttled bool          // the server has too much to do
+	after     time.Duration // that the server asks to wait, 0 if it says nothing
+}
+
+// passing returns err as a failure that may be gone at the next attempt.
+func passing(err error) *transient { return &transient{error: err} }
 
 func (t *transient) Unwrap() error { return t.error }
 
@@ -172,7 +223,7 @@ func connectError(err error) error {
 	if (errors.As(err, &dns) && dns.IsNotFound) || errors.As(err, &cert) {
 		return out
 	}
-	return &transient{out}
+	return passing(out)
 }
 
 func unreachable(cause error) error {
@@ -187,7 +238,11 @@ func statusError(resp *http.Response) error {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusProxyAuthRequired:
 		return errcode.Wrap(cause, errcode.SourceAuth, "the server refuses access to the source")
 	case code >= 500 || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code == http.StatusTooEarly:
-		return &transient{unreachable(cause)}
+		return &transient{
+			error:     unreachable(cause),
+			throttled: code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable,
+			after:     retryAfter(resp, time.Now()),
+		}
 	}
 	return unreachable(cause)
 }
@@ -216,14 +271,25 @@ func (c *client) wait(ctx context.Context, n int) error {
 	if n < 16 {
 		d = min(c.opt.Backoff<<n, maxBackoff)
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	// Between half of it and all, so that ranges that failed together do not come
+	// back together.
+	return sleep(ctx, d/2+rand.N(d/2+1))
+}
+
+// retryAfter reads how long the server of a refusal asks to wait, in seconds or up
+// to a date (RFC 9110 section 10.2.3).
+func retryAfter(resp *http.Response, now time.Time) time.Duration {
+	if resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return 0
 	}
+	text := resp.Header.Get("Retry-After")
+	if n, ok := parseDigits(text); ok {
+		return time.Duration(min(n, int64(maxPause/time.Second))) * time.Second
+	}
+	if date, err := http.ParseTime(text); err == nil {
+		return min(max(date.Sub(now), 0), maxPause)
+	}
+	return 0
 }
 
 // Dialer returns a function that connects where sources may be read from by the

@@ -6,26 +6,22 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"time"
 
 	"ingest/internal/errcode"
 	"ingest/internal/readahead"
 	"ingest/sources"
 )
 
-// source is one pinned URL.
+// source is one pinned version, at one URL or at several.
 type source struct {
 	c     *client
-	orig  *url.URL
+	crew  *crew
 	pin   sources.Pin
 	trace sources.Trace
-	auth  *login // nil without a credential
-
-	mu sync.Mutex
-	at *url.URL // where the last answer came from
 
 	life context.Context // ends by Close, and all reads with it
 	end  context.CancelFunc
@@ -34,11 +30,13 @@ type source struct {
 var (
 	_ sources.Source = (*source)(nil)
 	_ sources.Traced = (*source)(nil)
+	_ sources.Noted  = (*source)(nil)
 )
 
-// newSource returns the source that answered with a.
-func newSource(c *client, orig *url.URL, a *answer, pin sources.Pin, auth *login) *source {
-	s := &source{c: c, orig: orig, at: a.url, pin: pin, trace: traceOf(a), auth: auth}
+// newSource returns the source that the crew holds, the first of which answered
+// with a.
+func newSource(c *client, of *crew, a *answer, pin sources.Pin) *source {
+	s := &source{c: c, crew: of, pin: pin, trace: traceOf(a)}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -48,6 +46,13 @@ func (s *source) Pin() sources.Pin { return s.pin }
 
 // Trace returns where the source was at Open.
 func (s *source) Trace() sources.Trace { return s.trace }
+
+// Notes says which of the source's places are not used, and why.
+func (s *source) Notes() []string {
+	s.crew.mu.Lock()
+	defer s.crew.mu.Unlock()
+	return slices.Clone(s.crew.notes)
+}
 
 // traceOf reads an answer to the request that pinned a source.
 func traceOf(a *answer) sources.Trace {
@@ -75,14 +80,19 @@ func (s *source) Close() error {
 // Check asks whether the source is still the pinned version. With a strong
 // validator each answer has been checked already, and nothing is asked.
 func (s *source) Check(ctx context.Context) error {
-	if s.pin.Strong {
-		return ctx.Err()
+	for _, r := range s.crew.used() {
+		if r.pin.Strong {
+			continue
+		}
+		got, _, err := s.c.probe(r.auth.with(ctx), r.orig)
+		if err != nil {
+			return err
+		}
+		if err := matches(&r.pin, got); err != nil {
+			return err
+		}
 	}
-	got, _, err := s.c.probe(s.auth.with(ctx), s.orig)
-	if err != nil {
-		return err
-	}
-	return matches(&s.pin, got)
+	return ctx.Err()
 }
 
 // Stream reads from off to the end. With ranges it goes on by itself behind a
@@ -94,7 +104,7 @@ func (s *source) Stream(ctx context.Context, off int64) (io.ReadCloser, error) {
 		cancel()
 		return nil, errcode.New(errcode.RangeInvalid, "offset %d lies outside the source of %d bytes", off, s.pin.Size)
 	case s.pin.Random:
-		r := &ranged{s: s, ctx: ctx, cancel: cancel, meter: s.c.newMeter(), off: off, end: s.pin.Size}
+		r := &ranged{s: s, ctx: ctx, cancel: cancel, meter: s.c.newMeter(), off: off, end: s.pin.Size, paused: true}
 		if err := r.open(); err != nil {
 			cancel()
 			return nil, err
@@ -144,7 +154,7 @@ func (s *source) ReaderAt(ctx context.Context) (io.ReaderAt, error) {
 
 // bind returns a context that ends with ctx or with the source.
 func (s *source) bind(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(s.auth.with(ctx))
+	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.life, cancel)
 	return ctx, func() { stop(); cancel() }
 }
@@ -153,58 +163,50 @@ func noRanges() error {
 	return errcode.New(errcode.Conflict, "the source's server does not serve ranges of a known version")
 }
 
-// openRange asks for [off, end) of the pinned version and returns its body.
-func (s *source) openRange(ctx context.Context, off, end int64, m *meter) (*body, error) {
-	s.mu.Lock()
-	at := s.at
-	s.mu.Unlock()
-	a, err := s.c.get(ctx, at, map[string]string{
+// openRange asks a replica for [off, end) of the pinned version and returns its body.
+func (s *source) openRange(ctx context.Context, r *replica, off, end int64, m *meter) (*body, error) {
+	at := s.crew.place(r)
+	a, err := s.c.get(r.auth.with(ctx), at, map[string]string{
 		"Range":    fmt.Sprintf("bytes=%d-%d", off, end-1),
-		"If-Range": s.pin.Validator,
+		"If-Range": r.pin.Validator,
 	}, m)
-	if code := errcode.Of(err); at != s.orig && (code == errcode.SourceNotFound || code == errcode.SourceAuth) {
+	if code := errcode.Of(err); at != r.orig && (code == errcode.SourceNotFound || code == errcode.SourceAuth) {
 		// Where a redirect led may be valid for a while only: ask again where
 		// it leads.
-		s.moved(s.orig)
-		return nil, &transient{err}
+		s.crew.moved(r, r.orig)
+		return nil, passing(err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkRange(a.Response, off, end); err != nil {
+	if err := r.checkRange(a.Response, off, end); err != nil {
 		a.body.Close()
 		return nil, err
 	}
-	s.moved(a.url)
+	s.crew.moved(r, a.url)
 	return a.body, nil
-}
-
-func (s *source) moved(at *url.URL) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.at = at
 }
 
 // checkRange makes sure that an answer is the range that was asked for, of the
 // pinned version.
-func (s *source) checkRange(resp *http.Response, off, end int64) error {
+func (r *replica) checkRange(resp *http.Response, off, end int64) error {
 	if resp.StatusCode != http.StatusPartialContent {
 		return changed("status", strconv.Itoa(resp.StatusCode), "206")
 	}
 	cr, ok := parseContentRange(resp.Header)
-	if want := (contentRange{off, end - 1, s.pin.Size}); !ok || cr != want {
-		return changed("Content-Range", resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-%d/%d", off, end-1, s.pin.Size))
+	if want := (contentRange{off, end - 1, r.pin.Size}); !ok || cr != want {
+		return changed("Content-Range", resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-%d/%d", off, end-1, r.pin.Size))
 	}
 	if n := resp.ContentLength; n >= 0 && n != end-off {
 		return changed("Content-Length", strconv.FormatInt(n, 10), strconv.FormatInt(end-off, 10))
 	}
-	if s.pin.Strong {
-		if etag := resp.Header.Get("ETag"); etag != s.pin.Validator {
-			return changed("ETag", etag, s.pin.Validator)
+	if r.pin.Strong {
+		if etag := resp.Header.Get("ETag"); etag != r.pin.Validator {
+			return changed("ETag", etag, r.pin.Validator)
 		}
-	} else if date := resp.Header.Get("Last-Modified"); date != "" && date != s.pin.Validator {
+	} else if date := resp.Header.Get("Last-Modified"); date != "" && date != r.pin.Validator {
 		// An answer to If-Range need not repeat the date, RFC 9110 section 15.3.7.
-		return changed("Last-Modified", date, s.pin.Validator)
+		return changed("Last-Modified", date, r.pin.Validator)
 	}
 	return nil
 }
@@ -216,19 +218,32 @@ type ranged struct {
 	cancel   context.CancelFunc
 	meter    *meter
 	off, end int64
-	body     *body // nil while there is no request
 	fails    int   // passing failures since the last progress
 	failedAt int64 // offset of the last one
+
+	body  *body // nil while there is no request
+	from  *replica
+	avoid *replica // failed last
+	begun time.Time
+	first int64 // offset at which the request begins
+	// paused says that the reader reads when it likes.
+	paused bool
 }
 
 // open sends the request for what is left, unless nothing is.
 func (r *ranged) open() error {
 	for r.body == nil && r.off < r.end {
-		b, err := r.s.openRange(r.ctx, r.off, r.end, r.meter)
+		var err error
+		if r.from, err = r.s.crew.take(r.ctx, r.avoid, r.paused); err != nil {
+			return err
+		}
+		r.begun, r.first = time.Now(), r.off
+		b, err := r.s.openRange(r.ctx, r.from, r.off, r.end, r.meter)
 		if err == nil {
 			r.body = b
 			return nil
 		}
+		r.s.crew.done(r.from, 0, 0)
 		if err := r.failed(err); err != nil {
 			return err
 		}
@@ -238,19 +253,37 @@ func (r *ranged) open() error {
 
 // failed returns nil, after a wait, if another attempt is due, else the error.
 func (r *ranged) failed(err error) error {
+	if r.ctx.Err() != nil {
+		return err
+	}
+	crew, retries := r.s.crew, r.s.c.opt.Retries
+	r.avoid = r.from
 	var t *transient
 	if !errors.As(err, &t) {
-		return err
+		if !crew.drops(r.from, err) {
+			return err
+		}
+		r.fails = 0
+		return nil // another place has it
 	}
 	if r.off-r.failedAt >= progress {
 		r.fails = 0
 	}
 	r.failedAt = r.off
-	if r.fails >= r.s.c.opt.Retries {
+	eased := crew.failed(r.from, r.begun, t, max(retries, 0))
+	switch {
+	case eased:
+	case r.fails < retries:
+		r.fails++
+	case crew.drops(r.from, t.error):
+		r.fails = 0
+	default:
 		return t.error
 	}
-	r.fails++
-	return r.s.c.wait(r.ctx, r.fails-1)
+	if crew.others(r.from) {
+		return nil // who is asked next has not failed
+	}
+	return r.s.c.wait(r.ctx, max(r.fails-1, 0))
 }
 
 // Read reads on.
@@ -269,7 +302,7 @@ func (r *ranged) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if err == io.EOF {
-			err = &transient{errcode.New(errcode.SourceLengthMismatch, "the source ended %d bytes before the end of the range", r.end-r.off)}
+			err = passing(errcode.New(errcode.SourceLengthMismatch, "the source ended %d bytes before the end of the range", r.end-r.off))
 		}
 		if err != nil {
 			r.drop()
@@ -287,6 +320,7 @@ func (r *ranged) drop() {
 	if r.body != nil {
 		r.body.Close()
 		r.body = nil
+		r.s.crew.done(r.from, r.off-r.first, time.Since(r.begun))
 	}
 }
 
@@ -306,7 +340,8 @@ type plain struct {
 }
 
 func (s *source) openPlain(ctx context.Context) (*plain, error) {
-	a, err := s.c.get(ctx, s.orig, nil, s.c.newMeter())
+	r := s.crew.all[0]
+	a, err := s.c.get(r.auth.with(ctx), r.orig, nil, s.c.newMeter())
 	if err != nil {
 		return nil, err
 	}
