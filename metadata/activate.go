@@ -28,6 +28,12 @@ func (c *Catalogue) Activate(ctx context.Context, a Activation) error {
 		if err := checkActivation(t, a); err != nil {
 			return err
 		}
+		if err := c.covered(ctx, tx, t, a); err != nil {
+			return err
+		}
+		if err := tx.DeleteReservations(ctx, t.ID); err != nil {
+			return err
+		}
 		var stored int64
 		for _, ia := range a.Images {
 			if err := c.activateImage(ctx, tx, own, ia); err != nil {

@@ -27,6 +27,8 @@ type Catalogue struct {
 	repo Repository
 	now  func() time.Time
 	ttl  time.Duration
+	// limits returns those of a project, nil if there are none.
+	limits func(owner string) Limits
 }
 
 // An Option adjusts a Catalogue.

@@ -25,6 +25,9 @@ func (c *Catalogue) addImage(ctx context.Context, tx Tx, img Image) (Image, erro
 	case !isNotFound(err):
 		return Image{}, err
 	}
+	if err := c.admitImage(ctx, tx, img.Owner); err != nil {
+		return Image{}, err
+	}
 	img.Status = ImageQueued
 	img.Size, img.VirtualSize, img.DeletedAt = nil, nil, nil
 	if img.Visibility == "" {

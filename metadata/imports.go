@@ -92,6 +92,9 @@ func earlier(ctx context.Context, tx Tx, in NewImport) (Task, bool, error) {
 }
 
 func (c *Catalogue) accept(ctx context.Context, tx Tx, in NewImport) (Accepted, error) {
+	if err := c.admitTask(ctx, tx, in.Task.Owner); err != nil {
+		return Accepted{}, err
+	}
 	var img Image
 	var err error
 	if in.ExistingImage {

@@ -112,6 +112,13 @@ type Tx interface {
 	Provenance(ctx context.Context, imageID string) (Provenance, error)
 	// PutProvenance fails if there is no image of that id.
 	PutProvenance(ctx context.Context, p Provenance) error
+	// Reservations lists all, by task, kind and part.
+	Reservations(ctx context.Context) ([]Reservation, error)
+	PutReservation(ctx context.Context, r Reservation) error
+	// DeleteReservations removes those of a task.
+	DeleteReservations(ctx context.Context, taskID string) error
+	// Usage sums up what a project uses.
+	Usage(ctx context.Context, owner string) (Usage, error)
 }
 
 // An ImageFilter selects images, newest first. Zero fields select all.

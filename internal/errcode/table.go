@@ -144,6 +144,7 @@ const (
 	StatusTransition    Code = "STATUS_TRANSITION"
 	IdempotencyReuse    Code = "IDEMPOTENCY_KEY_REUSED"
 	NoSpace             Code = "NO_SPACE"
+	QuotaExceeded       Code = "QUOTA_EXCEEDED"
 	StoreUnavailable    Code = "STORE_UNAVAILABLE"
 	StoreUnknown        Code = "STORE_UNKNOWN"
 	UploadFenced        Code = "UPLOAD_FENCED"
@@ -311,6 +312,7 @@ var table = []Descriptor{
 	{RangeInvalid, "The asked range lies outside the image.", 416, false, "Ask for bytes within the image's size."},
 	{StatusTransition, "The status cannot change in this way.", 409, false, "Look at the current status; somebody else may have been first."},
 	{IdempotencyReuse, "The idempotency key was used for a different request.", 409, false, "Use a new key, or repeat the first request exactly."},
+	{QuotaExceeded, "The project has used up what it may have of images, of bytes or of imports at once.", 413, false, "Delete what is not needed, wait for running imports to end, or ask the operator for more; `ingest quota show` says how much of what is used."},
 	{NoSpace, "There is no space left in staging or in the store.", 507, false, "Free space or add some, then submit the import again."},
 	{StoreUnavailable, "The store could not be reached or refused the operation.", 503, true, "Check the store; the work goes on by itself when it is back."},
 	{StoreUnknown, "There is no store of that name.", 409, false, "Use a store that the server knows."},
