@@ -41,9 +41,14 @@ type Deps struct {
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.
 	Heavy chan struct{}
+	// SpaceWait is how long an attempt waits for space that there is not; 0 means
+	// not at all.
+	SpaceWait time.Duration
 	// Stall is how long an attempt may stand still; 0 means DefaultStall.
 	Stall time.Duration
 
+	// spaceEvery is the time between two looks for space; 0 means the constant.
+	spaceEvery time.Duration
 	// tick is the time between two beats; 0 means a second.
 	tick time.Duration
 	// ticked, if set, is called before each beat.

@@ -130,8 +130,8 @@ func (b *beat) enter() (leave func(), err error) {
 	if !b.w.heavy || b.d.Heavy == nil {
 		return func() {}, nil
 	}
-	b.wait(true)
-	defer b.wait(false)
+	b.wait("waits for another import to end")
+	defer b.wait("")
 	select {
 	case b.d.Heavy <- struct{}{}:
 		return func() { <-b.d.Heavy }, nil
@@ -146,13 +146,11 @@ func (b *beat) idle() bool {
 	return b.waits
 }
 
-func (b *beat) wait(waits bool) {
+// wait says what the attempt waits for, "" for nothing.
+func (b *beat) wait(what string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waits, b.moved, b.figs.Message = waits, time.Now(), ""
-	if waits {
-		b.figs.Message = "waits for another import to end"
-	}
+	b.waits, b.moved, b.figs.Message = what != "", time.Now(), what
 }
 
 // measure takes the figures of this moment.

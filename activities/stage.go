@@ -41,12 +41,14 @@ func attempt[T any](ctx context.Context, d Deps, w work, fn func(context.Context
 	begun := time.Now()
 	b := startBeat(ctx, d, w)
 	out, err := guard(d.Log, w, func() (T, error) {
-		leave, err := b.enter()
-		if err != nil {
-			return zero, err
-		}
-		defer leave()
-		return fn(b.ctx, b)
+		return patiently(d, b, func() (T, error) {
+			leave, err := b.enter()
+			if err != nil {
+				return zero, err
+			}
+			defer leave()
+			return fn(b.ctx, b)
+		})
 	})
 	err = b.stop(ctx, err)
 	d.note(ctx, w, b.done(), time.Since(begun), err)

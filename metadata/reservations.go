@@ -23,6 +23,7 @@ type Reservation struct {
 	Part   string // what it is for: a staged file's name, an image's id
 	Owner  string // project; that of the task
 	Place  string // the store's name, or the host's task queue
+	Key    string // of the object in the store; "" in staging
 	// Bytes counts against the owner's quota, and Room is how much of the place
 	// it takes: a file with holes takes less than its length.
 	Bytes     int64

@@ -53,7 +53,11 @@ func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk for
 		return contract.Converted{}, err
 	}
 	defer up.Close()
-	out, err := p.Write(ctx, disk, c.Target, up, o)
+	space := p.claim(Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID, Store: store.Name(), Key: c.Key})
+	out, err := p.writeDisks(ctx, disk, nil, c.Target, up, space, o)
+	if err == nil {
+		err = space.settle(ctx, out.Size)
+	}
 	out.Store, out.UploadID = store.Name(), up.ID()
 	return out, err
 }
@@ -103,15 +107,16 @@ type note struct {
 // content digest on the way. If the upload's note fits, it goes on there. It
 // neither seals nor commits.
 func (p *Pipeline) Write(ctx context.Context, disk formats.Disk, t contract.TargetSpec, up stores.Upload, o Observe) (contract.Converted, error) {
-	return p.writeDisks(ctx, disk, nil, t, up, o)
+	return p.writeDisks(ctx, disk, nil, t, up, nil, o)
 }
 
-// writeDisks is Write, with further disks for a container that takes them.
-func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, more *furtherDisks, t contract.TargetSpec, up stores.Upload, o Observe) (contract.Converted, error) {
+// writeDisks is Write, with further disks for a container that takes them, and the
+// claim of what is written.
+func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, more *furtherDisks, t contract.TargetSpec, up stores.Upload, space *claim, o Observe) (contract.Converted, error) {
 	if o == nil {
 		o = ignore
 	}
-	w := &writer{p: p, ctx: ctx, up: up, o: o, size: disk.Size(), last: time.Now()}
+	w := &writer{p: p, ctx: ctx, up: up, space: space, o: o, size: disk.Size(), last: time.Now()}
 	if more != nil {
 		w.more, w.size = more, disk.Size()+more.size
 	}
@@ -192,6 +197,9 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 		if err != nil {
 			return formats.Summary{}, err
 		}
+		if err := w.space.planned(ctx, plan); err != nil {
+			return formats.Summary{}, err
+		}
 		return plan.Summary(), w.plan(ctx, e, disk, plan)
 	}
 	if w.more != nil {
@@ -205,6 +213,7 @@ type writer struct {
 	p      *Pipeline
 	ctx    context.Context
 	up     stores.Upload
+	space  *claim
 	n      note
 	o      Observe
 	size   int64 // of all disks, bytes
@@ -218,6 +227,9 @@ var _ formats.Sink = (*writer)(nil)
 
 // WriteAt passes an encoder's bytes on to the upload.
 func (w *writer) WriteAt(p []byte, off int64) (int, error) {
+	if err := w.space.reach(w.ctx, off+int64(len(p))); err != nil {
+		return 0, err
+	}
 	w.dirty.Add(int64(len(p)))
 	return w.up.WriteAt(p, off)
 }

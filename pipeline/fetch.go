@@ -40,7 +40,7 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 			return contract.Fetched{}, err
 		}
 	}
-	if err := p.checkParts(parts); err != nil {
+	if err := p.checkParts(ctx, parts); err != nil {
 		return contract.Fetched{}, err
 	}
 	parts[0].staged.look = p.looking(ctx, parts[0].size, f.Source)

@@ -186,7 +186,7 @@ func (f *forecaster) find(ctx context.Context) error {
 		return err
 	}
 	f.staging()
-	return f.p.checkParts(f.parts)
+	return f.p.checkParts(ctx, f.parts)
 }
 
 // describe says of each file that was found how it would be read.

@@ -171,9 +171,12 @@ func (p *Pipeline) unpackInto(ctx context.Context, pt *part, f *os.File, d *dige
 		return c, err
 	}
 	defer in.close()
-	w := &unwrapper{f: f, in: in, max: p.MaxSourceBytes, o: o, look: pt.staged.look.within()}
+	w := &unwrapper{ctx: ctx, claim: pt.staged.claim, f: f, in: in, max: p.MaxSourceBytes, o: o, look: pt.staged.look.within()}
 	if c.Off, err = w.copy(ctx); err != nil {
 		return c, in.fault(err)
+	}
+	if err := pt.staged.claim.set(ctx, w.stored, w.stored); err != nil {
+		return c, err
 	}
 	if err := in.whole(); err != nil {
 		return c, err
@@ -260,7 +263,13 @@ func (p *Pipeline) zipInput(ctx context.Context, pt *part, d *digester, in *laye
 		if err != nil {
 			return err
 		}
-		in.close = func() { file.closer.Close(); packed.discard() }
+		in.close = func() {
+			file.closer.Close()
+			// What is left of the claim ends with the task.
+			if packed.discard() == nil {
+				_ = packed.claim.set(ctx, 0, 0)
+			}
+		}
 		r = file.ReaderAt
 	}
 	lim := p.unwrapLimits()
@@ -297,6 +306,8 @@ func (in *layerInput) whole() error {
 
 // An unwrapper writes what comes out of a layer, and leaves holes for zeros.
 type unwrapper struct {
+	ctx     context.Context // of the attempt
+	claim   *claim
 	f       *os.File
 	in      *layerInput
 	max     int64 // bytes that may be stored, 0 for any number
@@ -353,6 +364,9 @@ func (w *unwrapper) write(p []byte, off int64) error {
 		if w.stored += int64(j - i); w.max > 0 && w.stored > w.max {
 			return errcode.New(errcode.DecompressedTooLarge, "what the source holds takes more than %d bytes", w.max).
 				With(errcode.Evidence{Structure: "source", Field: "decompressed bytes that are not zero", Value: strconv.FormatInt(w.stored, 10), Limit: strconv.FormatInt(w.max, 10)})
+		}
+		if err := w.claim.reach(w.ctx, w.stored); err != nil {
+			return err
 		}
 		if _, err := w.f.WriteAt(p[i:j], off+int64(i)); err != nil {
 			return err

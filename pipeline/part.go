@@ -28,6 +28,7 @@ type part struct {
 // parts lists the files that are asked for, the first one first.
 func (p *Pipeline) parts(f contract.FetchParams) ([]*part, error) {
 	staged := p.staging(f.TaskID)
+	staged.claim = p.claim(Claim{TaskID: f.TaskID, Kind: ClaimStage, Part: staged.name})
 	parts := []*part{{spec: f.Source, project: f.Project, staged: staged}}
 	for i, m := range f.Source.Members {
 		parts = append(parts, &part{
@@ -128,7 +129,7 @@ func (pt *part) take(ctx context.Context, p *Pipeline, others int64, o Observe) 
 
 // checkParts refuses files that are too large together, and those that staging
 // has no room for, before the first byte of any.
-func (p *Pipeline) checkParts(parts []*part) error {
+func (p *Pipeline) checkParts(ctx context.Context, parts []*part) error {
 	if n := sizeOf(parts, -1); p.MaxSourceBytes > 0 && n > p.MaxSourceBytes {
 		return tooLarge(n, p.MaxSourceBytes)
 	}
@@ -138,7 +139,25 @@ func (p *Pipeline) checkParts(parts []*part) error {
 			need = addSizes(need, pt.size-pt.staged.have(pt.src.Pin()))
 		}
 	}
-	return p.checkSpace(need)
+	if err := p.checkSpace(need); err != nil {
+		return err
+	}
+	for _, pt := range parts {
+		// What comes out of a layer tells its size at its end, and is more.
+		if pt.direct() || pt.size <= 0 {
+			continue
+		}
+		err := error(nil)
+		if pt.layer == "" {
+			err = pt.staged.claim.set(ctx, pt.size, pt.size)
+		} else {
+			err = pt.staged.claim.reach(ctx, pt.size)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sizeOf is the bytes of all parts but one, as far as they are known.

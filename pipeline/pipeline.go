@@ -30,6 +30,8 @@ type Pipeline struct {
 	Stores  map[string]stores.Store
 	// DefaultStore is used when a request names none.
 	DefaultStore string
+	// Space is asked before staging or a store is written to; nil asks nobody.
+	Space Keeper
 	// StagingDir holds staged sources, one folder a task.
 	StagingDir string
 	// HostQueue is the task queue of this host; steps behind a fetch run on it

@@ -41,6 +41,8 @@ type staging struct {
 	dir  string
 	name string // of the file
 	look *look  // at its first bytes, nil for none
+	// claim is the file's space, nil if nobody keeps account of it.
+	claim *claim
 }
 
 // A sidecar is what is known of a staged file.
@@ -69,12 +71,16 @@ func (p *Pipeline) staging(taskID string) staging {
 
 // member returns the staging of the image's i-th other file.
 func (s staging) member(i int) staging {
-	return staging{dir: s.dir, name: "member-" + strconv.Itoa(i)}
+	name := "member-" + strconv.Itoa(i)
+	return staging{dir: s.dir, name: name, claim: s.claim.part(name)}
 }
 
 // packed returns the staging of the file as it comes, if it must be there before
 // its layer can be taken off.
-func (s staging) packed() staging { return staging{dir: s.dir, name: s.name + "-packed"} }
+func (s staging) packed() staging {
+	name := s.name + "-packed"
+	return staging{dir: s.dir, name: name, claim: s.claim.part(name)}
+}
 
 func (s staging) data() string    { return filepath.Join(s.dir, s.name) }
 func (s staging) sidecar() string { return s.data() + ".json" }
@@ -150,13 +156,21 @@ func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *
 	if err := p.checkSpace(src.Pin().Size - c.Off); err != nil {
 		return 0, nil, err
 	}
-	st := &stager{staging: s, f: f, c: c, h: h, max: p.MaxSourceBytes, others: others, last: time.Now(), lastOff: c.Off, o: o}
+	if size := src.Pin().Size; size > 0 {
+		if err := s.claim.set(ctx, size, size); err != nil {
+			return 0, nil, err
+		}
+	}
+	st := &stager{staging: s, ctx: ctx, f: f, c: c, h: h, max: p.MaxSourceBytes, others: others, last: time.Now(), lastOff: c.Off, o: o}
 	if err := st.run(ctx, p, src); err != nil {
 		return 0, nil, spaceError(err)
 	}
 	st.c.Digest = h.text()
 	st.c.Done = true
-	return st.c.Off, h, st.checkpoint()
+	if err := st.checkpoint(); err != nil {
+		return 0, nil, err
+	}
+	return st.c.Off, h, s.claim.set(ctx, st.c.Off, st.c.Off)
 }
 
 // lockEvery is the time between two looks whether a lock is free.
@@ -232,6 +246,7 @@ func (s staging) resume(f *os.File, pin sources.Pin, d *digester) (sidecar, *dig
 // A stager writes one staged file.
 type stager struct {
 	staging
+	ctx     context.Context // of the attempt
 	f       *os.File
 	c       sidecar
 	h       *digester
@@ -316,6 +331,9 @@ func (s *stager) endOfStream(src sources.Source) error {
 func (s *stager) take(data []byte, off, n int64) error {
 	if size := addSizes(s.others, off+n); s.max > 0 && size > s.max {
 		return tooLarge(size, s.max)
+	}
+	if err := s.claim.reach(s.ctx, off+n); err != nil {
+		return err
 	}
 	if data == nil {
 		hashZeros(s.h, n)

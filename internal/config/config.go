@@ -38,6 +38,7 @@ type Server struct {
 	// Credentials is the file of named credentials; "" is none.
 	Credentials string
 	Inspect     Inspect
+	Quota       Quota
 
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
@@ -84,6 +85,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.BoolVar(&c.SignedURLs, "allow-signed-urls", false, "take source URLs that hold a signature or a token, which are then kept with the task and in Temporal")
 	f.StringVar(&c.Credentials, "credentials", "", "file of named credentials, of mode 0600 (see ingest credential)")
 	c.Inspect.flags(f)
+	c.Quota.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
 	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on loopback")
@@ -160,6 +162,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Inspect.check(); err != nil {
+		return err
+	}
+	if err := c.Quota.check(); err != nil {
 		return err
 	}
 	for _, choice := range []struct {

@@ -12,7 +12,7 @@ import (
 
 // reserved is a reservation with every field set.
 func reserved(task, kind, part string) metadata.Reservation {
-	return metadata.Reservation{TaskID: task, Kind: kind, Part: part, Owner: "project", Place: "a place",
+	return metadata.Reservation{TaskID: task, Kind: kind, Part: part, Owner: "project", Place: "a place", Key: "image/upload",
 		Bytes: 1 << 61, Room: 7, CreatedAt: noon, UpdatedAt: noon.Add(time.Second)}
 }
 

@@ -16,6 +16,7 @@ type reservationRow struct {
 	Part      string `bun:"part,pk"`
 	Owner     string `bun:"owner"`
 	Place     string `bun:"place"`
+	ObjectKey string `bun:"object_key"`
 	SizeBytes int64  `bun:"size_bytes"`
 	RoomBytes int64  `bun:"room_bytes"`
 	CreatedUS int64  `bun:"created_us"`
@@ -24,7 +25,7 @@ type reservationRow struct {
 
 func (r reservationRow) reservation() metadata.Reservation {
 	return metadata.Reservation{
-		TaskID: r.TaskID, Kind: r.Kind, Part: r.Part, Owner: r.Owner, Place: r.Place,
+		TaskID: r.TaskID, Kind: r.Kind, Part: r.Part, Owner: r.Owner, Place: r.Place, Key: r.ObjectKey,
 		Bytes: r.SizeBytes, Room: r.RoomBytes, CreatedAt: moment(r.CreatedUS), UpdatedAt: moment(r.UpdatedUS),
 	}
 }
@@ -32,7 +33,7 @@ func (r reservationRow) reservation() metadata.Reservation {
 func checkReservation(r metadata.Reservation) error {
 	return check("reservation", r.TaskID, []column{
 		{"task_id", r.TaskID, maxID}, {"kind", r.Kind, maxWord}, {"part", r.Part, maxName},
-		{"owner", r.Owner, maxName}, {"place", r.Place, maxName},
+		{"owner", r.Owner, maxName}, {"place", r.Place, maxName}, {"key", r.Key, maxLong},
 	})
 }
 
@@ -53,7 +54,7 @@ func (t *tx) PutReservation(ctx context.Context, r metadata.Reservation) error {
 	if err := checkReservation(r); err != nil {
 		return err
 	}
-	row := reservationRow{TaskID: r.TaskID, Kind: r.Kind, Part: r.Part, Owner: r.Owner, Place: r.Place,
+	row := reservationRow{TaskID: r.TaskID, Kind: r.Kind, Part: r.Part, Owner: r.Owner, Place: r.Place, ObjectKey: r.Key,
 		SizeBytes: r.Bytes, RoomBytes: r.Room, CreatedUS: micros(r.CreatedAt), UpdatedUS: micros(r.UpdatedAt)}
 	if _, err := t.db.NewDelete().Model(&row).WherePK().Exec(ctx); err != nil {
 		return unavailable(ctx, err, "replace reservation")

@@ -4,6 +4,7 @@ CREATE TABLE reservations (
 	part {name} NOT NULL,
 	owner {name} NOT NULL,
 	place {name} NOT NULL,
+	object_key {long} NOT NULL,
 	size_bytes {int} NOT NULL,
 	room_bytes {int} NOT NULL,
 	created_us {int} NOT NULL,

@@ -1,0 +1,77 @@
+package activities
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/pipeline"
+)
+
+func noSpace() error { return errcode.New(errcode.NoSpace, "the store has 3 bytes left") }
+
+func TestWaitsForSpaceAndSaysSo(t *testing.T) {
+	b := newBench(t)
+	b.deps.SpaceWait, b.deps.spaceEvery, b.deps.Stall = time.Hour, 5*time.Millisecond, 50*time.Millisecond
+	b.deps.Heavy = make(chan struct{}, 1)
+	var room atomic.Bool
+	b.steps.OnConvert = func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error) {
+		if len(b.deps.Heavy) != 1 {
+			t.Error("the step runs without its slot")
+		}
+		if !room.Load() {
+			return contract.Converted{}, noSpace()
+		}
+		return contract.Converted{Size: 7}, nil
+	}
+	go func() {
+		until(t, "a beat that tells of the wait, longer than a standstill may be", func() bool {
+			h := b.heard()
+			return b.ticks.Load() > 100 && len(h) > 0 && h[len(h)-1].Progress.Message == "waits for space: the store has 3 bytes left"
+		})
+		// Whoever makes the space gets a slot meanwhile.
+		b.deps.Heavy <- struct{}{}
+		<-b.deps.Heavy
+		room.Store(true)
+	}()
+	if _, err := b.run(contract.ConvertActivity, convertParams); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWaitForSpaceEnds(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		wait time.Duration
+		stop bool
+		want errcode.Code
+	}{
+		{"no wait", 0, false, errcode.NoSpace},
+		{"too long", 30 * time.Millisecond, false, errcode.NoSpace},
+		{"worker stops", time.Hour, true, errcode.WorkerStopping},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			b.deps.SpaceWait, b.deps.spaceEvery = c.wait, 5*time.Millisecond
+			stop := make(chan struct{})
+			b.env.SetWorkerStopChannel(stop)
+			var asked atomic.Int32
+			b.steps.OnConvert = func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error) {
+				if asked.Add(1) == 2 && c.stop {
+					close(stop)
+				}
+				return contract.Converted{}, noSpace()
+			}
+			_, err := b.run(contract.ConvertActivity, convertParams)
+			if app := appError(t, err); app.Type() != string(c.want) {
+				t.Errorf("ended with %v, want %s", app, c.want)
+			}
+			if once := asked.Load() == 1; once != (c.wait == 0) {
+				t.Errorf("asked %d times", asked.Load())
+			}
+		})
+	}
+}
