@@ -146,6 +146,7 @@ func (a *api) routes() []route {
 		{"GET", "/v2", a.multipleChoices},
 		{"GET", "/v2/{$}", a.multipleChoices},
 		{"GET", "/v2/info/import", a.importInfo},
+		{"GET", "/v2/info/usage", a.usageInfo},
 
 		{"POST", "/v2/images", a.createImage},
 		{"GET", "/v2/images", a.listImages},
@@ -165,6 +166,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/tasks/{id}/policy", a.taskPolicy},
 		{"POST", "/v1/tasks/{id}/cancel", a.cancelTask},
 		{"GET", "/v1/images/{id}/provenance", a.provenance},
+		{"GET", "/v1/quota", a.quotas},
 		{"GET", "/v1/healthz", a.healthz},
 		{"GET", "/v1/server", a.server},
 	}

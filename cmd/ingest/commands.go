@@ -17,6 +17,7 @@ func clientCommands(g *globals) []*cobra.Command {
 		newTaskCommand(g),
 		newImageCommand(g),
 		newPolicyCommand(g),
+		newQuotaCommand(g),
 	}
 }
 

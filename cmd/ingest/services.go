@@ -26,6 +26,7 @@ import (
 	"ingest/internal/importer"
 	"ingest/internal/policy"
 	"ingest/internal/provenance"
+	"ingest/internal/quota"
 	"ingest/internal/reconcile"
 	"ingest/internal/temporalclient"
 	"ingest/metadata"
@@ -45,6 +46,7 @@ type services struct {
 	pipeline  *pipeline.Pipeline
 	importer  *importer.Importer
 	policy    *policy.Holder // nil if everything may be imported
+	quotas    *quota.Holder
 	client    client.Client
 	sweeper   *reconcile.Sweeper
 	recorder  provenance.Recorder
@@ -72,7 +74,9 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 		return s, notStarted(err, "the catalogue cannot be opened", "If the file is damaged, put a backup of catalogue.db in its place, or move it away to begin with an empty one.")
 	}
 	s.onClose(func() { repo.Close() })
-	s.catalogue = metadata.New(repo)
+	if err := s.openQuotas(repo); err != nil {
+		return s, err
+	}
 	if c.Policy != "" {
 		if s.policy, err = policy.Open(c.Policy, log); err != nil {
 			return s, notStarted(err, "the policy cannot be used", "Correct the file; `ingest policy check FILE` lists everything that is wrong with it.")
@@ -145,6 +149,7 @@ func (s *services) openPipeline() error {
 		MaxSourceBytes:    s.c.MaxSourceBytes,
 		Guest:             guestOptions(s.c.Inspect),
 	}
+	s.keepSpace()
 	s.sweeper = &reconcile.Sweeper{Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: staging, Log: s.log}
 	return nil
 }
@@ -220,6 +225,7 @@ func (s *services) deps() activities.Deps {
 	return activities.Deps{
 		Steps: stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
 		Log: s.log, HostQueue: s.pipeline.HostQueue, Provenance: s.recorder, Policy: s.policy.Current,
+		SpaceWait: s.c.Quota.Wait,
 	}
 }
 
@@ -245,6 +251,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 // background starts what looks after things from time to time.
 func (s *services) background(ctx context.Context) {
 	s.watchPolicy(ctx)
+	s.watchQuotas(ctx)
 	r := &reconcile.Reconciler{Catalogue: s.catalogue, Workflows: reconcile.Temporal{Client: s.client}, Cleaner: s.sweeper, Log: s.log}
 	go r.Run(ctx, 5*time.Second)
 	go func() {
