@@ -26,6 +26,8 @@ type Conversion struct {
 	Verified      bool                `json:"verified"`
 	HashAlgo      string              `json:"hash_algo,omitempty"` // of the file, if it was read back
 	HashValue     string              `json:"hash_value,omitempty"`
+	// Proofs are those that the source's files were held against.
+	Proofs []contract.Verification `json:"proofs,omitempty"`
 }
 
 // A FurtherDisk is a disk behind the first one of a container.
@@ -40,6 +42,7 @@ type ConvertRequest struct {
 	Format  string   // declared, "" for detect
 	Members []Member // the other files of the first source
 	Disk    int      // the disk of each source, from 1; 0 means all
+	Proofs  Proofs   // of the one source, before anything else is made of it
 	Target  contract.TargetSpec
 	Verify  bool // read the result back
 	// Begin begins the upload. It is called once the sources are found good.
@@ -47,7 +50,7 @@ type ConvertRequest struct {
 }
 
 // ConvertTo converts the disks in the sources into an upload, seals and commits
-// it. stage is told what begins: "check", "convert", "verify".
+// it. stage is told what begins: "prove", "check", "convert", "verify".
 func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(string), o Observe) (Conversion, error) {
 	if o == nil {
 		o = ignore
@@ -63,8 +66,11 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 			return out, err
 		}
 	}
-	stage("check")
-	disks, err := p.openAll(ctx, c, &out)
+	if c.Proofs != (Proofs{}) && len(c.URLs) > 1 {
+		return out, errcode.New(errcode.BadRequest, "digests and signatures are of one source, and %d are given", len(c.URLs)).
+			With(errcode.Evidence{Structure: "request", Field: "sources"})
+	}
+	disks, err := p.openAll(ctx, c, &out, stage, o)
 	defer func() { closeDisks(disks) }()
 	if err != nil {
 		return out, err
@@ -113,14 +119,28 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 }
 
 // openAll opens and checks every source.
-func (p *Pipeline) openAll(ctx context.Context, c ConvertRequest, out *Conversion) ([]*OpenDisk, error) {
+func (p *Pipeline) openAll(ctx context.Context, c ConvertRequest, out *Conversion, stage func(string), o Observe) ([]*OpenDisk, error) {
 	var disks []*OpenDisk
+	var proof proving
+	if c.Proofs != (Proofs{}) {
+		stage("prove")
+		proof = func(set openedSet, f contract.Fetched) error {
+			var err error
+			out.Proofs, err = p.prove(ctx, set, f, c.Proofs, o)
+			if err == nil {
+				stage("check")
+			}
+			return err
+		}
+	} else {
+		stage("check")
+	}
 	for i, url := range c.URLs {
 		members := c.Members
 		if i > 0 {
 			members = nil
 		}
-		found, reps, err := p.openDisks(ctx, url, c.Format, c.Disk, members)
+		found, reps, err := p.openDisks(ctx, url, c.Format, c.Disk, members, proof)
 		for _, rep := range reps {
 			if out.Source.Checks == nil {
 				out.Source = rep

@@ -234,6 +234,9 @@ func (f *forecaster) guess(ctx context.Context, h *headed, pt *part) error {
 	if one.Target, one.Verify, errTarget = f.target(d.Disk(0)); errTarget != nil {
 		return errTarget
 	}
+	if n := formats.Name(d.Format); h.size >= 0 && one.Target.Format == d.Format && verbatim(n) {
+		one.Stored = contract.ForecastSize{Bytes: h.size, Basis: "the bytes of the source as they are, of which zeros may take no room"}
+	}
 	f.out.Disks = append(f.out.Disks, one)
 	return f.store(ctx)
 }

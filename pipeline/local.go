@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-
-	"golang.org/x/sys/unix"
 
 	"ingest/detect"
 	"ingest/formats"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
-	"ingest/internal/fsutil"
 	"ingest/unwrap"
 )
 
@@ -40,7 +36,7 @@ func (p *Pipeline) OpenURL(ctx context.Context, url, declared string, members ..
 // OpenNth is OpenURL for the n-th disk of a source that holds several, from 1; 0 is
 // the only one.
 func (p *Pipeline) OpenNth(ctx context.Context, url, declared string, disk int, members ...Member) (*OpenDisk, detect.Report, error) {
-	in, rep, err := p.openLocal(ctx, url, declared, members)
+	in, rep, err := p.openLocal(ctx, url, declared, members, nil)
 	if err != nil {
 		return nil, rep, err
 	}
@@ -57,9 +53,9 @@ func (p *Pipeline) OpenNth(ctx context.Context, url, declared string, disk int, 
 }
 
 // openDisks is OpenURL for all disks of a source, or for the n-th alone. The first
-// one keeps the files that all of them lie in.
-func (p *Pipeline) openDisks(ctx context.Context, url, declared string, n int, members []Member) ([]*OpenDisk, []detect.Report, error) {
-	in, rep, err := p.openLocal(ctx, url, declared, members)
+// one keeps the files that all of them lie in. prove is as openLocal's.
+func (p *Pipeline) openDisks(ctx context.Context, url, declared string, n int, members []Member, prove proving) ([]*OpenDisk, []detect.Report, error) {
+	in, rep, err := p.openLocal(ctx, url, declared, members, prove)
 	if err != nil {
 		return nil, []detect.Report{rep}, err
 	}
@@ -87,8 +83,9 @@ func (p *Pipeline) openDisks(ctx context.Context, url, declared string, n int, m
 }
 
 // openLocal opens the files of an image where they lie, a layer taken off. What it
-// returns without an error is to be closed by its set.
-func (p *Pipeline) openLocal(ctx context.Context, url, declared string, members []Member) (*insight, detect.Report, error) {
+// returns without an error is to be closed by its set. prove, if not nil, judges the
+// files before anything is made of them.
+func (p *Pipeline) openLocal(ctx context.Context, url, declared string, members []Member, prove proving) (*insight, detect.Report, error) {
 	f, err := p.findAll(ctx, url, members)
 	if err != nil {
 		return nil, detect.Report{FileSize: f.Size}, err
@@ -96,6 +93,11 @@ func (p *Pipeline) openLocal(ctx context.Context, url, declared string, members 
 	set, err := p.openSet(ctx, "", f)
 	if err != nil {
 		return nil, detect.Report{}, err
+	}
+	if prove != nil {
+		if err := prove(set, f); err != nil {
+			return nil, detect.Report{FileSize: f.Size}, errors.Join(err, set.Close())
+		}
 	}
 	if layered(declared, len(members)) {
 		if err := p.unpackTemp(ctx, set[0], &f); err != nil {
@@ -111,7 +113,6 @@ func (p *Pipeline) openLocal(ctx context.Context, url, declared string, members 
 }
 
 // unpackTemp puts what is within a file's layer into a temporary file in its place.
-// It has no name, so that it goes with the process.
 func (p *Pipeline) unpackTemp(ctx context.Context, file *opened, f *contract.Fetched) error {
 	lim := p.unwrapLimits()
 	layer, err := readLayer(file.ReaderAt, file.size)
@@ -122,24 +123,14 @@ func (p *Pipeline) unpackTemp(ctx context.Context, file *opened, f *contract.Fet
 	if err != nil {
 		return err
 	}
-	dir := os.TempDir()
-	if free, err := fsutil.Free(dir); err == nil && file.size > free {
-		return noTemp(dir, nil)
-	}
-	tmp, err := os.CreateTemp(dir, "ingest-*")
+	tmp, err := tempFile(file.size)
 	if err != nil {
 		return err
-	}
-	if err := os.Remove(tmp.Name()); err != nil {
-		return errors.Join(err, tmp.Close())
 	}
 	w := &unwrapper{f: tmp, in: in, max: p.MaxSourceBytes, o: ignore}
 	size, err := w.copy(ctx)
 	if err != nil {
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-			err = noTemp(dir, err)
-		}
-		return errors.Join(err, tmp.Close())
+		return errors.Join(tempError(err), tmp.Close())
 	}
 	f.SourceSize, f.Size = file.size, size
 	file.ReaderAt, file.size, file.closer = sparseFile{tmp, size}, size, closers{tmp, file.closer}
@@ -161,11 +152,6 @@ func localInput(file *opened, layer unwrap.Layer, lim unwrap.Limits) (*layerInpu
 	return in, err
 }
 
-func noTemp(dir string, err error) error {
-	return errcode.Wrap(err, errcode.NoSpace, "the folder for temporary files has no room for what is in the source: set TMPDIR to one that has").
-		With(errcode.Evidence{Structure: "temporary files", Field: "folder", Value: dir})
-}
-
 // closers closes all.
 type closers []io.Closer
 
@@ -181,7 +167,7 @@ func (c closers) Close() error {
 // Inspect says what a source is and checks the whole structure of all its disks. The
 // report holds the findings of both; the error is the one that refuses the image.
 func (p *Pipeline) Inspect(ctx context.Context, url, declared string, members ...Member) (detect.Report, error) {
-	in, rep, err := p.openLocal(ctx, url, declared, members)
+	in, rep, err := p.openLocal(ctx, url, declared, members, nil)
 	if err != nil {
 		return rep, err
 	}

@@ -37,13 +37,13 @@ func newMirror(t *testing.T, files map[string][]byte) *mirror {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.mu.Lock()
 		m.asked = append(m.asked, r.URL.Path)
+		name, ok := strings.CutPrefix(r.URL.Path, "/pub/")
+		p, there := m.files[name]
 		m.mu.Unlock()
 		if r.URL.Path == "/mirror/"+"moved.img" {
 			http.Redirect(w, r, "/pub/disk.img", http.StatusFound)
 			return
 		}
-		name, ok := strings.CutPrefix(r.URL.Path, "/pub/")
-		p, there := m.files[name]
 		if !ok || !there {
 			http.NotFound(w, r)
 			return

@@ -16,6 +16,7 @@ import (
 func newConvertCommand(g *globals) *cobra.Command {
 	var l local
 	var target targetFlags
+	var proof proofFlags
 	var verify, force, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "convert [SRC DST]",
@@ -32,11 +33,16 @@ If the disk is spread over several files, SRC is its descriptor or youngest chil
 parents of a differencing disk.
 
 An OVA takes several disks: all but the last argument, in their order.
+
+With --checksum, --checksum-file or --signature, nothing is made of SRC before its
+bytes are proved to be the publisher's; all that are given must hold. What comes from
+another machine is copied into $TMPDIR for that.
 ` + packedHelp,
 		Example: `  ingest convert
   ingest convert disk.vmdk disk.qcow2
   ingest convert disk.vhd disk.img --to raw --verify
   ingest convert https://example.org/disk.vmdk disk.qcow2 --dry-run
+  ingest convert debian.qcow2 debian.vhd --checksum-file SHA512SUMS --signature SHA512SUMS.sign --keyring debian-role-keys.gpg
   ingest convert disk.qcow2 disk.vhd --to azure
   ingest convert disk.qcow2 disk.vmdk --option subformat=monolithicSparse
   ingest convert boot.qcow2 data.qcow2 machine.ova --option firmware=efi
@@ -67,6 +73,9 @@ An OVA takes several disks: all but the last argument, in their order.
 				return err
 			}
 			c := pipeline.ConvertRequest{Format: l.from, Target: t, Verify: verify, Disk: l.disk}
+			if c.Proofs, err = proof.proofs(cmd, p); err != nil {
+				return err
+			}
 			for _, src := range srcs {
 				url, err := sourceURL(src)
 				if err != nil {
@@ -97,6 +106,7 @@ An OVA takes several disks: all but the last argument, in their order.
 	l.memberFlag(cmd, "SRC")
 	l.diskFlag(cmd, "default: all of them, which only an OVA takes")
 	target.declare(cmd, "format or preset to write: "+strings.Join(writers.Known(), ", "))
+	proof.declare(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&verify, "verify", false, "read DST back and compare its content with the source's")
 	f.BoolVar(&force, "force", false, "replace DST if it exists")
@@ -125,8 +135,17 @@ func printConversion(g *globals, cmd *cobra.Command, dst string, c pipeline.Conv
 	for _, f := range c.Further {
 		further = strings.TrimSpace(further + " " + f.ContentDigest)
 	}
+	var proved []string
+	for _, v := range c.Proofs {
+		text := strings.ReplaceAll(v.Kind, "_", " ")
+		if v.Fingerprint != "" {
+			text += " by " + v.Fingerprint
+		}
+		proved = append(proved, text)
+	}
 	return cli.Fields(w,
 		"file", dst,
+		"source proved by", strings.Join(proved, ", "),
 		"format", c.Target.Format,
 		"options", optionsText(c.Target.Options),
 		"virtual size", sizeField(&c.VirtualSize),

@@ -46,13 +46,15 @@ func planLocal(cmd *cobra.Command, g *globals, p *pipeline.Pipeline, c pipeline.
 	if len(c.URLs) > 1 || c.Disk > 1 {
 		return cli.Usage(cmd, "--dry-run looks at one source, and at all its disks")
 	}
-	req := contract.ImportRequest{Source: contract.SourceSpec{URL: c.URLs[0], Format: c.Format}, Target: c.Target}
+	req := contract.ImportRequest{Source: contract.SourceSpec{URL: c.URLs[0], Format: c.Format, Checksum: c.Proofs.Checksum,
+		ChecksumFile: c.Proofs.ChecksumFile, Signature: c.Proofs.Signature, Keyring: c.Proofs.Keyring}, Target: c.Target}
 	for _, m := range c.Members {
 		req.Source.Members = append(req.Source.Members, contract.MemberSpec{URL: m.URL, Name: m.Name})
 	}
 	ctx, stop := interruptible(cmd)
 	defer stop()
 	p.Guest = &pipeline.GuestOptions{Lister: lister(child.DefaultLimits())}
+	p.Verify, p.VerifyMinimum = contract.VerifyNone, contract.VerifyNone // --verify is not the server's
 	f, err := p.Forecast(ctx, req)
 	if err != nil {
 		return err
@@ -67,7 +69,7 @@ func planLocal(cmd *cobra.Command, g *globals, p *pipeline.Pipeline, c pipeline.
 	for i := range f.Disks {
 		f.Disks[i].Verify = ""
 	}
-	f.Checks, f.Staging.Basis = []contract.ForecastCheck{}, "what is compressed is unwrapped into $TMPDIR"
+	f.Staging.Basis = "what is compressed is unwrapped into $TMPDIR"
 	return printForecast(cmd, g, f)
 }
 
