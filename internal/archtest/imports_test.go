@@ -76,6 +76,11 @@ var rules = []rule{
 		why: "the catalogue is the authority and knows nobody who uses it",
 	},
 	{
+		who: []string{"ingest/cache"},
+		not: []string{"ingest/api/...", "ingest/metadata/...", "ingest/stores/...", "ingest/sources/...", "ingest/formats/...", "ingest/pipeline/...", "go.temporal.io/...", "net/http"},
+		why: "the cache copies bytes that somebody else reads for it, under names that mean nothing to it",
+	},
+	{
 		who: []string{"ingest/api/..."},
 		not: []string{"ingest/activities/...", "ingest/workflows/...", "ingest/formats/...", "ingest/pipeline/...", "go.temporal.io/..."},
 		why: "the API speaks of images and tasks, through its own small interfaces",
