@@ -36,12 +36,16 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 		var size int64
 		for _, d := range disksOf(p) {
 			img := d.result(own.Name, len(p.Further) > 0)
+			if len(d.Copies) > 0 || len(p.FailedStores) > 0 {
+				img.Stores, img.FailedStores = storeNames(d.Stored, d.Copies), p.FailedStores
+			}
 			out.Images = append(out.Images, img)
 			act.Images = append(act.Images, metadata.ImageActivation{
 				ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
 				Size: img.Size, VirtualSize: img.VirtualSize,
 				Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
 				Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(), Override: above,
+				Copies: locations(d.Copies), FailedStores: p.FailedStores,
 				Properties: contract.MergeProperties(below(above, own.Properties), given, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
 			})
 			size += img.Size
@@ -96,7 +100,7 @@ type doneDisk contract.DiskDone
 
 // disksOf lists the disks that are stored, the first one first.
 func disksOf(p contract.ActivateParams) []doneDisk {
-	all := []doneDisk{{Disk: 1, ImageID: p.Request.ImageID, Target: p.Target, Converted: p.Converted, Checksummed: p.Checksummed, Stored: p.Stored, Guest: p.Guest}}
+	all := []doneDisk{{Disk: 1, ImageID: p.Request.ImageID, Target: p.Target, Converted: p.Converted, Checksummed: p.Checksummed, Stored: p.Stored, Guest: p.Guest, Copies: p.Copies}}
 	for _, d := range p.Further {
 		all = append(all, doneDisk(d))
 	}

@@ -85,6 +85,10 @@ func Register(r Registry, d Deps) {
 		{CleanupActivityName, NewCleanupActivity(d).Execute},
 		{FailActivityName, NewFailActivity(d).Execute},
 		{PlanActivityName, NewPlanActivity(d).Execute},
+		{RegisterCopyActivityName, NewRegisterCopyActivity(d).Execute},
+		{CopyActivityName, NewCopyActivity(d).Execute},
+		{MarkStoresActivityName, NewMarkStoresActivity(d).Execute},
+		{AddCopiesActivityName, NewAddCopiesActivity(d).Execute},
 	} {
 		r.RegisterActivityWithOptions(a.execute, activity.RegisterOptions{Name: a.name})
 	}

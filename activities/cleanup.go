@@ -6,6 +6,7 @@ import (
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/metadata"
 )
 
 // CleanupActivityName is the activity's name.
@@ -60,5 +61,5 @@ func (a *CleanupActivity) named(ctx context.Context, p contract.CleanupParams) (
 	if errcode.Of(err) == errcode.NotFound {
 		return false, nil
 	}
-	return err == nil && img.Key == p.Key, err
+	return err == nil && img.Names(metadata.Location{Store: p.Store, Key: p.Key}), err
 }

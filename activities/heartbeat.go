@@ -48,7 +48,7 @@ func startBeat(ctx context.Context, d Deps, w work) *beat {
 	info := activity.GetInfo(ctx)
 	b := &beat{d: d, w: w, info: info, quit: make(chan struct{}), moved: time.Now()}
 	b.ctx, b.cancel = context.WithCancelCause(ctx)
-	b.figs = contract.Progress{TaskID: w.taskID, Stage: w.stage, Total: -1, ETA: -1, Attempt: info.Attempt, ObservedAt: b.moved, Disk: w.disk}
+	b.figs = contract.Progress{TaskID: w.taskID, Stage: w.stage, Total: -1, ETA: -1, Attempt: info.Attempt, ObservedAt: b.moved, Disk: w.disk, Store: w.store}
 	b.resume = earlier(ctx).Resume
 	b.ended.Add(2)
 	go b.keep(ctx)

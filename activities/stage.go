@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,6 +24,8 @@ type work struct {
 	imageID string
 	// disk is the disk's number, from 1, of a source that holds several.
 	disk int
+	// store is that which is copied to, "" for every other stage.
+	store string
 	// moves says that the step tells how far it is, so that standing still can
 	// be seen.
 	moves bool
@@ -91,7 +94,7 @@ func (d Deps) note(ctx context.Context, w work, bytes int64, took time.Duration,
 	d.line(ctx, w, bytes, took, err)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
-	e := metadata.Event{Stage: string(w.stage), Attempt: int(activity.GetInfo(ctx).Attempt), Bytes: bytes, Duration: took, Message: contract.DiskMessage(w.disk)}
+	e := metadata.Event{Stage: string(w.stage), Attempt: int(activity.GetInfo(ctx).Attempt), Bytes: bytes, Duration: took, Message: w.message()}
 	if err != nil {
 		v := value(err)
 		e.Code, e.Message = string(v.Code), v.Message
@@ -99,6 +102,15 @@ func (d Deps) note(ctx context.Context, w work, bytes int64, took time.Duration,
 	if err := d.Catalogue.SetStage(ctx, w.taskID, e); err != nil {
 		d.Log.Warn().Str("task", w.taskID).Str("stage", string(w.stage)).Str("error", trace(err)).Msg("end of attempt not recorded")
 	}
+}
+
+// message says in the task's history what of it was worked on.
+func (w work) message() string {
+	m := contract.DiskMessage(w.disk)
+	if w.store == "" {
+		return m
+	}
+	return strings.TrimPrefix(m+", to store "+w.store, ", ")
 }
 
 // line writes the one line about an attempt.

@@ -90,6 +90,9 @@ type Deps struct {
 	// one that is used when a request names none.
 	Stores       []string
 	DefaultStore string
+	// ReadFirst are the stores in the order in which images that lie in several are
+	// read; those that it leaves out come last.
+	ReadFirst []string
 	// Policy returns the operator's policy in force; nil, or one that returns nil,
 	// means that there is none.
 	Policy  func() *policy.Policy
@@ -147,6 +150,7 @@ func (a *api) routes() []route {
 		{"GET", "/v2/{$}", a.multipleChoices},
 		{"GET", "/v2/info/import", a.importInfo},
 		{"GET", "/v2/info/usage", a.usageInfo},
+		{"GET", "/v2/info/stores", a.storesInfo},
 
 		{"POST", "/v2/images", a.createImage},
 		{"GET", "/v2/images", a.listImages},
@@ -155,6 +159,7 @@ func (a *api) routes() []route {
 		{"POST", "/v2/images/{id}/import", a.importImage},
 		{"GET", "/v2/images/{id}/file", a.download},
 		{"GET", "/v2/images/{id}/tasks", a.imageTasks},
+		{"DELETE", "/v2/stores/{store}/{id}", a.deleteFromStore},
 		{"GET", "/v2/tasks", a.listTasks},
 		{"GET", "/v2/tasks/{id}", a.showTask},
 

@@ -47,7 +47,7 @@ func (a *api) download(w http.ResponseWriter, r *http.Request) error {
 	}
 	var body io.ReadCloser
 	if r.Method != http.MethodHead {
-		if body, err = a.Blobs.OpenRange(r.Context(), img.Store, img.Key, off, n); err != nil {
+		if body, err = a.openImage(r, img, off, n); err != nil {
 			return err
 		}
 		defer body.Close()

@@ -27,7 +27,10 @@ func (a *api) createImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/v2/images/"+img.ID)
-	w.Header().Set("OpenStack-image-import-methods", importMethods)
+	w.Header().Set("OpenStack-image-import-methods", strings.Join(a.methods(), ","))
+	if len(a.Stores) > 1 {
+		w.Header().Set("OpenStack-image-store-ids", strings.Join(a.Stores, ","))
+	}
 	writeJSON(w, http.StatusCreated, imageOf(img))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"ingest/api/wire"
@@ -37,18 +38,9 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	if err := dec.Decode(&call); err != nil {
 		return bodyError(err)
 	}
-	req, err := a.importRequest(r, img, call)
+	req, err := a.imageRequest(r, img, call)
 	if err != nil {
 		return err
-	}
-	if err := a.checkRequest(req); err != nil {
-		return err
-	}
-	if err := a.permit(req); err != nil {
-		return err
-	}
-	if img.DiskFormat == "" || img.ContainerFormat == "" {
-		return errcode.New(errcode.Conflict, "image %s needs its disk_format and container_format set before the import", img.ID)
 	}
 	out, err := a.acceptInto(r.Context(), req)
 	if err != nil {
@@ -63,6 +55,27 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// imageRequest writes Glance's call as a request, and checks it.
+func (a *api) imageRequest(r *http.Request, img metadata.Image, call importCall) (contract.ImportRequest, error) {
+	if call.Method != nil && call.Method.Name == contract.MethodCopy {
+		return a.copyRequest(r, img, call)
+	}
+	req, err := a.importRequest(r, img, call)
+	if err != nil {
+		return req, err
+	}
+	if err := a.checkRequest(req); err != nil {
+		return req, err
+	}
+	if err := a.permit(req); err != nil {
+		return req, err
+	}
+	if img.DiskFormat == "" || img.ContainerFormat == "" {
+		return req, errcode.New(errcode.Conflict, "image %s needs its disk_format and container_format set before the import", img.ID)
+	}
+	return req, nil
+}
+
 // importRequest writes Glance's call as an import request. The image's
 // disk_format is what its bytes are declared to be.
 func (a *api) importRequest(r *http.Request, img metadata.Image, call importCall) (contract.ImportRequest, error) {
@@ -72,33 +85,32 @@ func (a *api) importRequest(r *http.Request, img metadata.Image, call importCall
 		return req, badField("method", "", "an import needs a method")
 	case call.Method.Name == "":
 		return req, badField("method.name", "", "an import needs the name of a method")
-	case call.Method.Name != importMethods:
-		return req, badField("method.name", call.Method.Name, "the import method is not enabled; it is %s", importMethods)
+	case call.Method.Name != methodDownload:
+		return req, badField("method.name", call.Method.Name, "the import method is not enabled; there is %s", strings.Join(a.methods(), ", "))
 	case call.Method.URI == "":
-		return req, badField("method.uri", "", "%s needs a URI", importMethods)
+		return req, badField("method.uri", "", "%s needs a URI", methodDownload)
 	}
 	u, err := url.Parse(call.Method.URI)
 	if err != nil || !strings.EqualFold(u.Scheme, "http") && !strings.EqualFold(u.Scheme, "https") {
 		// Files of the server are for POST /v1/imports, which says so by name.
-		return req, withStatus(http.StatusBadRequest, fieldError(errcode.SourceScheme, "method.uri", "", "%s takes http and https URIs", importMethods))
+		return req, withStatus(http.StatusBadRequest, fieldError(errcode.SourceScheme, "method.uri", "", "%s takes http and https URIs", methodDownload))
 	}
-	stores := call.Stores
-	if h := r.Header.Get("X-Image-Meta-Store"); h != "" && len(stores) == 0 {
-		stores = []string{h}
-	}
-	if len(stores) > 1 || call.AllStores && len(a.Stores) > 1 {
-		return req, badField("stores", strings.Join(stores, ","), "one store at a time is imported into")
+	spec, err := a.askedStores(r, call)
+	if err != nil {
+		return req, err
 	}
 	req = contract.ImportRequest{
 		ImageID: img.ID, Owner: img.Owner, IdempotencyKey: r.Header.Get("Idempotency-Key"),
 		Source: contract.SourceSpec{URL: call.Method.URI, Format: img.DiskFormat},
 		Image: contract.ImageSpec{
 			Name: img.Name, Visibility: img.Visibility, ContainerFormat: img.ContainerFormat, Tags: img.Tags,
-			Properties: img.Properties, MinDisk: img.MinDisk, MinRAM: img.MinRAM, Protected: img.Protected,
+			Properties: notInternal(img.Properties), MinDisk: img.MinDisk, MinRAM: img.MinRAM, Protected: img.Protected,
 		},
 	}
-	if len(stores) == 1 {
-		req.Target.Store = stores[0]
+	if spec.Several() {
+		req.StoresSpec = spec
+	} else if len(spec.Stores) == 1 {
+		req.Target.Store = spec.Stores[0]
 	}
 	return req, nil
 }
@@ -135,7 +147,8 @@ func (a *api) twin(ctx context.Context, req contract.ImportRequest) (metadata.Ta
 			continue
 		}
 		old, err := requestOf(t)
-		same := err == nil && old.Source.URL == req.Source.URL && old.Target.Store == req.Target.Store
+		same := err == nil && old.Method == req.Method && old.Source.URL == req.Source.URL && old.Target.Store == req.Target.Store &&
+			slices.Equal(old.Stores, req.Stores) && old.AllStores == req.AllStores && old.MustSucceed() == req.MustSucceed()
 		if !same && req.IdempotencyKey != "" {
 			return t, false, errcode.New(errcode.IdempotencyReuse, "idempotency key %q belongs to task %s, whose request differs", t.IdempotencyKey, t.ID)
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"ingest/api/wire"
 	"ingest/internal/errcode"
@@ -14,10 +15,23 @@ func imageOf(m metadata.Image) wire.Image {
 		ID: m.ID, Name: m.Name, Status: string(m.Status), Visibility: m.Visibility, Owner: m.Owner,
 		DiskFormat: m.DiskFormat, ContainerFormat: m.ContainerFormat, Protected: m.Protected, Hidden: m.Hidden,
 		Size: m.Size, VirtualSize: m.VirtualSize, Checksum: m.Checksum,
-		HashAlgo: m.HashAlgo, HashValue: m.HashValue, ContentDigest: m.ContentDigest, Stores: m.Store,
+		HashAlgo: m.HashAlgo, HashValue: m.HashValue, ContentDigest: m.ContentDigest, Stores: storeList(m),
 		MinDisk: m.MinDisk, MinRAM: m.MinRAM, Tags: m.Tags, Properties: m.Properties,
 		CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt,
 	}
+}
+
+// storeList names the stores that have the image, the first one first.
+func storeList(m metadata.Image) string {
+	locs := m.Locations()
+	if len(locs) == 0 {
+		return m.Store
+	}
+	names := make([]string, 0, len(locs))
+	for _, loc := range locs {
+		names = append(names, loc.Store)
+	}
+	return strings.Join(names, ",")
 }
 
 // mayRead reports whether a project sees an image. Sharing with single members
@@ -103,7 +117,7 @@ func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	loc, err := a.Catalogue.DeleteImage(r.Context(), img.ID)
+	gone, err := a.Catalogue.DeleteImage(r.Context(), img.ID)
 	if err != nil {
 		return err
 	}
@@ -112,9 +126,9 @@ func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
 			a.Log.Warn().Err(err).Str("task", t.ID).Msg("cancel the import of a deleted image")
 		}
 	}
-	if loc.Key != "" {
+	for _, loc := range gone {
 		if err := a.Blobs.Delete(r.Context(), loc.Store, loc.Key); err != nil {
-			a.Log.Warn().Err(err).Str("image", img.ID).Msg("remove the bytes of a deleted image")
+			a.Log.Warn().Err(err).Str("image", img.ID).Str("store", loc.Store).Msg("remove the bytes of a deleted image")
 		}
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -234,7 +234,11 @@ func TestImportCall(t *testing.T) {
 		{"path", `{"method":{"name":"web-download","uri":"/etc/passwd"}}`, 400, errcode.SourceScheme},
 		{"password", `{"method":{"name":"web-download","uri":"http://u:p@h/i"}}`, 400, errcode.SourceURLInvalid},
 		{"store", `{"method":{"name":"web-download","uri":"http://h/i"},"stores":["other"]}`, 409, errcode.StoreUnknown},
-		{"two stores", `{"method":{"name":"web-download","uri":"http://h/i"},"stores":["local","other"]}`, 400, errcode.BadRequest},
+		{"two stores", `{"method":{"name":"web-download","uri":"http://h/i"},"stores":["local","other"]}`, 409, errcode.StoreUnknown},
+		{"all stores and some", `{"method":{"name":"web-download","uri":"http://h/i"},"stores":["local"],"all_stores":true}`, 400, errcode.BadRequest},
+		{"a store twice", `{"method":{"name":"web-download","uri":"http://h/i"},"stores":["local","local"]}`, 400, errcode.BadRequest},
+		{"copy of what has no bytes", `{"method":{"name":"copy-image"},"stores":["local"]}`, 409, errcode.Conflict},
+		{"copy to nowhere", `{"method":{"name":"copy-image"}}`, 400, errcode.BadRequest},
 	} {
 		t.Run(c.name, func(t *testing.T) { b.do("POST", image+"/import", c.body).want(t, c.status, c.code) })
 	}

@@ -119,7 +119,8 @@ func (a *api) accept(ctx context.Context, req contract.ImportRequest, existing b
 			IdempotencyKey: req.IdempotencyKey, Request: raw,
 		},
 		Image:         newImage(req, a.targetFormat(req.Target)),
-		ExistingImage: existing,
+		ExistingImage: existing && req.Method == "",
+		Copy:          req.Method == contract.MethodCopy,
 	})
 	if err != nil {
 		return wire.Submitted{}, err
@@ -192,6 +193,9 @@ func sameAsk(recorded json.RawMessage, req contract.ImportRequest) bool {
 func plain(r contract.ImportRequest) contract.ImportRequest {
 	r.TaskID, r.ImageID, r.RequestID, r.UserID, r.IdempotencyKey = "", "", "", "", ""
 	r.Roles = nil
+	if len(r.Stores) == 0 {
+		r.Stores = nil
+	}
 	if len(r.Source.Members) == 0 {
 		r.Source.Members = nil
 	}

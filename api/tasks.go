@@ -93,9 +93,20 @@ func inputOf(taskType string, req contract.ImportRequest) json.RawMessage {
 			"import_from": req.Source.URL, "import_from_format": req.Source.Format, "image_properties": req.Image.Properties,
 		})
 	}
-	return mustJSON(map[string]any{"image_id": req.ImageID, "import_req": map[string]any{
-		"method": map[string]string{"name": importMethods, "uri": req.Source.URL},
-	}})
+	call := map[string]any{"method": map[string]string{"name": methodDownload, "uri": req.Source.URL}}
+	if req.Method != "" {
+		call["method"] = map[string]string{"name": req.Method}
+	}
+	if len(req.Stores) > 0 {
+		call["stores"] = req.Stores
+	}
+	if req.AllStores {
+		call["all_stores"] = true
+	}
+	if req.AllStoresMustSucceed != nil {
+		call["all_stores_must_succeed"] = *req.AllStoresMustSucceed
+	}
+	return mustJSON(map[string]any{"image_id": req.ImageID, "import_req": call})
 }
 
 // mustJSON writes what consists of strings, numbers and structs of them only.

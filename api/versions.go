@@ -10,9 +10,8 @@ import (
 	"ingest/metadata"
 )
 
-// importMethods are those of the import call, and so what clients are told in
-// the header of every created image.
-const importMethods = "web-download"
+// methodDownload is the import method that fetches a URL.
+const methodDownload = "web-download"
 
 type versionLink struct {
 	Rel  string `json:"rel"`
@@ -26,15 +25,20 @@ type version struct {
 }
 
 // versionList is what clients choose from. 2.12 brought the tasks of an image;
-// 2.8, 2.10, 2.11 belong to the choice of several stores and are left out.
-func versionList(r *http.Request) map[string][]version {
+// 2.8, 2.10 and 2.11 belong to the choice of several stores, and stand there if
+// there are several.
+func (a *api) versionList(r *http.Request) map[string][]version {
 	scheme := "http"
 	if r.TLS != nil {
 		scheme = "https"
 	}
 	link := []versionLink{{"self", scheme + "://" + r.Host + "/v2/"}}
 	var out []version
-	for i, id := range []string{"v2.12", "v2.9", "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0"} {
+	ids := []string{"v2.12", "v2.9"}
+	if len(a.Stores) > 1 {
+		ids = []string{"v2.12", "v2.11", "v2.10", "v2.9", "v2.8"}
+	}
+	for i, id := range append(ids, "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0") {
 		status := "SUPPORTED"
 		if i == 0 {
 			status = "CURRENT"
@@ -45,12 +49,12 @@ func versionList(r *http.Request) map[string][]version {
 }
 
 func (a *api) multipleChoices(w http.ResponseWriter, r *http.Request) error {
-	writeJSON(w, http.StatusMultipleChoices, versionList(r))
+	writeJSON(w, http.StatusMultipleChoices, a.versionList(r))
 	return nil
 }
 
 func (a *api) versions(w http.ResponseWriter, r *http.Request) error {
-	writeJSON(w, http.StatusOK, versionList(r))
+	writeJSON(w, http.StatusOK, a.versionList(r))
 	return nil
 }
 
@@ -66,7 +70,7 @@ func (a *api) unknownPath(w http.ResponseWriter, r *http.Request) error {
 
 func (a *api) importInfo(w http.ResponseWriter, _ *http.Request) error {
 	writeJSON(w, http.StatusOK, map[string]any{"import-methods": map[string]any{
-		"description": "Import methods available.", "type": "array", "value": []string{importMethods},
+		"description": "Import methods available.", "type": "array", "value": a.methods(),
 	}})
 	return nil
 }

@@ -28,7 +28,7 @@ func (c *Catalogue) Activate(ctx context.Context, a Activation) error {
 		if err := checkActivation(t, a); err != nil {
 			return err
 		}
-		if err := c.covered(ctx, tx, t, a); err != nil {
+		if err := c.covered(ctx, tx, t, a.size()); err != nil {
 			return err
 		}
 		if err := tx.DeleteReservations(ctx, t.ID); err != nil {
@@ -60,6 +60,13 @@ func checkActivation(t Task, a Activation) error {
 			return errcode.New(errcode.BadRequest, "task %s activates image %q twice or without id", t.ID, ia.ImageID)
 		case ia.Key == "" || ia.Size < 0 || ia.VirtualSize < 0:
 			return errcode.New(errcode.BadRequest, "task %s activates image %s without object or size", t.ID, ia.ImageID)
+		}
+		stores := map[string]bool{ia.Store: true}
+		for _, c := range ia.Copies {
+			if c.Key == "" || stores[c.Store] {
+				return errcode.New(errcode.BadRequest, "task %s activates image %s with two objects in store %q, or with none", t.ID, ia.ImageID, c.Store)
+			}
+			stores[c.Store] = true
 		}
 		seen[ia.ImageID] = true
 	}
@@ -94,6 +101,10 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 	}
 	after.Checksum, after.HashAlgo, after.HashValue = ia.Checksum, ia.HashAlgo, ia.HashValue
 	after.ContentDigest, after.Store, after.Key = ia.ContentDigest, ia.Store, ia.Key
+	after.Copies = nil
+	for _, loc := range ia.Copies {
+		after.Copies = append(after.Copies, Copy{Location: loc, Status: CopyActive, CreatedAt: c.moment()})
+	}
 	if before.MinDisk == 0 {
 		after.MinDisk = ia.MinDisk
 	}
@@ -105,6 +116,7 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 	for name, value := range ia.Override {
 		after.Properties[plain(name)] = plain(value)
 	}
+	setStores(&after, nil, ia.FailedStores)
 	if _, err := c.storeImage(ctx, tx, before, after); err != nil {
 		return err
 	}

@@ -59,6 +59,9 @@ type NewImport struct {
 	// ExistingImage says that the image has been made before, by CreateImage,
 	// and waits for its bytes.
 	ExistingImage bool
+	// Copy says that the task copies an image which is active, and stays so all
+	// the time, to further stores. With it only the image's id is used.
+	Copy bool
 }
 
 // Accepted is the answer of Accept.
@@ -85,6 +88,10 @@ type ImageActivation struct {
 	ContentDigest   string
 	Store           string
 	Key             string
+	// Copies are the further places that hold the bytes.
+	Copies []Location
+	// FailedStores are the stores that the bytes could not be brought into.
+	FailedStores []string
 	// MinDisk is the image's min_disk, GiB, if its owner has set none.
 	MinDisk int64
 	// Properties are added where the image has none of that name: what the
@@ -155,9 +162,7 @@ func (c *Catalogue) LiveKeys(ctx context.Context) ([]Location, error) {
 		}
 		out := make([]Location, 0, len(images))
 		for _, img := range images {
-			if img.Key != "" {
-				out = append(out, Location{img.Store, img.Key})
-			}
+			out = append(out, img.places()...)
 		}
 		return out, nil
 	})

@@ -63,23 +63,23 @@ func (c *Catalogue) UpdateImage(ctx context.Context, id string, change func(*Ima
 	})
 }
 
-// DeleteImage marks an image as deleted and returns where its object lies, for
+// DeleteImage marks an image as deleted and returns where its objects lie, for
 // the caller to remove; a reaper finds it if the caller dies before. A protected
 // image is errcode.Forbidden. An image that is being imported may be deleted:
 // its task then fails at its end.
-func (c *Catalogue) DeleteImage(ctx context.Context, id string) (Location, error) {
-	return update(ctx, c, func(tx Tx) (Location, error) {
+func (c *Catalogue) DeleteImage(ctx context.Context, id string) ([]Location, error) {
+	return update(ctx, c, func(tx Tx) ([]Location, error) {
 		before, err := liveImage(ctx, tx, id)
 		if err != nil {
-			return Location{}, err
+			return nil, err
 		}
 		at := c.moment()
 		after := before
 		after.Status, after.DeletedAt = ImageDeleted, &at
 		if _, err := c.storeImage(ctx, tx, before, after); err != nil {
-			return Location{}, err
+			return nil, err
 		}
-		return Location{before.Store, before.Key}, nil
+		return before.places(), nil
 	})
 }
 

@@ -94,7 +94,7 @@ func TestDeleteImage(t *testing.T) {
 	protect(false)
 	where, err := f.DeleteImage(ctx, "image-1")
 	f.ok(err)
-	f.same(where, metadata.Location{Store: "fs", Key: "image-1/upload-1"})
+	f.same(where, []metadata.Location{{Store: "fs", Key: "image-1/upload-1"}})
 	if img := f.row("image-1"); img.Status != metadata.ImageDeleted || img.DeletedAt == nil {
 		t.Errorf("image %+v", img)
 	}

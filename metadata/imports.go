@@ -85,7 +85,7 @@ func earlier(ctx context.Context, tx Tx, in NewImport) (Task, bool, error) {
 		return Task{}, false, nil
 	case err != nil:
 		return Task{}, false, err
-	case !sameRequest(old.Request, t.Request) || in.ExistingImage && old.ImageID != t.ImageID:
+	case !sameRequest(old.Request, t.Request) || (in.ExistingImage || in.Copy) && old.ImageID != t.ImageID:
 		return Task{}, false, errcode.New(errcode.IdempotencyReuse, "idempotency key %q belongs to task %s, whose request differs", t.IdempotencyKey, old.ID)
 	}
 	return old, true, nil
@@ -97,7 +97,9 @@ func (c *Catalogue) accept(ctx context.Context, tx Tx, in NewImport) (Accepted, 
 	}
 	var img Image
 	var err error
-	if in.ExistingImage {
+	if in.Copy {
+		img, err = copiedImage(ctx, tx, in.Image.ID, in.Task.Owner)
+	} else if in.ExistingImage {
 		img, err = waitingImage(ctx, tx, in.Image.ID, in.Task.Owner)
 	} else {
 		if in.Image.ContainerFormat == "" {
@@ -132,14 +134,31 @@ func waitingImage(ctx context.Context, tx Tx, id, owner string) (Image, error) {
 	if img.Status != ImageQueued {
 		return Image{}, errcode.New(errcode.Conflict, "image %s is %s, only a queued one can be imported into", id, string(img.Status))
 	}
-	busy, err := tx.Tasks(ctx, TaskFilter{ImageID: id, Unfinished: true, Limit: 1})
+	return img, idle(ctx, tx, id)
+}
+
+// copiedImage returns an image of the owner that may be copied to further stores.
+func copiedImage(ctx context.Context, tx Tx, id, owner string) (Image, error) {
+	img, err := liveImage(ctx, tx, id)
 	if err != nil {
 		return Image{}, err
 	}
-	if len(busy) > 0 {
-		return Image{}, errcode.New(errcode.Conflict, "task %s works on image %s", busy[0].ID, id)
+	if img.Owner != owner {
+		return Image{}, errcode.New(errcode.Forbidden, "image %s belongs to another project", id)
 	}
-	return img, nil
+	if img.Status != ImageActive {
+		return Image{}, errcode.New(errcode.Conflict, "image %s is %s, only an active one can be copied", id, string(img.Status))
+	}
+	return img, idle(ctx, tx, id)
+}
+
+// idle returns errcode.Conflict if a task works on the image.
+func idle(ctx context.Context, tx Tx, id string) error {
+	busy, err := tx.Tasks(ctx, TaskFilter{ImageID: id, Unfinished: true, Limit: 1})
+	if err == nil && len(busy) > 0 {
+		err = errcode.New(errcode.Conflict, "task %s works on image %s", busy[0].ID, id)
+	}
+	return err
 }
 
 // sameRequest compares two requests by what they ask for: order of members and

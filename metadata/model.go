@@ -33,6 +33,7 @@ type Image struct {
 	ContentDigest   string // of the guest bytes, see docs/content-digest.md
 	Store           string // name of the store that holds the bytes
 	Key             string // the object's key in the store
+	Copies          []Copy // further places that hold the same bytes, at most one a store, oldest first
 	MinDisk         int64  // GiB
 	MinRAM          int64  // MiB
 	Tags            []string
@@ -40,6 +41,29 @@ type Image struct {
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 	DeletedAt       *time.Time
+}
+
+// A Copy is a further place that holds an image's stored bytes, byte by byte.
+type Copy struct {
+	Location
+	Status    CopyStatus
+	Metadata  map[string]string
+	CreatedAt time.Time
+}
+
+// Locations lists the places from which the image can be read: the first one,
+// then the copies that are active. There are none before the image has bytes.
+func (img Image) Locations() []Location {
+	if img.Key == "" {
+		return nil
+	}
+	out := []Location{{img.Store, img.Key}}
+	for _, c := range img.Copies {
+		if c.Status == CopyActive {
+			out = append(out, c.Location)
+		}
+	}
+	return out
 }
 
 // A Task is one import, with Glance's fields and ours.

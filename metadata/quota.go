@@ -33,7 +33,7 @@ func NoLimits() Limits { return Limits{Unlimited, Unlimited, Unlimited, Unlimite
 // A Usage is what one project uses, in the terms of Limits.
 type Usage struct {
 	Images     int64
-	ImageBytes int64 // of images, bytes
+	ImageBytes int64 // of images, in every store that has them, bytes
 	Reserved   int64 // in stores for images that are being written, bytes
 	StageBytes int64
 	Uploading  int64

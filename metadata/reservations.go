@@ -175,10 +175,21 @@ func strays(ctx context.Context, tx Tx) ([]Reservation, error) {
 	return out, err
 }
 
-// covered reports whether the images of an activation take no more than the task
-// has reserved; if not, they are held against the quota once more. A quota that
-// was lowered meanwhile does not undo what was promised.
-func (c *Catalogue) covered(ctx context.Context, tx Tx, t Task, a Activation) error {
+// size is what an activation's images take in all stores, bytes.
+func (a Activation) size() int64 {
+	var n int64
+	for _, ia := range a.Images {
+		for range 1 + len(ia.Copies) {
+			n = sum(n, ia.Size)
+		}
+	}
+	return n
+}
+
+// covered reports whether what a task has stored takes no more than it has
+// reserved; if not, it is held against the quota once more. A quota that was
+// lowered meanwhile does not undo what was promised.
+func (c *Catalogue) covered(ctx context.Context, tx Tx, t Task, stored int64) error {
 	l := c.limitsOf(t.Owner)
 	if l.ImageBytes < 0 {
 		return nil
@@ -187,14 +198,11 @@ func (c *Catalogue) covered(ctx context.Context, tx Tx, t Task, a Activation) er
 	if err != nil {
 		return err
 	}
-	var promised, stored int64
+	var promised int64
 	for _, r := range all {
 		if r.TaskID == t.ID && r.Kind == ReserveStore {
 			promised = sum(promised, r.Bytes)
 		}
-	}
-	for _, ia := range a.Images {
-		stored = sum(stored, ia.Size)
 	}
 	if stored <= promised {
 		return nil

@@ -22,6 +22,15 @@ const (
 	ImagePendingDelete ImageStatus = "pending_delete" // bytes wait for their removal
 )
 
+// A CopyStatus says what a copy of an image is good for.
+type CopyStatus string
+
+// The statuses of a copy.
+const (
+	CopyActive CopyStatus = "active" // whole, is read from
+	CopyBroken CopyStatus = "broken" // known to be lost or damaged: not read from, and still deleted with the image
+)
+
 // A TaskStatus says how far a task is, in Glance's words.
 type TaskStatus string
 

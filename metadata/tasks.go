@@ -24,6 +24,25 @@ const StageDone = "done"
 // is safe to repeat. A finished task is errcode.Conflict, and so is a task
 // whose image is gone.
 func (c *Catalogue) Start(ctx context.Context, taskID string) error {
+	return c.start(ctx, taskID, func(tx Tx, img Image) error {
+		if img.Status == ImageImporting {
+			return nil
+		}
+		after := img
+		after.Status = ImageImporting
+		_, err := c.storeImage(ctx, tx, img, after)
+		return err
+	})
+}
+
+// StartCopy moves a task that copies an image from pending to processing; the
+// image stays active. It is safe to repeat. An image that is not active any more
+// is errcode.Conflict.
+func (c *Catalogue) StartCopy(ctx context.Context, taskID string) error {
+	return c.start(ctx, taskID, func(_ Tx, img Image) error { return stillActive(img) })
+}
+
+func (c *Catalogue) start(ctx context.Context, taskID string, prepare func(Tx, Image) error) error {
 	return c.repo.InTx(ctx, func(tx Tx) error {
 		t, err := unfinished(ctx, tx, taskID)
 		if err != nil {
@@ -33,12 +52,8 @@ func (c *Catalogue) Start(ctx context.Context, taskID string) error {
 		if err != nil {
 			return err
 		}
-		if img.Status != ImageImporting {
-			after := img
-			after.Status = ImageImporting
-			if _, err := c.storeImage(ctx, tx, img, after); err != nil {
-				return err
-			}
+		if err := prepare(tx, img); err != nil {
+			return err
 		}
 		if t.Status == TaskProcessing {
 			return nil
@@ -98,8 +113,9 @@ func (c *Catalogue) AddReport(ctx context.Context, taskID, kind, stage string, d
 }
 
 // Fail ends a task with failure and gives its image back as queued, without
-// sizes. An image that is not importing stays as it is. Failing a finished task
-// does nothing.
+// sizes. An image that is not importing stays as it is, but for the stores that
+// the task was to bring it into: they have failed. Failing a finished task does
+// nothing.
 func (c *Catalogue) Fail(ctx context.Context, taskID string, why TaskError) error {
 	why.Message = plain(why.Message)
 	detail, err := json.Marshal(why)
@@ -130,17 +146,22 @@ func (c *Catalogue) Fail(ctx context.Context, taskID string, why TaskError) erro
 	})
 }
 
-// release gives an importing image back as queued.
+// release gives an importing image back as queued, and tells which stores it did
+// not come into.
 func (c *Catalogue) release(ctx context.Context, tx Tx, imageID string) error {
 	img, err := tx.Image(ctx, imageID)
-	if isNotFound(err) || err == nil && img.Status != ImageImporting {
+	if isNotFound(err) || err == nil && img.Status != ImageImporting && storesOf(img, PropImportingStores) == nil {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	after := img
-	after.Status = ImageQueued
+	if img.Status == ImageImporting {
+		after.Status = ImageQueued
+	}
+	failed := append(storesOf(img, PropFailedStores), storesOf(img, PropImportingStores)...)
+	setStores(&after, nil, failed)
 	_, err = c.storeImage(ctx, tx, img, after)
 	return err
 }

@@ -48,7 +48,7 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 // note fits, or else into a fresh one.
 func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk formats.Disk, c contract.ConvertParams,
 	fits func(stores.Upload) bool, o Observe) (contract.Converted, error) {
-	up, err := beginOrResume(ctx, store, c.Key, fits)
+	up, err := beginOrResume(ctx, store, c.Key, -1, fits)
 	if err != nil {
 		return contract.Converted{}, err
 	}
@@ -75,13 +75,14 @@ func findUpload(ctx context.Context, s stores.Store, key string) (stores.Upload,
 	return s.Resume(ctx, id)
 }
 
-// beginOrResume finds the upload of an earlier attempt, or begins it. An upload
+// beginOrResume finds the upload of an earlier attempt, or begins it; size is that
+// of Begin. An upload
 // without a note that fits is thrown away: its bytes may be those of another
 // version of the codec, and would show where this one leaves holes.
-func beginOrResume(ctx context.Context, s stores.Store, key string, fits func(stores.Upload) bool) (stores.Upload, error) {
+func beginOrResume(ctx context.Context, s stores.Store, key string, size int64, fits func(stores.Upload) bool) (stores.Upload, error) {
 	up, err := findUpload(ctx, s, key)
 	if errcode.Of(err) == errcode.UploadUnknown {
-		return s.Begin(ctx, key, -1)
+		return s.Begin(ctx, key, size)
 	}
 	if err != nil || fits(up) {
 		return up, err
@@ -89,7 +90,7 @@ func beginOrResume(ctx context.Context, s stores.Store, key string, fits func(st
 	if err := errors.Join(up.Abort(ctx), up.Close()); err != nil {
 		return nil, err
 	}
-	return s.Begin(ctx, key, -1)
+	return s.Begin(ctx, key, size)
 }
 
 // A note is what an upload keeps with its durable bytes: where to go on, and

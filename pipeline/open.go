@@ -234,7 +234,13 @@ func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (con
 	if err != nil {
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
 	}
-	return contract.Validated{Target: target, Verify: verify}, findings, set.check(ctx)
+	out := contract.Validated{Target: target, Verify: verify}
+	if v.Stores != nil {
+		if out.Stores, err = p.storesOf(*v.Stores, target.Store); err != nil {
+			return contract.Validated{}, findings, err
+		}
+	}
+	return out, findings, set.check(ctx)
 }
 
 // validate checks one disk, and with the first one what is around all of them.

@@ -149,6 +149,11 @@ type Steps interface {
 	Checksum(ctx context.Context, p contract.ChecksumParams, resume []byte, o Observe) (contract.Checksummed, error)
 	// Commit makes the sealed upload visible.
 	Commit(ctx context.Context, p contract.StoreParams) (contract.Stored, error)
+	// Copy brings stored bytes into another store, resuming what an earlier attempt
+	// copied, and proves on the way that they are those of the digest.
+	Copy(ctx context.Context, p contract.CopyParams, o Observe) (contract.Stored, error)
+	// CopyTargets returns the stores that are meant.
+	CopyTargets(s contract.StoresSpec) ([]string, error)
 	// Cleanup removes what the import left behind. It is idempotent.
 	Cleanup(ctx context.Context, p contract.CleanupParams) error
 }

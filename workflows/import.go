@@ -42,6 +42,9 @@ func register(ctx workflow.Context, st *state) (contract.RegisterResult, error) 
 		return reg, err
 	}
 	st.req = reg.Request
+	if st.req.Target.Store == "" && len(st.req.Stores) > 0 {
+		st.req.Target.Store = st.req.Stores[0]
+	}
 	st.registered = true
 	st.progress.TaskID = st.req.TaskID
 	return reg, ctx.Err()
@@ -74,16 +77,21 @@ func produce(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 // store brings the bytes into the store: fetch, and then what builds on it,
 // until no host is lost in between.
 func store(ctx workflow.Context, st *state) error {
-	var lost error
+	if err := fetch(ctx, st, nil); err != nil {
+		return err
+	}
 	for {
-		if err := fetch(ctx, st, lost); err != nil {
-			return err
+		lost := build(ctx, st)
+		if elsewhere(ctx, st, lost) {
+			continue
 		}
-		lost = build(ctx, st)
 		if !fetchAgain(lost) {
 			return lost
 		}
 		workflow.GetLogger(ctx).Warn("what was fetched is out of reach, fetching again", "round", st.round, "error", lost)
+		if err := fetch(ctx, st, lost); err != nil {
+			return err
+		}
 	}
 }
 
@@ -102,7 +110,7 @@ func fetch(ctx workflow.Context, st *state, lost error) error {
 	if hostSilent(lost) && st.fetched.Same(got) {
 		return nil
 	}
-	if st.round == maxRounds {
+	if st.round == maxRounds+st.moved {
 		st.places = append(st.places, place{queue: got.Queue})
 		return lost
 	}
@@ -130,13 +138,17 @@ func build(ctx workflow.Context, st *state) error {
 			return err
 		}
 	}
+	markStores(ctx, st)
 	for i := range st.disks {
 		if err := keep(ctx, st, st.at(i)); err != nil {
 			return err
 		}
 	}
-	st.at(-1)
-	return nil
+	err := spread(ctx, st)
+	if err == nil {
+		st.at(-1)
+	}
+	return err
 }
 
 // validate fixes what is made of a disk.
@@ -147,10 +159,14 @@ func validate(ctx workflow.Context, st *state, d *disk) error {
 	var got contract.Validated
 	params := contract.ValidateParams{TaskID: st.req.TaskID, ImageID: st.imageID(), Fetched: *st.fetched, Detected: *st.detected,
 		Target: st.req.Target, Verify: st.req.Verify, Disk: st.disk}
+	if st.req.Several() {
+		params.Stores = &st.req.StoresSpec
+	}
 	if err := run(withPass(ctx, st.fetched.Queue), st, contract.StageValidate, contract.ValidateActivity, params, &got); err != nil {
 		return err
 	}
 	d.validated = &got
+	st.stores = got.Stores
 	return nil
 }
 
@@ -223,11 +239,12 @@ func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 	var result contract.ImportResult
 	first := st.disks[0]
 	params := contract.ActivateParams{Request: st.req, Fetched: *st.fetched, Detected: *st.detected, Target: first.validated.Target,
-		Converted: *first.converted, Checksummed: *first.checksummed, Stored: *first.stored, Guest: first.validated.Guest}
+		Converted: *first.converted, Checksummed: *first.checksummed, Stored: *first.stored, Guest: first.validated.Guest,
+		Copies: first.copied(), FailedStores: st.failedStores()}
 	for i, d := range st.disks[1:] {
 		params.Further = append(params.Further, contract.DiskDone{
 			Disk: i + 2, ImageID: contract.DiskImageID(st.req.TaskID, st.req.ImageID, i+2),
-			Target: d.validated.Target, Converted: *d.converted, Checksummed: *d.checksummed, Stored: *d.stored, Guest: d.validated.Guest,
+			Target: d.validated.Target, Converted: *d.converted, Checksummed: *d.checksummed, Stored: *d.stored, Guest: d.validated.Guest, Copies: d.copied(),
 		})
 	}
 	keep, _ := workflow.NewDisconnectedContext(ctx)

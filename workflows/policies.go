@@ -33,6 +33,8 @@ const (
 	// maxRounds is how often an import begins from its source: two lost hosts
 	// are bad luck, three are a fault that another fetch does not mend.
 	maxRounds = 3
+	// optionalAttempts is how often a store is tried that need not succeed.
+	optionalAttempts = 10
 )
 
 // withRow is for writing a row of the catalogue in passing: a local activity,
@@ -85,6 +87,15 @@ func withPass(ctx workflow.Context, queue string) workflow.Context {
 // copying them.
 func withCommit(ctx workflow.Context, queue string) workflow.Context {
 	return withWork(ctx, queue, 2*time.Hour, 60)
+}
+
+// withCopy is for bringing stored bytes into another store. A store that need not
+// succeed is given up sooner.
+func withCopy(ctx workflow.Context, queue string, must bool) workflow.Context {
+	if !must {
+		return withWork(ctx, queue, longestWork, optionalAttempts)
+	}
+	return withPass(ctx, queue)
 }
 
 // withWork is for work on what a fetch pinned. It runs where that is.

@@ -14,5 +14,6 @@ type Registry interface {
 // Register makes the workflows known under the names of package contract.
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(ImportImage, workflow.RegisterOptions{Name: contract.ImportWorkflow})
+	r.RegisterWorkflowWithOptions(CopyImage, workflow.RegisterOptions{Name: contract.CopyWorkflow})
 	r.RegisterWorkflowWithOptions(PlanImport, workflow.RegisterOptions{Name: contract.PlanWorkflow})
 }

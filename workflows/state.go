@@ -52,6 +52,20 @@ type state struct {
 	// disk is the number of the disk that is worked on, from 1; 0 if that is all
 	// of them, or the only one. Set by at.
 	disk int
+
+	// stores are all stores that the image is brought into, if it is several. Filled
+	// in by validate; with all the stores of a copy by CopyImage.
+	stores []string
+	// failed are those of stores that were given up, and lost what may lie there.
+	// Filled in by giveUp.
+	failed []string
+	lost   []contract.Leftover
+	// refused is what the last of them failed with.
+	refused error
+	// moved counts how often the first store was given up for another one.
+	moved int
+	// parts are the figures of copies that run side by side. Filled in by copyAll.
+	parts []contract.Progress
 }
 
 // A disk is what the stages have made of one disk; nil until then.
@@ -60,6 +74,8 @@ type disk struct {
 	converted   *contract.Converted
 	checksummed *contract.Checksummed
 	stored      *contract.Stored
+	// copies are those in the further stores, in their order as they were made.
+	copies []contract.Stored
 }
 
 // A place is where a round left bytes.
@@ -89,7 +105,7 @@ func newState(ctx workflow.Context, req contract.ImportRequest) *state {
 
 // enter begins a stage: the figures of the one before are over.
 func (st *state) enter(ctx workflow.Context, s contract.Stage) {
-	st.heard = time.Time{}
+	st.heard, st.parts = time.Time{}, nil
 	st.progress = contract.Progress{
 		TaskID:     st.req.TaskID,
 		Status:     st.progress.Status,
@@ -115,6 +131,10 @@ func (st *state) finish(ctx workflow.Context, status string, s contract.Stage) {
 // is known are dropped.
 func (st *state) observe(p contract.Progress) {
 	known := st.progress
+	if p.Store != "" {
+		st.observePart(p)
+		return
+	}
 	if p.Stage != known.Stage || p.Disk != known.Disk || p.Attempt < known.Attempt {
 		return
 	}

@@ -48,6 +48,7 @@ func tidy(ctx workflow.Context, st *state) {
 	st.finish(keep, statusSuccess, contract.StageDone)
 	st.publish(keep)
 	cleanup(keep, st, true)
+	dropLost(keep, st)
 }
 
 // cleanup visits every place. Only the last one can be part of a success: the

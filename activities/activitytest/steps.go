@@ -21,6 +21,8 @@ type Steps struct {
 	OnConvert  func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error)
 	OnChecksum func(context.Context, contract.ChecksumParams, []byte, pipeline.Observe) (contract.Checksummed, error)
 	OnCommit   func(context.Context, contract.StoreParams) (contract.Stored, error)
+	OnCopy     func(context.Context, contract.CopyParams, pipeline.Observe) (contract.Stored, error)
+	OnTargets  func(contract.StoresSpec) ([]string, error)
 	OnCleanup  func(context.Context, contract.CleanupParams) error
 
 	mu    sync.Mutex
@@ -110,8 +112,23 @@ func (s *Steps) Validate(ctx context.Context, p contract.ValidateParams) (contra
 		return s.OnValidate(ctx, p)
 	}
 	t := p.Target
-	t.Format, t.Compression, t.Store = "qcow2", "none", "local"
-	return contract.Validated{Target: t, Verify: p.Verify}, nil, nil
+	t.Format, t.Compression = "qcow2", "none"
+	out := contract.Validated{Target: t, Verify: p.Verify}
+	if p.Stores == nil {
+		out.Target.Store = "local"
+		return out, nil, nil
+	}
+	all, err := s.CopyTargets(*p.Stores)
+	if t.Store == "" && len(all) > 0 {
+		out.Target.Store = all[0]
+	}
+	out.Stores = []string{out.Target.Store}
+	for _, name := range all {
+		if name != out.Target.Store {
+			out.Stores = append(out.Stores, name)
+		}
+	}
+	return out, nil, err
 }
 
 // LookInside implements pipeline.Steps. It belongs to the validation and is not noted.
@@ -129,7 +146,7 @@ func (s *Steps) Convert(ctx context.Context, p contract.ConvertParams, o pipelin
 		return s.OnConvert(ctx, p, o)
 	}
 	o(p.Detected.VirtualSize, p.Detected.VirtualSize, nil)
-	return contract.Converted{Store: "local", UploadID: p.Key[37:], Size: 3 << 30, VirtualSize: p.Detected.VirtualSize,
+	return contract.Converted{Store: p.Target.Store, UploadID: p.Key[37:], Size: 3 << 30, VirtualSize: p.Detected.VirtualSize,
 		SourceSize: p.Detected.VirtualSize, ContentDigest: "ingest1:aa"}, nil
 }
 
@@ -150,6 +167,30 @@ func (s *Steps) Commit(ctx context.Context, p contract.StoreParams) (contract.St
 		return s.OnCommit(ctx, p)
 	}
 	return contract.Stored{Store: p.Converted.Store, Key: p.Key, Location: "store://" + p.Converted.Store + "/" + p.Key}, nil
+}
+
+// Copy implements pipeline.Steps.
+func (s *Steps) Copy(ctx context.Context, p contract.CopyParams, o pipeline.Observe) (contract.Stored, error) {
+	s.note(contract.StageCopy, p)
+	if s.OnCopy != nil {
+		return s.OnCopy(ctx, p, o)
+	}
+	o(p.Size, p.Size, nil)
+	return contract.Stored{Store: p.Store, Key: p.Key, Location: "store://" + p.Store + "/" + p.Key}, nil
+}
+
+// AllStores are those of a server with several stores, which is plausible.
+func AllStores() []string { return []string{"local", "fast", "remote"} }
+
+// CopyTargets implements pipeline.Steps.
+func (s *Steps) CopyTargets(spec contract.StoresSpec) ([]string, error) {
+	if s.OnTargets != nil {
+		return s.OnTargets(spec)
+	}
+	if spec.AllStores {
+		return AllStores(), nil
+	}
+	return spec.Stores, nil
 }
 
 // Cleanup implements pipeline.Steps.

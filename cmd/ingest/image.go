@@ -14,10 +14,10 @@ import (
 )
 
 func newImageCommand(g *globals) *cobra.Command {
-	return group("image", "List, show, save and delete images",
+	return group("image", "List, show, save, copy and delete images",
 		`  ingest image list
   ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
-		newImageListCommand(g), newImageShowCommand(g), newImageSaveCommand(g), newImageProvenanceCommand(g), newImageDeleteCommand(g))
+		newImageListCommand(g), newImageShowCommand(g), newImageSaveCommand(g), newImageCopyCommand(g), newImageProvenanceCommand(g), newImageDeleteCommand(g))
 }
 
 func newImageListCommand(g *globals) *cobra.Command {
@@ -84,13 +84,18 @@ func newImageShowCommand(g *globals) *cobra.Command {
 }
 
 func newImageDeleteCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var store string
+	cmd := &cobra.Command{
 		Use:   "delete IMAGE...",
-		Short: "Delete images",
+		Short: "Delete images, or take them out of one store",
 		Long: `Delete images with their bytes. An import that works on one is cancelled. A
-protected image is refused.`,
+protected image is refused.
+
+With --store, the images are taken out of that store only, and stay in the others. The
+last store that has an image is refused.`,
 		Example: `  ingest image delete debian-11
-  ingest image delete 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11`,
+  ingest image delete 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11
+  ingest image delete debian-12 --store fast`,
 		Args: cli.Args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
@@ -102,6 +107,13 @@ protected image is refused.`,
 				if err != nil {
 					return err
 				}
+				if store != "" {
+					if err := c.DeleteFromStore(cmd.Context(), img.ID, store); err != nil {
+						return err
+					}
+					g.notice(cmd, "image %s is out of store %s", img.ID, store)
+					continue
+				}
 				if err := c.DeleteImage(cmd.Context(), img.ID); err != nil {
 					return err
 				}
@@ -110,6 +122,8 @@ protected image is refused.`,
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&store, "store", "", "take the images out of this store only")
+	return cmd
 }
 
 // printImage prints an image with everything that is known of it.

@@ -17,12 +17,13 @@ import (
 
 // importFlags are the flags of `ingest import`.
 type importFlags struct {
-	target                             targetFlags
-	name, from, checksum, verify       string
-	checksumFile, signature, keyring   string
-	visibility, key, store, credential string
-	properties, tags, members          []string
-	noWait, protected, dryRun          bool
+	target                           targetFlags
+	name, from, checksum, verify     string
+	checksumFile, signature, keyring string
+	visibility, key, credential      string
+	properties, tags, members        []string
+	noWait, protected, dryRun        bool
+	stores                           storesFlags
 }
 
 func newImportCommand(g *globals) *cobra.Command {
@@ -70,6 +71,9 @@ however often the command is repeated.`,
   # what would happen, without doing it
   ingest import https://example.org/debian.qcow2 --to azure --dry-run
 
+  # into two stores; the import succeeds also if one of them fails
+  ingest import https://example.org/a.qcow2 --store fast --store archive --allow-failed-stores
+
   # submit only, with properties, in a script
   ingest import https://example.org/a.qcow2 --property os_distro=debian --tag base --no-wait --json`,
 		Args: cli.Args(cobra.ExactArgs(1)),
@@ -89,7 +93,7 @@ however often the command is repeated.`,
 	fl.StringArrayVar(&f.tags, "tag", nil, "tag of the image; may be repeated")
 	fl.StringVar(&f.visibility, "visibility", "", "private, shared, community or public (default shared)")
 	fl.BoolVar(&f.protected, "protected", false, "refuse to delete the image")
-	fl.StringVar(&f.store, "store", "", "store to put the image into (default: the server's)")
+	f.stores.declare(fl, "store to put the image into (default: the server's); repeat for several: the first is written, the others get copies", "put the image into every store")
 	fl.StringVar(&f.credential, "credential", "", "name of a credential of the server for the source")
 	fl.StringVar(&f.key, "idempotency-key", "", "key that makes repeated submissions one import")
 	fl.BoolVar(&f.noWait, "no-wait", false, "submit and do not follow")
@@ -166,7 +170,13 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 	if err != nil {
 		return req, err
 	}
-	target.Store = f.store
+	stores, err := f.stores.spec(cmd)
+	if err != nil {
+		return req, err
+	}
+	if !stores.Several() && len(stores.Stores) == 1 {
+		target.Store, stores = stores.Stores[0], contract.StoresSpec{}
+	}
 	name := f.name
 	if name == "" {
 		name = nameOf(url)
@@ -179,7 +189,8 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 		Image: contract.ImageSpec{
 			Name: name, Visibility: f.visibility, Tags: f.tags, Properties: props, Protected: f.protected,
 		},
-		Verify: f.verify,
+		Verify:     f.verify,
+		StoresSpec: stores,
 	}
 	if f.key == "" {
 		// An id of our own makes a submission whose answer got lost the same

@@ -242,7 +242,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Planner:   s.importer,
 		Blobs:     api.Stores(s.pipeline.Stores),
 		Defaults:  s.apiDefaults(),
-		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default,
+		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(),
 		Policy:  s.policy.Current,
 		Version: version, Log: s.log, Hosts: hosts,
 	})

@@ -1,7 +1,9 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -93,6 +95,37 @@ func (c *Client) Image(ctx context.Context, id string) (wire.Image, error) {
 	var out wire.Image
 	_, err := c.call(ctx, http.MethodGet, "/v2/images/"+url.PathEscape(id), nil, nil, &out)
 	return out, err
+}
+
+// CopyImage asks for copies of an image in further stores, and returns the id of the
+// task that makes them.
+func (c *Client) CopyImage(ctx context.Context, id string, to contract.StoresSpec) (string, error) {
+	type method struct {
+		Name string `json:"name"`
+	}
+	raw, err := json.Marshal(struct {
+		Method method `json:"method"`
+		contract.StoresSpec
+	}{method{contract.MethodCopy}, to})
+	if err != nil {
+		return "", errcode.Wrap(err, errcode.Internal, "write request")
+	}
+	resp, err := c.send(ctx, http.MethodPost, "/v2/images/"+url.PathEscape(id)+"/import", nil, bytes.NewReader(raw))
+	if err != nil {
+		return "", err
+	}
+	resp.Body.Close()
+	task := resp.Header.Get("X-Ingest-Task-Id")
+	if task == "" {
+		return "", c.stranger(resp)
+	}
+	return task, nil
+}
+
+// DeleteFromStore takes an image out of one of the stores that have it.
+func (c *Client) DeleteFromStore(ctx context.Context, id, store string) error {
+	_, err := c.call(ctx, http.MethodDelete, "/v2/stores/"+url.PathEscape(store)+"/"+url.PathEscape(id), nil, nil, nil)
+	return err
 }
 
 // DeleteImage deletes an image.

@@ -95,6 +95,20 @@ func (c *Stores) check(local string) error {
 	return nil
 }
 
+// ReadOrder lists the stores in the order in which images that lie in several are
+// read: folders first, which answer at once.
+func (c *Stores) ReadOrder() []string {
+	var near, far []string
+	for _, s := range c.List {
+		if s.S3 == nil {
+			near = append(near, s.Name)
+		} else {
+			far = append(far, s.Name)
+		}
+	}
+	return append(near, far...)
+}
+
 // Names lists the stores, in their order.
 func (c *Stores) Names() []string {
 	var out []string

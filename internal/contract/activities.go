@@ -171,6 +171,8 @@ type ValidateParams struct {
 	Detected Detected   `json:"detected"`
 	Target   TargetSpec `json:"target"`
 	Verify   string     `json:"verify,omitempty"` // level that is asked for, "" for the default
+	// Stores are those that are asked for beside the target's.
+	Stores *StoresSpec `json:"stores,omitempty"`
 	// Disk is the number of the disk of a source that holds several, from 1; 0 is
 	// the only one.
 	Disk int `json:"disk,omitempty"`
@@ -186,6 +188,9 @@ type Validated struct {
 	Verify string     `json:"verify,omitempty"`
 	// Guest is what is known of the disk's inside, nil for what is no disk.
 	Guest *GuestFacts `json:"guest,omitempty"`
+	// Stores are all stores that the image is brought into, the target's first, if
+	// several were asked for.
+	Stores []string `json:"stores,omitempty"`
 }
 
 // ConvertParams asks for the target's bytes in an uncommitted upload.
@@ -272,6 +277,10 @@ type ActivateParams struct {
 	Guest       *GuestFacts `json:"guest,omitempty"` // as validated
 	// Further are the disks behind the first one, in their order.
 	Further []DiskDone `json:"further,omitempty"`
+	// Copies are the further places of the first disk, and FailedStores the stores
+	// that have failed, if several were asked for.
+	Copies       []Stored `json:"copies,omitempty"`
+	FailedStores []string `json:"failed_stores,omitempty"`
 }
 
 // CleanupParams asks to remove what an import left: always its staged files,

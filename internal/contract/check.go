@@ -16,6 +16,9 @@ const MaxURLBytes = 8 << 10
 // naming the field. What a URL, a digest, a format or a store may be is checked
 // by the stage that uses it.
 func (r ImportRequest) Check() error {
+	if err := r.checkStores(); err != nil {
+		return err
+	}
 	switch {
 	case r.Source.URL == "":
 		return badField("source.url", "is missing")
@@ -49,6 +52,18 @@ func (r ImportRequest) Check() error {
 		return badField("task_type", "is neither import nor api_image_import")
 	}
 	return r.Source.checkMembers()
+}
+
+// checkStores checks what the request says of stores. One that copies is not an
+// import.
+func (r ImportRequest) checkStores() error {
+	switch {
+	case r.Method != "":
+		return badField("method", "is not for imports")
+	case r.Target.Store != "" && len(r.Stores) > 0 && r.Stores[0] != r.Target.Store:
+		return badField("target.store", "is not the first of stores")
+	}
+	return r.StoresSpec.check()
 }
 
 func badField(field, what string) *errcode.Error {

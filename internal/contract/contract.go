@@ -98,12 +98,20 @@ type ImportRequest struct {
 	// TaskType is Glance's type of the task; "" means api_image_import.
 	TaskType string `json:"task_type,omitempty"`
 
+	// Method says what is done: "" imports, MethodCopy copies the image to further
+	// stores, of which nothing but the ids and the stores is read. See Copy.
+	Method string `json:"method,omitempty"`
+
 	Source SourceSpec `json:"source"`
 	Target TargetSpec `json:"target"`
 	Image  ImageSpec  `json:"image"`
 
 	// Verify is one of VerifyLevels; "" means the server's default.
 	Verify string `json:"verify,omitempty"`
+
+	// StoresSpec names several stores; Target.Store may be left out then, and is
+	// otherwise the first of them.
+	StoresSpec
 }
 
 // SourceSpec says where the bytes are and what they are said to be.
@@ -179,6 +187,10 @@ type ImageResult struct {
 	Checksum      string `json:"checksum,omitempty"` // MD5, if switched on
 	Location      string `json:"location"`
 	Verify        string `json:"verify,omitempty"` // level at which it was verified
+	// Stores are those that have the image, if several were asked for, the first one
+	// first; FailedStores are those that it could not be brought into.
+	Stores       []string `json:"stores,omitempty"`
+	FailedStores []string `json:"failed_stores,omitempty"`
 }
 
 // Progress says how far an import is. It is the answer of ProgressQuery, the
@@ -198,6 +210,9 @@ type Progress struct {
 	// Disks; both are 0 if the source holds one only.
 	Disk  int `json:"disk,omitempty"`
 	Disks int `json:"disks,omitempty"`
+	// Store is that which is copied to, in what an activity says of itself; "" if it
+	// is all of them.
+	Store string `json:"store,omitempty"`
 }
 
 // namespaceTask is the UUIDv5 name space of ids derived from workflow ids.

@@ -103,6 +103,7 @@ type DiskDone struct {
 	Checksummed Checksummed `json:"checksummed"`
 	Stored      Stored      `json:"stored"`
 	Guest       *GuestFacts `json:"guest,omitempty"` // as validated
+	Copies      []Stored    `json:"copies,omitempty"`
 }
 
 // A Leftover is an upload, or the object that it became.

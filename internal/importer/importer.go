@@ -44,18 +44,19 @@ func New(c Client, data converter.DataConverter) *Importer {
 	return &Importer{client: c, data: data, patience: planTimeout}
 }
 
-// Start starts the import's workflow. One of that id that runs is left to run,
+// Start starts the workflow of an import, or of a copy. One of that id that runs is left to run,
 // and one that ended well is not run again; one that was terminated, or failed
 // to run at all, is.
 func (i *Importer) Start(ctx context.Context, req contract.ImportRequest, workflowID string) error {
 	ctx, stop := context.WithTimeout(ctx, callTimeout)
 	defer stop()
+	workflow, arg := req.Workflow()
 	_, err := i.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                       workflowID,
 		TaskQueue:                contract.ImportQueue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
-	}, contract.ImportWorkflow, req)
+	}, workflow, arg)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &started) { // it has ended well: that is what was asked for
 		return nil

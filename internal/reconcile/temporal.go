@@ -42,11 +42,12 @@ func (t Temporal) State(ctx context.Context, workflowID string) (State, error) {
 
 // Start runs a workflow again, whatever became of earlier runs.
 func (t Temporal) Start(ctx context.Context, req contract.ImportRequest, workflowID string) error {
+	workflow, arg := req.Workflow()
 	_, err := t.Client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: workflowID, TaskQueue: contract.ImportQueue,
 		WorkflowIDReusePolicy:    enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-	}, contract.ImportWorkflow, req)
+	}, workflow, arg)
 	if err != nil {
 		return errcode.Wrap(err, errcode.WorkflowService, "the workflow could not be started")
 	}

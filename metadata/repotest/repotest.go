@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"ImageRoundTrip", imageRoundTrip},
 		{"TaskRoundTrip", taskRoundTrip},
 		{"EventRoundTrip", eventRoundTrip},
+		{"Locations", locations},
 		{"ProvenanceRoundTrip", provenanceRoundTrip},
 		{"ProvenanceNeedsItsImage", provenanceNeedsItsImage},
 		{"ReservationRoundTrip", reservationRoundTrip},
@@ -136,6 +137,10 @@ func fullImage(id string) metadata.Image {
 		Size: ptr(int64(1) << 62), VirtualSize: ptr(int64(0)),
 		Checksum: "md5", HashAlgo: "sha512", HashValue: strings.Repeat("f", 128), ContentDigest: "blocks:abc",
 		Store: "fs", Key: id + "/upload", MinDisk: 3, MinRAM: 4,
+		Copies: []metadata.Copy{
+			{Location: metadata.Location{Store: "z", Key: id + "/second"}, Status: metadata.CopyActive, Metadata: map[string]string{"url": "é"}, CreatedAt: noon},
+			{Location: metadata.Location{Store: "a", Key: id + "/third"}, Status: metadata.CopyBroken, CreatedAt: noon.Add(time.Microsecond)},
+		},
 		Tags: []string{"b", "a"}, Properties: map[string]string{"os_distro": "debian", "empty": ""},
 		CreatedAt: noon, UpdatedAt: noon.Add(time.Microsecond), DeletedAt: ptr(noon.Add(time.Hour)),
 	}

@@ -58,6 +58,7 @@ func usage(t *testing.T, repo metadata.Repository) {
 		for i, s := range metadata.ImageStatuses() {
 			for _, owner := range []string{"p", "q"} {
 				img := fullImage(owner + "-" + string(s))
+				img.Copies = nil
 				img.Owner, img.Status, img.Size = owner, s, ptr(int64(1)<<i)
 				if s == metadata.ImageQueued {
 					img.Size = nil

@@ -34,6 +34,12 @@ func checkImage(img metadata.Image) error {
 		{"hash_value", img.HashValue, maxName}, {"content_digest", img.ContentDigest, maxName},
 		{"store", img.Store, maxName}, {"key", img.Key, maxLong},
 	}
+	for _, c := range img.Copies {
+		columns = append(columns, column{"store", c.Store, maxName}, column{"key", c.Key, maxLong}, column{"status", string(c.Status), maxWord})
+		for name, value := range c.Metadata {
+			columns = append(columns, column{"metadata", name, maxName}, column{"metadata", value, maxText})
+		}
+	}
 	for _, tag := range img.Tags {
 		columns = append(columns, column{"tags", tag, maxName})
 	}

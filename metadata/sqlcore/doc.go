@@ -18,6 +18,9 @@
 // Text compares by code point in every database, so that an idempotency key or
 // a name means the same everywhere.
 //
+// An image's first location stands in its own row, further ones in
+// image_locations.
+//
 // Every row of images and tasks carries a row version. A transaction that
 // writes a row which another one has changed since it was read does not commit;
 // it runs again. Thus no update is lost, whatever the isolation is worth.

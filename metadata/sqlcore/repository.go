@@ -90,7 +90,7 @@ func (r *Repository) run(ctx context.Context, db *bun.DB, readOnly bool, fn func
 	return r.retry(ctx, func() error {
 		fromFn := false
 		err := within(ctx, db, opts, func(btx bun.Tx) error {
-			err := fn(&tx{db: btx, readOnly: readOnly, versions: map[string]int64{}})
+			err := fn(&tx{db: btx, readOnly: readOnly, versions: map[string]int64{}, copies: map[string][]metadata.Copy{}})
 			fromFn = err != nil
 			return err
 		})

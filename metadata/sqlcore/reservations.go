@@ -98,6 +98,14 @@ func (t *tx) Usage(ctx context.Context, owner string) (metadata.Usage, error) {
 			u.Uploading += row.Count
 		}
 	}
+	var copies int64
+	err = t.db.NewSelect().TableExpr("image_locations AS l").Join("JOIN images AS i ON i.id = l.image_id").
+		ColumnExpr("COALESCE(SUM(i.size_bytes), 0)").
+		Where("i.owner = ?", owner).Where("i.status NOT IN (?, ?)", string(metadata.ImageDeleted), string(metadata.ImageKilled)).Scan(ctx, &copies)
+	if err != nil {
+		return u, unavailable(ctx, err, "sum up copies")
+	}
+	u.ImageBytes += copies
 	n, err := t.db.NewSelect().Table("tasks").Where("owner = ?", owner).
 		Where("status IN (?, ?)", string(metadata.TaskPending), string(metadata.TaskProcessing)).Count(ctx)
 	if err != nil {

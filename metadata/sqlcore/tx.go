@@ -19,6 +19,8 @@ type tx struct {
 	// versions holds the row version of every row that this run has read or
 	// written, by table and id.
 	versions map[string]int64
+	// copies holds the copies of every image that this run has read or written.
+	copies map[string][]metadata.Copy
 }
 
 var _ metadata.Tx = (*tx)(nil)
@@ -28,7 +30,15 @@ func (t *tx) Image(ctx context.Context, id string) (metadata.Image, error) {
 	if err := t.one(ctx, t.db.NewSelect().Model(&row).Where("id = ?", id), "image", id); err != nil {
 		return metadata.Image{}, err
 	}
-	return t.seenImage(row)
+	img, err := t.seenImage(row)
+	if err != nil {
+		return metadata.Image{}, err
+	}
+	one := []metadata.Image{img}
+	if err := t.addCopies(ctx, one); err != nil {
+		return metadata.Image{}, err
+	}
+	return one[0], nil
 }
 
 func (t *tx) Images(ctx context.Context, f metadata.ImageFilter) ([]metadata.Image, error) {
@@ -45,7 +55,11 @@ func (t *tx) Images(ctx context.Context, f metadata.ImageFilter) ([]metadata.Ima
 	if err := t.page(ctx, q, "images", f.Owner, f.Marker, f.Limit); err != nil {
 		return nil, err
 	}
-	return each(rows, t.seenImage)
+	images, err := each(rows, t.seenImage)
+	if err != nil {
+		return nil, err
+	}
+	return images, t.addCopies(ctx, images)
 }
 
 func (t *tx) PutImage(ctx context.Context, img metadata.Image) error {
@@ -53,7 +67,10 @@ func (t *tx) PutImage(ctx context.Context, img metadata.Image) error {
 	if err != nil {
 		return err
 	}
-	return t.put(ctx, "images", img.ID, &row, &row.RowVersion)
+	if err := t.put(ctx, "images", img.ID, &row, &row.RowVersion); err != nil {
+		return err
+	}
+	return t.putCopies(ctx, img)
 }
 
 func (t *tx) Task(ctx context.Context, id string) (metadata.Task, error) {

@@ -45,6 +45,7 @@ var (
 	_ stores.Store   = (*Store)(nil)
 	_ stores.Objects = (*Store)(nil)
 	_ stores.Space   = (*Store)(nil)
+	_ stores.Opener  = (*Store)(nil)
 )
 
 // Open opens the store in dir and makes the folder if there is none. name is
@@ -130,34 +131,58 @@ func (s *Store) object(key string) (record, os.FileInfo, error) {
 // The reader is an io.ReaderAt and io.Seeker too, relative to off, and stays
 // valid when the object is deleted.
 func (s *Store) OpenRange(ctx context.Context, key string, off, n int64) (io.ReadCloser, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	path, err := s.objectPath(key)
+	f, size, err := s.open(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return nil, errcode.Wrap(err, errcode.NotFound, "the store has no object %s", key)
-	}
-	if err != nil {
-		return nil, storeError(err, "open object %s", key)
-	}
-	fi, err := f.Stat()
-	if err != nil {
+	if off < 0 || off > size {
 		f.Close()
-		return nil, storeError(err, "open object %s", key)
+		return nil, errcode.New(errcode.RangeInvalid, "offset %d lies outside the object of %d bytes", off, size)
 	}
-	if off < 0 || off > fi.Size() {
-		f.Close()
-		return nil, errcode.New(errcode.RangeInvalid, "offset %d lies outside the object of %d bytes", off, fi.Size())
-	}
-	if left := fi.Size() - off; n < 0 || n > left {
+	if left := size - off; n < 0 || n > left {
 		n = left
 	}
 	return &section{SectionReader: io.NewSectionReader(f, off, n), Closer: f}, nil
 }
+
+// Open opens a committed object; its holes are known.
+func (s *Store) Open(ctx context.Context, key string) (stores.Object, error) {
+	f, size, err := s.open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return &object{reader{f: f, size: size}}, nil
+}
+
+func (s *Store) open(ctx context.Context, key string) (*os.File, int64, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	path, err := s.objectPath(key)
+	if err != nil {
+		return nil, 0, err
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil, 0, errcode.Wrap(err, errcode.NotFound, "the store has no object %s", key)
+	}
+	if err != nil {
+		return nil, 0, storeError(err, "open object %s", key)
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, storeError(err, "open object %s", key)
+	}
+	return f, fi.Size(), nil
+}
+
+// An object is a committed one that is open for reading.
+type object struct{ reader }
+
+func (o *object) Size() int64 { return o.size }
+
+func (o *object) Close() error { return o.f.Close() }
 
 type section struct {
 	*io.SectionReader

@@ -1,0 +1,118 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// methods lists the import methods, and so what clients are told in the header of
+// every created image. Copying needs another store.
+func (a *api) methods() []string {
+	if len(a.Stores) > 1 {
+		return []string{methodDownload, contract.MethodCopy}
+	}
+	return []string{methodDownload}
+}
+
+// storeInfo is a store as Glance lists it.
+type storeInfo struct {
+	ID      string `json:"id"`
+	Default string `json:"default,omitempty"` // "true"
+}
+
+// storesInfo lists the stores, the default one first. A server with one store
+// answers as Glance does: it knows no stores.
+func (a *api) storesInfo(w http.ResponseWriter, _ *http.Request) error {
+	if len(a.Stores) < 2 {
+		return errcode.New(errcode.NotFound, "this server has one store only")
+	}
+	out := []storeInfo{}
+	for _, name := range a.Stores {
+		if name == a.DefaultStore {
+			out = append(out, storeInfo{ID: name, Default: "true"})
+		}
+	}
+	for _, name := range a.Stores {
+		if name != a.DefaultStore {
+			out = append(out, storeInfo{ID: name})
+		}
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"stores": out})
+	return nil
+}
+
+// deleteFromStore takes an image out of one store. The catalogue says so first: what
+// a crash leaves in the store is nobody's, and swept.
+func (a *api) deleteFromStore(w http.ResponseWriter, r *http.Request) error {
+	store := r.PathValue("store")
+	if !slices.Contains(a.Stores, store) {
+		return notFound("store", store)
+	}
+	img, err := a.ownImage(r)
+	if err != nil {
+		return err
+	}
+	if img.Protected {
+		return errcode.New(errcode.Forbidden, "image %s is protected", img.ID)
+	}
+	loc, err := a.Catalogue.RemoveCopy(r.Context(), img.ID, store)
+	if err != nil {
+		return err
+	}
+	if err := a.Blobs.Delete(r.Context(), loc.Store, loc.Key); err != nil {
+		a.Log.Warn().Err(err).Str("image", img.ID).Str("store", store).Msg("remove the bytes of an image from a store")
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// askedStores reads the stores of Glance's import call: its members, or the header
+// that names one.
+func (a *api) askedStores(r *http.Request, call importCall) (contract.StoresSpec, error) {
+	s := contract.StoresSpec{Stores: call.Stores, AllStores: call.AllStores, AllStoresMustSucceed: call.AllStoresMustSucceed}
+	if h := r.Header.Get("X-Image-Meta-Store"); h != "" {
+		if call.AllStores {
+			return s, badField("X-Image-Meta-Store", h, "all_stores is set, too")
+		}
+		if len(s.Stores) == 0 {
+			s.Stores = strings.Split(h, ",")
+		}
+	}
+	return s, a.checkStores(s)
+}
+
+// checkStores refuses stores that there are not.
+func (a *api) checkStores(s contract.StoresSpec) error {
+	for _, name := range s.Stores {
+		if err := a.checkStore("stores", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyRequest writes Glance's call with the method copy-image as a request.
+func (a *api) copyRequest(r *http.Request, img metadata.Image, call importCall) (contract.ImportRequest, error) {
+	s, err := a.askedStores(r, call)
+	if err != nil {
+		return contract.ImportRequest{}, err
+	}
+	req := contract.CopyRequest{ImageID: img.ID, Owner: img.Owner, IdempotencyKey: r.Header.Get("Idempotency-Key"), StoresSpec: s}
+	return req.Import(), req.Check()
+}
+
+// notInternal are an image's properties without those that tasks write.
+func notInternal(props map[string]string) map[string]string {
+	out := map[string]string{}
+	for k, v := range props {
+		if k != metadata.PropImportingStores && k != metadata.PropFailedStores {
+			out[k] = v
+		}
+	}
+	return out
+}

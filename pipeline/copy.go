@@ -1,0 +1,258 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"maps"
+	"slices"
+	"time"
+
+	"ingest/formats/raw"
+	"ingest/formats/transfer"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/stores"
+)
+
+// Copy brings stored bytes into another store. They are hashed on the way, and
+// only those of the digest are committed.
+func (p *Pipeline) Copy(ctx context.Context, c contract.CopyParams, o Observe) (contract.Stored, error) {
+	if o == nil {
+		o = ignore
+	}
+	dst, err := p.store(c.Store)
+	if err != nil {
+		return contract.Stored{}, err
+	}
+	done := contract.Stored{Store: dst.Name(), Key: c.Key, Location: Location(dst.Name(), c.Key)}
+	switch have, err := dst.Stat(ctx, c.Key); {
+	case err == nil && have.Size == c.Size && (c.HashValue == "" || have.Digest == wanted(c)):
+		o(c.Size, c.Size, nil)
+		return done, nil
+	case err == nil:
+		return contract.Stored{}, errcode.New(errcode.Conflict, "store %s has other bytes under the copy's key", dst.Name())
+	case errcode.Of(err) != errcode.NotFound:
+		return contract.Stored{}, err
+	}
+	if len(c.From) == 0 {
+		return contract.Stored{}, errcode.New(errcode.NotFound, "image %s lies in no store", c.ImageID)
+	}
+	// A place whose bytes are not those of the digest is left out the next time.
+	for from := c.From; ; from = from[1:] {
+		err := p.copyFrom(ctx, dst, from, c, o)
+		if errcode.Of(err) != errcode.VerifyMismatch || len(from) == 1 {
+			return done, err
+		}
+	}
+}
+
+func wanted(c contract.CopyParams) stores.Digest {
+	return stores.Digest{Algo: c.HashAlgo, Hex: c.HashValue, Size: c.Size}
+}
+
+// copyFrom copies from the first of the places that can be read.
+func (p *Pipeline) copyFrom(ctx context.Context, dst stores.Store, from []contract.Stored, c contract.CopyParams, o Observe) error {
+	src, err := p.openStored(ctx, from, c.Size)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	first := from[0].Store + "/" + from[0].Key
+	up, err := beginOrResume(ctx, dst, c.Key, c.Size, func(up stores.Upload) bool {
+		_, ok := copyNoteOf(up, c, first)
+		return ok
+	})
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	space := p.claim(Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID + "@" + dst.Name(), Store: dst.Name(), Key: c.Key})
+	if err := space.set(ctx, c.Size, src.room()); err != nil {
+		return err
+	}
+	w := newCopier(p, up, c, first, o)
+	if err := w.run(ctx, src); err != nil {
+		return err
+	}
+	got := stores.Digest{Algo: w.note.Algo, Hex: hex.EncodeToString(w.sum.Sum(nil)), Size: c.Size}
+	if c.HashValue != "" && got != wanted(c) {
+		err := errcode.New(errcode.VerifyMismatch, "the bytes of image %s in store %s are not those of its digest", c.ImageID, from[0].Store).
+			With(errcode.Evidence{Structure: "object", Field: got.Algo, Value: got.Hex, Limit: c.HashValue})
+		return errors.Join(err, up.Abort(ctx))
+	}
+	if err := up.Seal(ctx, c.Size); err != nil {
+		return err
+	}
+	if err := up.Commit(ctx, got); err != nil {
+		return committedBefore(ctx, dst, up, c.Key, got, err)
+	}
+	return nil
+}
+
+// copyCodec names what a copy's note means.
+const copyCodec = "copy/1"
+
+// A copyNote is what an upload that is a copy keeps with its durable bytes.
+type copyNote struct {
+	Codec string `json:"codec"`
+	From  string `json:"from"` // the place that is read first: another one starts again
+	Size  int64  `json:"size"`
+	Algo  string `json:"algo"`
+	Off   int64  `json:"off"` // bytes copied and hashed; of whole units, or all
+	Sum   []byte `json:"sum"` // state of the hash at Off
+}
+
+// copyNoteOf reads the note of an upload, ok false if it is not of this copy.
+func copyNoteOf(up stores.Upload, c contract.CopyParams, from string) (n copyNote, ok bool) {
+	if json.Unmarshal(up.Note(), &n) != nil || n.Codec != copyCodec || n.Size != c.Size || n.Algo != copyAlgo(c) || n.From != from {
+		return copyNote{}, false
+	}
+	whole := n.Off >= 0 && n.Off <= n.Size && (n.Off%transfer.UnitBytes == 0 || n.Off == n.Size)
+	return n, whole && restore(newHash(n.Algo), n.Sum)
+}
+
+// copyAlgo is the digest that is taken; that of an image without one is SHA-256.
+func copyAlgo(c contract.CopyParams) string {
+	if c.HashAlgo == "" {
+		return "sha256"
+	}
+	return c.HashAlgo
+}
+
+func newHash(algo string) hash.Hash {
+	if algo == "sha512" {
+		return sha512.New()
+	}
+	return sha256.New()
+}
+
+// A copier copies into one upload.
+type copier struct {
+	p     *Pipeline
+	up    stores.Upload
+	note  copyNote
+	sum   hash.Hash
+	o     Observe
+	last  time.Time
+	dirty int64 // bytes written since the last checkpoint
+}
+
+func newCopier(p *Pipeline, up stores.Upload, c contract.CopyParams, from string, o Observe) *copier {
+	w := &copier{p: p, up: up, o: o, last: time.Now()}
+	var ok bool
+	if w.note, ok = copyNoteOf(up, c, from); !ok {
+		w.note = copyNote{Codec: copyCodec, From: from, Size: c.Size, Algo: copyAlgo(c)}
+	}
+	w.sum = newHash(w.note.Algo)
+	if ok {
+		restore(w.sum, w.note.Sum)
+	}
+	return w
+}
+
+// run copies what is left: ranges are read in parallel, and hashed and written in
+// order. Zeros are left out; they are holes in the copy.
+func (w *copier) run(ctx context.Context, src *storedReader) error {
+	w.o(w.note.Off, w.note.Size, nil)
+	if w.note.Off == w.note.Size && w.note.Size > 0 {
+		return nil
+	}
+	e := w.p.engine()
+	err := e.Run(ctx, raw.New(src.readerAt(), w.note.Size), w.note.Off, w.note.Size, nil, func(u *transfer.Unit) error {
+		if err := w.write(u); err != nil {
+			return err
+		}
+		w.note.Off = u.Off + u.Len
+		w.o(w.note.Off, w.note.Size, nil)
+		if w.note.Off%transfer.UnitBytes == 0 && w.p.checkpointDue(w.last, w.dirty) {
+			return w.save(ctx)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return w.save(ctx)
+}
+
+func (w *copier) write(u *transfer.Unit) error {
+	if u.Data != nil {
+		w.dirty += u.Len
+		_, err := w.up.WriteAt(u.Data, u.Off)
+		w.sum.Write(u.Data)
+		return err
+	}
+	hashZeros(w.sum, u.Len)
+	if z, ok := w.up.(stores.Zeroer); ok {
+		return z.WriteZeros(u.Off, u.Len)
+	}
+	return nil
+}
+
+// save makes the bytes and then the note durable.
+func (w *copier) save(ctx context.Context) error {
+	st, err := w.sum.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return err
+	}
+	w.note.Sum = st
+	note, err := json.Marshal(w.note)
+	if err != nil || bytes.Equal(note, w.up.Note()) {
+		return err
+	}
+	w.last, w.dirty = time.Now(), 0
+	return w.up.Checkpoint(ctx, note)
+}
+
+// CopyTargets returns the stores that are meant, each of which there is.
+func (p *Pipeline) CopyTargets(s contract.StoresSpec) ([]string, error) {
+	if !s.AllStores {
+		for _, name := range s.Stores {
+			if _, err := p.store(name); err != nil {
+				return nil, err
+			}
+		}
+		return s.Stores, nil
+	}
+	names := slices.Sorted(maps.Keys(p.Stores))
+	slices.SortStableFunc(names, func(a, b string) int { return p.rank(a) - p.rank(b) })
+	return names, nil
+}
+
+// rank puts the default store in front.
+func (p *Pipeline) rank(name string) int {
+	if name == p.DefaultStore {
+		return 0
+	}
+	return 1
+}
+
+// storesOf is CopyTargets for an import whose first store is given, "" for the
+// default one.
+func (p *Pipeline) storesOf(s contract.StoresSpec, first string) ([]string, error) {
+	all, err := p.CopyTargets(s)
+	if err != nil {
+		return nil, err
+	}
+	if first == "" {
+		first = p.DefaultStore
+	}
+	out := []string{first}
+	for _, name := range all {
+		if name != first {
+			out = append(out, name)
+		}
+	}
+	if len(out) > contract.MaxStores {
+		return nil, errcode.New(errcode.BadRequest, "%s", fmt.Sprintf("%d stores at once, at most %d are taken", len(out), contract.MaxStores))
+	}
+	return out, nil
+}
