@@ -9,7 +9,7 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test slow race fuzz bench bench-memory bench-inspect lint errors images replay clean setup
+.PHONY: help build slim demo run test slow race fuzz bench bench-memory bench-inspect lint errors images replay clean setup servers
 
 help: ## show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,13 +27,16 @@ slim: ## build bin/ingest-slim, without the embedded server, for clusters
 setup: ## install what tests and the demo need (Debian packages)
 	@scripts/setup
 
+servers: ## build the two S3 servers that tests talk to, into the user's cache folder
+	@scripts/servers
+
 demo: setup build ## import eight images of one disk through every stage, and refuse a hostile one
 	$(GO) run ./internal/tools/demo -ingest bin/ingest
 
 run: build ## run the server on 127.0.0.1:9292, data in ./ingest-data
 	bin/ingest serve
 
-test: setup ## vet, determinism of workflows, unit, replay and integration tests
+test: setup servers ## vet, determinism of workflows, unit, replay and integration tests
 	@scripts/test
 
 slow: ## boot real systems from every format that is written, look into a real Debian (15 minutes, 200 MB to download)
@@ -41,7 +44,7 @@ slow: ## boot real systems from every format that is written, look into a real D
 	INGEST_SLOW=1 $(GO) test ./internal/boottest -timeout 20m -run 'LinuxBoots|BootLoaders' -v
 	INGEST_SLOW=1 $(GO) test ./guest -timeout 20m -run 'TestDebian' -v
 
-race: ## the tests of everything but the embedded server, under the race detector
+race: setup servers ## the tests of everything but the embedded server, under the race detector
 	@scripts/race
 
 fuzz: ## fuzz every parser for FUZZTIME (30s) each

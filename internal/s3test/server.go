@@ -180,7 +180,7 @@ func program(k Kind) (string, error) {
 	}
 	path := filepath.Join(dir, k.Name+"@"+k.Version, k.Name)
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%s %s is not there: run scripts/setup, which builds it (%w)", k.Name, k.Version, err)
+		return "", fmt.Errorf("%s %s is not there: run scripts/servers, which builds it (%w)", k.Name, k.Version, err)
 	}
 	return path, nil
 }
