@@ -2,6 +2,30 @@ package main
 
 import "github.com/spf13/cobra"
 
+// The groups of subcommands, as the help shows them.
+const (
+	groupClient = "client"
+	groupLocal  = "local"
+	groupServer = "server"
+)
+
+// addGroups declares the groups, in their order.
+func addGroups(root *cobra.Command) {
+	root.AddGroup(
+		&cobra.Group{ID: groupClient, Title: "Ask a server:"},
+		&cobra.Group{ID: groupLocal, Title: "Work on files of this machine:"},
+		&cobra.Group{ID: groupServer, Title: "Run a server:"},
+	)
+}
+
+// grouped puts subcommands into a group.
+func grouped(id string, all ...*cobra.Command) []*cobra.Command {
+	for _, cmd := range all {
+		cmd.GroupID = id
+	}
+	return all
+}
+
 // commands returns all subcommands. Each is made by a function of its own file
 // and stands here once, in its group.
 func commands(g *globals) []*cobra.Command {
@@ -12,36 +36,35 @@ func commands(g *globals) []*cobra.Command {
 
 // clientCommands returns the subcommands that talk to a server.
 func clientCommands(g *globals) []*cobra.Command {
-	return []*cobra.Command{
+	return grouped(groupClient,
 		newImportCommand(g),
 		newTaskCommand(g),
 		newImageCommand(g),
 		newPolicyCommand(g),
 		newQuotaCommand(g),
-	}
+	)
 }
 
 // localCommands returns the subcommands that work on files of this machine:
 // inspect, map, convert, digest, compare; and what inspect starts.
 func localCommands(g *globals) []*cobra.Command {
-	return []*cobra.Command{
+	return grouped(groupLocal,
 		newInspectCommand(g),
 		newMapCommand(g),
 		newConvertCommand(g),
 		newDigestCommand(g),
 		newCompareCommand(g),
 		newGuestChildCommand(),
-	}
+	)
 }
 
 // serverCommands returns the subcommands that are a server, set one up or tell
 // of the program itself: serve, temporal, provenance, version.
 func serverCommands(g *globals) []*cobra.Command {
-	return []*cobra.Command{
+	return append(grouped(groupServer,
 		newServeCommand(g),
 		newCredentialCommand(g),
 		newTemporalCommand(g),
 		newProvenanceCommand(g),
-		newVersionCommand(g),
-	}
+	), newVersionCommand(g))
 }

@@ -68,6 +68,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.`,
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress and no notices")
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return cli.Usage(cmd, "%v", err) })
+	addGroups(root)
 	root.AddCommand(subcommands...)
 	return root
 }
