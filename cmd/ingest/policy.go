@@ -20,6 +20,7 @@ import (
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/internal/policy"
+	"ingest/pipeline"
 )
 
 // policyEvery is how soon a changed policy file is in force.
@@ -256,7 +257,7 @@ something is denied.`,
 	f.Lookup("policy").DefValue = ""
 	f.StringVar(&t.source, "source", "", "URL or path of the image")
 	f.StringVar(&t.format, "format", "", "format that the image has, FORMAT or FORMAT/SUBFORMAT")
-	f.StringVar(&t.to, "to", "", "format that is stored")
+	f.StringVar(&t.to, "to", "", "format or preset that is stored; without it, the server's default is not judged")
 	f.StringVar(&t.container, "container", "", "archive around the disk: ova, tar, zip, gce")
 	f.StringVar(&t.compression, "compression", "", "compression around the file: gzip, xz, zstd, bzip2, zip")
 	f.StringVar(&t.checksum, "checksum", "", "digest that the request gives")
@@ -281,13 +282,19 @@ func (t *trial) run(cmd *cobra.Command, project string) ([]contract.PolicyReport
 		return nil, err
 	}
 	format, sub, _ := strings.Cut(t.format, "/")
-	req := contract.ImportRequest{Owner: project, Roles: t.roles, Target: contract.TargetSpec{Format: t.to}, Source: contract.SourceSpec{
+	req := contract.ImportRequest{Owner: project, Roles: t.roles, Target: contract.TargetSpec{Format: strings.ToLower(t.to)}, Source: contract.SourceSpec{
 		URL: t.source, Format: format, Checksum: t.checksum, ChecksumFile: t.checksumFile, Signature: t.signature, Keyring: t.keyring}}
 	reports := []contract.PolicyReport{p.Submission(req)}
 	if format == "" {
 		return reports, nil
 	}
-	v := policy.Validation{Request: req, Facts: map[string]string{}, Target: req.Target,
+	target := req.Target
+	if t.to != "" { // a preset is judged as what it stores
+		if target, err = pipeline.CheckTarget(target); err != nil {
+			return nil, err
+		}
+	}
+	v := policy.Validation{Request: req, Facts: map[string]string{}, Target: target,
 		Fetched:  contract.Fetched{Size: t.sourceBytes, SourceSize: t.sourceBytes, Layer: t.compression},
 		Detected: contract.Detected{Format: format, Subformat: sub, VirtualSize: t.virtualSize, Container: t.container}}
 	for _, fact := range t.facts {

@@ -18,6 +18,7 @@ defaults:
   limits: {virtual_size: 1GiB}
   require:
     - {host: mirror.example.org, need: [signature], keyrings: [debian]}
+  target_formats: [vhd, raw]
   codes: {hard: [IMG_QCOW2_DIRTY]}
   guest: {os_distro: [debian]}
 projects:
@@ -40,7 +41,7 @@ func TestPolicyCheck(t *testing.T) {
 	m := newMachine(t, idle)
 	file := policyFile(t, somePolicy)
 	m.ingest("policy", "check", file).want(t, 0, `policy.yaml is right, sha256:[0-9a-f]{64}\n\nevery project\nLINE +RULE +SAYS\n`+
-		` +3 +defaults.source_formats +raw, qcow2\n.*project acme\n.* +12 +projects.acme.limits.virtual_size +no limit\n`, ``)
+		` +3 +defaults.source_formats +raw, qcow2\n.*project acme\n.* +13 +projects.acme.limits.virtual_size +no limit\n`, ``)
 	o := m.ingest("policy", "check", file, "--project", "acme").want(t, 0, `.*project acme\n.*`, ``)
 	var got struct {
 		OK       bool
@@ -81,8 +82,11 @@ func TestPolicyTest(t *testing.T) {
 		{"limit", []string{"--source", near, "--format", "raw", "--virtual-size", "1073741825", "--fact", "os_distro=debian"}, 1, `.*deny +policy.yaml:4 .*IMG_POLICY_LIMIT.*`, ``},
 		{"of a project", []string{"--source", near, "--format", "raw", "--virtual-size", "1073741825", "--fact", "os_distro=debian", "--project", "acme"}, 0, `.*project acme.*nothing is denied\n`, ``},
 		{"exempt", []string{"--source", near, "--format", "vhdx", "--fact", "os_distro=debian", "--project", "acme", "--role", "admin"}, 0, `.*the role "admin" is exempt.*`, ``},
-		{"finding", []string{"--source", near, "--format", "qcow2", "--fact", "os_distro=debian", "--finding", "IMG_QCOW2_DIRTY"}, 1, `.*deny +policy.yaml:7 .*IMG_POLICY_FINDING.*`, ``},
-		{"guest", []string{"--source", near, "--format", "qcow2", "--fact", "os_distro=plan9"}, 1, `.*deny +policy.yaml:8 .*IMG_POLICY_GUEST.*`, ``},
+		{"finding", []string{"--source", near, "--format", "qcow2", "--fact", "os_distro=debian", "--finding", "IMG_QCOW2_DIRTY"}, 1, `.*deny +policy.yaml:8 .*IMG_POLICY_FINDING.*`, ``},
+		{"guest", []string{"--source", near, "--format", "qcow2", "--fact", "os_distro=plan9"}, 1, `.*deny +policy.yaml:9 .*IMG_POLICY_GUEST.*`, ``},
+		{"preset", []string{"--source", near, "--format", "raw", "--fact", "os_distro=debian", "--to", "azure"}, 0, `.*allow +policy.yaml:7 +defaults.target_formats +target format vhd is allowed\n.*`, ``},
+		{"preset of another format", []string{"--source", near, "--format", "raw", "--fact", "os_distro=debian", "--to", "AWS"}, 1, `.*deny +policy.yaml:7 .*the target format vmdk is not allowed.*IMG_POLICY_FORMAT.*`, ``},
+		{"no target", []string{"--source", near, "--format", "raw", "--to", "floppy"}, 1, ``, `error: IMG_TARGET_FORMAT .*`},
 		{"no source", nil, 2, ``, `.*--source is missing.*`},
 		{"no fact", []string{"--source", near, "--format", "raw", "--fact", "debian"}, 2, ``, `.*NAME=VALUE.*`},
 		{"no code", []string{"--source", near, "--format", "raw", "--finding", "RAIN"}, 2, ``, `.*"RAIN" is no code.*`},
