@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "guest-child" {
 		os.Exit(child.Main(listing.List))
 	}
+	if os.Getenv(stagerEnv) != "" {
+		stageAsChild()
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 

@@ -160,7 +160,7 @@ func (p *Pipeline) unpack(ctx context.Context, pt *part, d *digester, out *contr
 // unpackInto is unpack from the source's first byte on.
 func (p *Pipeline) unpackInto(ctx context.Context, pt *part, f *os.File, d *digester, c sidecar, o Observe) (sidecar, error) {
 	// The sidecar goes first: it must not vouch for bytes that are written anew.
-	if err := os.Remove(pt.staged.sidecar()); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := pt.staged.forget(); err != nil {
 		return c, err
 	}
 	if err := f.Truncate(0); err != nil {

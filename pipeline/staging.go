@@ -17,8 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ingest/detect"
-	"ingest/formats/raw"
-	"ingest/formats/transfer"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
 	"ingest/sources"
@@ -28,15 +26,16 @@ import (
 //
 //	<task id>/source       the source's bytes so far, holes where they are zero
 //	<task id>/source.json  the sidecar: pin, bytes that are durable, hash state
+//	<task id>/source.now.json  the journal: the same, as far as it is in the page cache
 //	<task id>/member-N     those of the image's N-th other file, from 0
 //	<task id>/member-N.json
 //	<task id>/source-packed  a zip from a server without ranges, until it is unwrapped
 //
 // A staging value is one of these files with its sidecar.
-// The sidecar vouches for the bytes before its offset and nothing else. Attempts
-// at one task exclude each other by a lock on the source's file: one that goes
-// on cuts the file where the sidecar ends, which would cut what an older one has
-// written since, and sources without a version need not give the same bytes.
+// The sidecar vouches for the bytes before its offset, and for its ranges behind it,
+// and for nothing else. Attempts at one task exclude each other by a lock on the
+// source's file: one that starts anew empties it, and sources without a version need
+// not give the same bytes.
 type staging struct {
 	dir  string
 	name string // of the file
@@ -48,11 +47,12 @@ type staging struct {
 // A sidecar is what is known of a staged file.
 type sidecar struct {
 	Pin    sources.Pin `json:"pin"`
-	Algo   string      `json:"algo"`   // names of the digester's lanes
-	Off    int64       `json:"off"`    // bytes before it are durable; the file is at least as long
-	State  []byte      `json:"state"`  // of the hash, at Off
-	Done   bool        `json:"done"`   // the whole source is here
-	Digest string      `json:"digest"` // once done; of the source
+	Algo   string      `json:"algo"`             // names of the digester's lanes
+	Off    int64       `json:"off"`              // bytes before it are durable; the file is at least as long
+	Ranges []span      `json:"ranges,omitempty"` // behind Off that are durable too
+	State  []byte      `json:"state"`            // of the hash, at Off
+	Done   bool        `json:"done"`             // the whole source is here
+	Digest string      `json:"digest"`           // once done; of the source
 	// Layer is what was taken off, "" for nothing. The file is then either whole
 	// or worth nothing, Off is its length, SourceSize that of the source.
 	Layer      string `json:"layer,omitempty"`
@@ -91,7 +91,7 @@ func (s staging) remove() error { return os.RemoveAll(s.dir) }
 // discard removes this file. The bytes go first: an attempt that still writes
 // them then vouches for nothing any more.
 func (s staging) discard() error {
-	for _, name := range []string{s.data(), s.sidecar()} {
+	for _, name := range []string{s.data(), s.sidecar(), s.journal()} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -99,19 +99,26 @@ func (s staging) discard() error {
 	return nil
 }
 
-// load returns the sidecar, the zero value if there is none that can be used.
+// load returns the sidecar, or the journal, which knows more of a source that is being
+// staged by this boot of the host; the zero value if there is none that can be used.
 func (s staging) load() sidecar {
 	var c sidecar
 	p, err := os.ReadFile(s.sidecar())
 	if err != nil || json.Unmarshal(p, &c) != nil {
-		return sidecar{}
+		c = sidecar{}
+	}
+	if c.Done {
+		return c
+	}
+	if j, ok := s.loadJournal(); ok {
+		return j
 	}
 	return c
 }
 
 // pin returns the version that was being staged, nil if none was.
 func (s staging) pin() *sources.Pin {
-	if c := s.load(); c.Off > 0 || c.Done {
+	if c := s.load(); c.bytes() > 0 || c.Done {
 		return &c.Pin
 	}
 	return nil
@@ -125,7 +132,7 @@ func (s staging) have(pin sources.Pin) int64 {
 	case c.Done && c.Layer != "":
 		return c.SourceSize
 	case pin.Random || c.Done:
-		return c.Off
+		return c.bytes()
 	}
 	return 0
 }
@@ -153,7 +160,7 @@ func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *
 	if err != nil || c.Done {
 		return c.Off, h, spaceError(err)
 	}
-	if err := p.checkSpace(src.Pin().Size - c.Off); err != nil {
+	if err := p.checkSpace(src.Pin().Size - c.bytes()); err != nil {
 		return 0, nil, err
 	}
 	if size := src.Pin().Size; size > 0 {
@@ -170,6 +177,7 @@ func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *
 	if err := st.checkpoint(); err != nil {
 		return 0, nil, err
 	}
+	os.Remove(s.journal()) // the sidecar knows all
 	return st.c.Off, h, s.claim.set(ctx, st.c.Off, st.c.Off)
 }
 
@@ -220,27 +228,32 @@ func (s staging) owned(f *os.File) error {
 }
 
 // resume returns what an earlier attempt staged of the pinned version in f, with
-// the hash's state, or a start. The file is cut where it goes on.
+// the hash's state, or a start with an empty file.
 func (s staging) resume(f *os.File, pin sources.Pin, d *digester) (sidecar, *digester, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return sidecar{}, nil, err
 	}
 	c, algo, start := s.load(), d.names(), sidecar{Pin: pin, Algo: d.names()}
-	if c.Algo != algo || c.Pin != pin || c.Layer != "" || st.Size() < c.Off || c.Done && st.Size() != c.Off || !c.Done && !pin.Random {
-		return start, d, f.Truncate(0)
+	if c.Algo != algo || c.Pin != pin || c.Layer != "" || st.Size() < c.end() || c.Done && st.Size() != c.Off || !c.Done && !pin.Random {
+		return start, d, s.restart(f)
 	}
 	h, err := d.fresh()
 	if err != nil {
 		return sidecar{}, nil, err
 	}
 	if !h.restored(c.State) {
-		return start, d, f.Truncate(0)
+		return start, d, s.restart(f)
 	}
-	if c.Done {
-		return c, h, nil
+	return c, h, nil
+}
+
+// restart empties the file, of which nothing is said any more.
+func (s staging) restart(f *os.File) error {
+	if err := s.forget(); err != nil {
+		return err
 	}
-	return c, h, f.Truncate(c.Off)
+	return f.Truncate(0)
 }
 
 // A stager writes one staged file.
@@ -257,40 +270,12 @@ type stager struct {
 	o       Observe
 }
 
-// fetchers is how many ranged requests are in flight at once while staging:
-// enough to fill a long fat link, few enough to be a polite guest.
-const fetchers = 4
-
 // run copies from the sidecar's offset to the end.
 func (s *stager) run(ctx context.Context, p *Pipeline, src sources.Source) error {
 	if src.Pin().Random && src.Pin().Size > 0 {
 		return s.ranges(ctx, p, src)
 	}
 	return s.stream(ctx, src)
-}
-
-// ranges copies a random-access source with several reads in flight.
-func (s *stager) ranges(ctx context.Context, p *Pipeline, src sources.Source) error {
-	r, err := src.ReaderAt(ctx)
-	if err != nil {
-		return err
-	}
-	size := src.Pin().Size
-	e := transfer.Engine{Workers: fetchers, Memory: p.Memory}
-	for _, end := range s.look.legs(s.c.Off, size) {
-		if err := e.Run(ctx, raw.New(r, size), s.c.Off, end, nil, func(u *transfer.Unit) error {
-			if err := s.take(u.Data, u.Off, u.Len); err != nil {
-				return err
-			}
-			if s.c.Off%transfer.UnitBytes != 0 {
-				return nil // the end: the caller writes the last checkpoint
-			}
-			return s.maybeCheckpoint(p)
-		}); err != nil {
-			return err
-		}
-	}
-	return s.f.Truncate(size)
 }
 
 // stream copies a source that can only be read from its start.
@@ -360,19 +345,24 @@ func (s *stager) checkpoint() error {
 	if err := s.f.Truncate(s.c.Off); err != nil {
 		return err
 	}
-	if err := fsutil.Datasync(s.f); err != nil {
-		return err
-	}
 	state, err := s.h.MarshalBinary()
 	if err != nil {
 		return err
 	}
 	s.c.State = state
+	return s.checkpointOf(s.c)
+}
+
+// checkpointOf makes the file durable, and then what c says of it.
+func (s *stager) checkpointOf(c sidecar) error {
+	if err := fsutil.Datasync(s.f); err != nil {
+		return err
+	}
 	if err := s.owned(s.f); err != nil {
 		return err
 	}
-	s.last, s.lastOff = time.Now(), s.c.Off
-	return s.save(s.c)
+	s.last, s.lastOff = time.Now(), c.Off
+	return s.save(c)
 }
 
 // restore sets a hash to a state; an empty state is a fresh hash.

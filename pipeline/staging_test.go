@@ -22,6 +22,7 @@ import (
 type memory struct {
 	pin  sources.Pin
 	fill byte
+	ends int64 // reads behind it fail; 0 for none
 }
 
 func newMemory(size int64) *memory {
@@ -35,6 +36,9 @@ func (m *memory) Stream(context.Context, int64) (io.ReadCloser, error) {
 }
 func (m *memory) ReaderAt(context.Context) (io.ReaderAt, error) { return m, nil }
 func (m *memory) ReadAt(p []byte, off int64) (int, error) {
+	if m.ends > 0 && off >= m.ends {
+		return 0, io.ErrUnexpectedEOF
+	}
 	n := min(int64(len(p)), m.pin.Size-off)
 	copy(p, bytes.Repeat([]byte{m.fill}, int(n)))
 	return int(n), nil
@@ -106,8 +110,12 @@ func TestStagedBytesThatAreGoneAreFetchedAgain(t *testing.T) {
 func TestStagingNeedsRoomForTheRest(t *testing.T) {
 	p, s := stageTest(t)
 	src := newMemory(48 << 20)
-	cut(t, p, s, src)
-	rest := src.pin.Size - s.load().Off
+	src.ends = 40 << 20
+	if _, _, err := p.stage(t.Context(), s, src, plainDigest(), 0, ignore); !errors.Is(err, io.ErrUnexpectedEOF) || s.load().bytes() == 0 {
+		t.Fatalf("not cut off behind a range: %v", err)
+	}
+	src.ends = 0
+	rest := src.pin.Size - s.load().bytes()
 	p.free = func(string) (int64, error) { return rest - 1, nil }
 	if _, _, err := p.stage(t.Context(), s, src, plainDigest(), 0, ignore); errcode.Of(err) != errcode.NoSpace {
 		t.Errorf("with too little room: %v", err)
