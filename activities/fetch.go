@@ -15,6 +15,9 @@ const FetchActivityName = contract.FetchActivity
 // verified.
 const verificationReport = "verification"
 
+// sourceReport is the stage of the report that says what of the source was left out.
+const sourceReport = "source"
+
 // A FetchActivity pins a source, and stages it if it cannot be read where it
 // lies.
 type FetchActivity struct{ d Deps }
@@ -52,6 +55,9 @@ func (a *FetchActivity) Execute(ctx context.Context, p contract.FetchParams) (co
 		}
 		if err == nil && len(out.Verifications) > 0 {
 			err = a.d.Catalogue.AddReport(ctx, p.TaskID, "", verificationReport, map[string][]contract.Verification{"verifications": out.Verifications})
+		}
+		if err == nil && len(out.Notes) > 0 {
+			err = a.d.Catalogue.AddReport(ctx, p.TaskID, "", sourceReport, map[string][]string{"notes": out.Notes})
 		}
 		if refused := new(pipeline.Refused); errors.As(err, &refused) {
 			err = errors.Join(err, a.d.Catalogue.AddReport(ctx, p.TaskID, "", string(contract.StageDetect), refused.Report))

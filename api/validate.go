@@ -189,6 +189,9 @@ func (a *api) checkSource(s contract.SourceSpec) error {
 	if err := a.checkTrust(s); err != nil {
 		return err
 	}
+	if err := a.checkMirrors(s); err != nil {
+		return err
+	}
 	for i, m := range s.Members {
 		if err := a.checkFile("source.members["+strconv.Itoa(i)+"]", m); err != nil {
 			return err
@@ -210,6 +213,31 @@ func (a *api) checkFile(at string, m contract.MemberSpec) error {
 		return err
 	}
 	return a.checkChecksum(at+".checksum", m.Checksum)
+}
+
+// checkMirrors checks the other URLs of the source, which web servers alone have.
+func (a *api) checkMirrors(s contract.SourceSpec) error {
+	if len(s.Mirrors) > contract.MaxMirrors {
+		return badField("source.mirrors", "", "a source has at most %d mirrors", contract.MaxMirrors)
+	}
+	if len(s.Mirrors) > 0 && !web(s.URL) {
+		return fieldError(errcode.SourceScheme, "source.url", "", "a source with mirrors is an http or https URL")
+	}
+	for i, m := range s.Mirrors {
+		at := "source.mirrors[" + strconv.Itoa(i) + "]"
+		if !web(m) {
+			return fieldError(errcode.SourceScheme, at, "", "a mirror is an http or https URL")
+		}
+		if err := a.checkFile(at, contract.MemberSpec{URL: m}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func web(url string) bool {
+	scheme, _, _ := strings.Cut(strings.ToLower(url), "://")
+	return scheme == "http" || scheme == "https"
 }
 
 // checkTrust checks where a checksum file and a signature are said to be. What they

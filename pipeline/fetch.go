@@ -52,6 +52,7 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		if err != nil {
 			return contract.Fetched{}, pt.in(err)
 		}
+		got.Notes = sources.NotesOf(pt.src)
 		for _, v := range got.Verifications {
 			v.File = pt.name
 			proofs = append(proofs, v)
@@ -63,7 +64,9 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		}
 		if i == 0 {
 			out = got
-			out.Queue = p.HostQueue
+			if !p.Anywhere {
+				out.Queue = p.HostQueue
+			}
 		} else {
 			out.Members = append(out.Members, contract.FetchedMember{Name: pt.name, Fetched: got})
 		}
@@ -75,7 +78,7 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 func fetchedOf(s contract.SourceSpec, project string, pin sources.Pin) contract.Fetched {
 	return contract.Fetched{
 		URL: s.URL, Credential: s.Credential, Project: project, Driver: pin.Driver, Size: pin.Size,
-		Validator: pin.Validator, Strong: pin.Strong, Random: pin.Random, Local: pin.Local,
+		Validator: pin.Validator, Strong: pin.Strong, Random: pin.Random, Local: pin.Local, Mirrors: pin.Mirrors,
 	}
 }
 
@@ -92,6 +95,6 @@ func originOf(src sources.Source) *contract.Origin {
 func pinOf(f contract.Fetched) *sources.Pin {
 	return &sources.Pin{
 		Driver: f.Driver, URL: f.URL, Size: f.Size, Validator: f.Validator,
-		Strong: f.Strong, Random: f.Random, Local: f.Local,
+		Strong: f.Strong, Random: f.Random, Local: f.Local, Mirrors: f.Mirrors,
 	}
 }

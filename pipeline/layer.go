@@ -120,6 +120,9 @@ func (b *begun) Stream(ctx context.Context, off int64) (io.ReadCloser, error) {
 	return body, nil
 }
 
+// Notes are those of the source.
+func (b *begun) Notes() []string { return sources.NotesOf(b.Source) }
+
 // Close closes the stream too, if nobody has taken it.
 func (b *begun) Close() error {
 	if b.body != nil {

@@ -64,7 +64,7 @@ func (pt *part) close() {
 
 // find opens the file's source, in the version that was being staged.
 func (pt *part) find(ctx context.Context, p *Pipeline) error {
-	ref := sources.Ref{URL: pt.spec.URL, Credential: pt.spec.Credential, Project: pt.project}
+	ref := sources.Ref{URL: pt.spec.URL, Credential: pt.spec.Credential, Project: pt.project, Mirrors: pt.spec.Mirrors}
 	src, err := p.Sources.Open(ctx, ref, pt.staged.pin())
 	if errcode.Of(err) == errcode.SourceChanged {
 		// Nothing of this import has been read by a later step yet: what was

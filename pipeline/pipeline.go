@@ -37,6 +37,9 @@ type Pipeline struct {
 	// HostQueue is the task queue of this host; steps behind a fetch run on it
 	// if they need what lies here. "" if nothing does.
 	HostQueue string
+	// Anywhere says that every host reaches StagingDir and the stores: no step belongs
+	// to the host of the fetch.
+	Anywhere bool
 	// OutputFormat and OutputCompression are the target when the request names
 	// none and the source is not raw.
 	OutputFormat      string

@@ -17,13 +17,13 @@ import (
 
 // importFlags are the flags of `ingest import`.
 type importFlags struct {
-	target                           targetFlags
-	name, from, checksum, verify     string
-	checksumFile, signature, keyring string
-	visibility, key, credential      string
-	properties, tags, members        []string
-	noWait, protected, dryRun        bool
-	stores                           storesFlags
+	target                             targetFlags
+	name, from, checksum, verify       string
+	checksumFile, signature, keyring   string
+	visibility, key, credential        string
+	properties, tags, members, mirrors []string
+	noWait, protected, dryRun          bool
+	stores                             storesFlags
 }
 
 func newImportCommand(g *globals) *cobra.Command {
@@ -68,6 +68,9 @@ however often the command is repeated.`,
   # a disk of several files
   ingest import https://example.org/web.vmdk --member https://example.org/web-s001.vmdk --member https://example.org/web-s002.vmdk
 
+  # from several mirrors at once
+  ingest import https://example.org/web.qcow2 --mirror https://example.net/web.qcow2 --mirror https://example.com/web.qcow2
+
   # what would happen, without doing it
   ingest import https://example.org/debian.qcow2 --to azure --dry-run
 
@@ -88,6 +91,7 @@ however often the command is repeated.`,
 	fl.StringVar(&f.signature, "signature", "", "`SOURCE` of a detached OpenPGP signature, or auto for one beside what it signs: the checksum file if there is one, else the image")
 	fl.StringVar(&f.keyring, "keyring", "", "name of the server's keyring that the signature's key must be in (default: any of them)")
 	fl.StringArrayVar(&f.members, "member", nil, "another `SOURCE` of the image (extent file, parent disk); repeat for each")
+	fl.StringArrayVar(&f.mirrors, "mirror", nil, "another `URL` of the same file, read beside the first and instead of it when it fails; repeat for each")
 	fl.StringVar(&f.verify, "verify", "", "what to prove before the image is active: full, stored or none, as the server allows (default: the server's)")
 	fl.StringArrayVar(&f.properties, "property", nil, "property of the image, KEY=VALUE; may be repeated")
 	fl.StringArrayVar(&f.tags, "tag", nil, "tag of the image; may be repeated")
@@ -183,7 +187,7 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 	}
 	req = contract.ImportRequest{
 		IdempotencyKey: f.key,
-		Source: contract.SourceSpec{URL: url, Format: f.from, Checksum: f.checksum, Credential: f.credential, Members: members,
+		Source: contract.SourceSpec{URL: url, Format: f.from, Checksum: f.checksum, Credential: f.credential, Members: members, Mirrors: f.mirrors,
 			ChecksumFile: f.checksumFile, Signature: f.signature, Keyring: f.keyring},
 		Target: target,
 		Image: contract.ImageSpec{

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"net"
@@ -112,7 +113,7 @@ func (s *services) openPipeline() error {
 	if err != nil {
 		return err
 	}
-	staging := s.c.Path("staging")
+	staging := s.c.StagingDir()
 	if err := os.MkdirAll(staging, 0o700); err != nil {
 		return notStarted(err, "the staging folder cannot be made", folder(staging))
 	}
@@ -124,18 +125,23 @@ func (s *services) openPipeline() error {
 	if err != nil {
 		return err
 	}
+	fetching := httpOptions(s.c, vault)
+	if fetching.RootCAs, err = authorities(s.c.Fetch.CA); err != nil {
+		return err
+	}
 	s.pipeline = &pipeline.Pipeline{
 		Keyrings: keyrings,
 		AllowMD5: s.c.Trust.AllowMD5,
 		Readers:  readers.All(),
 		Sources: sources.Set{
 			file.New(s.c.FileRoots),
-			httpsource.New(httpOptions(s.c, vault)),
+			httpsource.New(fetching),
 			s3source.New(s3Options(s.c, vault)),
 		},
 		Stores:            kept,
 		DefaultStore:      s.c.Stores.Default,
 		StagingDir:        staging,
+		Anywhere:          s.c.Anywhere(),
 		HostQueue:         contract.HostQueue(id),
 		OutputFormat:      s.c.OutputFormat,
 		OutputCompression: s.c.OutputCompression,
@@ -163,7 +169,37 @@ func httpOptions(c *config.Server, vault *credentials.Vault) httpsource.Options 
 		MaxBytes: orNone(c.MaxSourceBytes), MaxRedirects: orNone(f.Redirects), MaxHeaderBytes: f.HeaderBytes, Retries: orNone(f.Retries),
 		ConnectTimeout: f.ConnectTimeout, HeaderTimeout: f.HeaderTimeout, StallTimeout: f.StallTimeout,
 		MinRate: orNone(f.MinRate), RateWindow: f.RateWindow, Credentials: vault,
+		PerHost: httpsource.HostLimit{Connections: orNone(f.ConnectionsPerHost), BytesPerSecond: orNone(f.Bandwidth)},
+		Hosts:   hostLimits(f.Hosts), Proxy: f.Proxy,
 	}
+}
+
+func hostLimits(budgets map[string]config.HostBudget) map[string]httpsource.HostLimit {
+	out := map[string]httpsource.HostLimit{}
+	for host, b := range budgets {
+		out[host] = httpsource.HostLimit{Connections: orNone(b.Connections), BytesPerSecond: orNone(b.Bandwidth)}
+	}
+	return out
+}
+
+// authorities adds those of a PEM file to the system's; nil means the system's alone.
+func authorities(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, notStarted(err, "the certificate authorities of sources cannot be read", "See that the file that --source-ca names is there and may be read.")
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errcode.New(errcode.BadRequest, "--source-ca %q holds no certificate in PEM", path).
+			With(errcode.Evidence{Structure: "configuration", Field: "--source-ca", Value: path})
+	}
+	return pool, nil
 }
 
 func orNone[N int | int64](n N) N {

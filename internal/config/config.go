@@ -35,6 +35,10 @@ type Server struct {
 	Stores    Stores // where images are kept
 	// SignedURLs takes sources whose URL holds a secret.
 	SignedURLs bool
+	// Staging is the folder of staged sources; "" is one in DataDir. StagingShared says
+	// that other hosts see the same folder.
+	Staging       string
+	StagingShared bool
 	// Credentials is the file of named credentials; "" is none.
 	Credentials string
 	Inspect     Inspect
@@ -83,6 +87,8 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	c.Limits.flags(f)
 	c.Stores.flags(f)
 	f.BoolVar(&c.SignedURLs, "allow-signed-urls", false, "take source URLs that hold a signature or a token, which are then kept with the task and in Temporal")
+	f.StringVar(&c.Staging, "staging", "", "`DIR` in which sources are staged (default: staging in the data folder)")
+	f.BoolVar(&c.StagingShared, "staging-shared", false, "the staging folder is one that all workers share: another worker goes on with what one has staged")
 	f.StringVar(&c.Credentials, "credentials", "", "file of named credentials, of mode 0600 (see ingest credential)")
 	c.Inspect.flags(f)
 	c.Quota.flags(f)
@@ -146,6 +152,11 @@ func (c *Server) Check() error {
 		return err
 	}
 	c.DataDir = dir
+	if c.Staging != "" {
+		if c.Staging, err = filepath.Abs(c.Staging); err != nil {
+			return err
+		}
+	}
 	if err := c.checkLists(); err != nil {
 		return err
 	}
@@ -188,6 +199,9 @@ func (c *Server) Check() error {
 	}
 	if !(contract.VerifyPolicy{Default: c.Verify, Least: c.VerifyMinimum}).Sound() {
 		return bad("--verify-minimum", c.VerifyMinimum, "is stricter than --verify "+c.Verify)
+	}
+	if c.StagingShared && c.Staging == "" {
+		return bad("--staging-shared", "true", "needs the shared folder: give it with --staging DIR")
 	}
 	if c.Namespace == "" {
 		return bad("--namespace", "", "is no name; leave it out for \"default\"")
@@ -268,4 +282,23 @@ func (c *Server) Path(elem ...string) string {
 // String is what may be logged.
 func (c *Server) String() string {
 	return fmt.Sprintf("data %s, listen %s, roots %d, nets %d", c.DataDir, c.Listen, len(c.FileRoots), len(c.AllowNets))
+}
+
+// StagingDir is where sources are staged.
+func (c *Server) StagingDir() string {
+	if c.Staging != "" {
+		return c.Staging
+	}
+	return c.Path("staging")
+}
+
+// Anywhere reports whether what is staged and stored can be reached from every host,
+// so that no step of an import belongs to one.
+func (c *Server) Anywhere() bool {
+	for _, s := range c.Stores.List {
+		if s.S3 == nil {
+			return false
+		}
+	}
+	return c.StagingShared
 }

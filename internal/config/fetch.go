@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,22 @@ type Fetch struct {
 	MinRate        int64 // bytes a second over RateWindow; 0 means no minimum
 	RateWindow     time.Duration
 
-	denyNets, ports string
+	// ConnectionsPerHost and Bandwidth (bytes a second) are the budget of each host, and
+	// Hosts those of single ones; 0 means no limit.
+	ConnectionsPerHost int
+	Bandwidth          int64
+	Hosts              map[string]HostBudget
+	CA                 string   // PEM file of more certificate authorities; "" is none
+	Proxy              *url.URL // nil is none
+
+	denyNets, ports, hosts, proxy string
+}
+
+// HostBudget is what one host may be asked for: requests at one time, and bytes a
+// second; 0 means no limit.
+type HostBudget struct {
+	Connections int
+	Bandwidth   int64
 }
 
 func (c *Fetch) flags(f *pflag.FlagSet) {
@@ -43,6 +59,11 @@ func (c *Fetch) flags(f *pflag.FlagSet) {
 	f.DurationVar(&c.StallTimeout, "source-stall-timeout", 30*time.Second, "how long to wait for the next byte of an http source")
 	f.Int64Var(&c.MinRate, "source-min-rate", 64<<10, "least that an http source must send, bytes a second (0: no minimum)")
 	f.DurationVar(&c.RateWindow, "source-rate-window", time.Minute, "time of waiting for an http source over which its rate is measured")
+	f.IntVar(&c.ConnectionsPerHost, "source-connections-per-host", 16, "requests to one host of http sources at one time, of all imports together (0: any number)")
+	f.Int64Var(&c.Bandwidth, "source-bandwidth", 0, "bytes a second from one host of http sources, for all imports together (0: no limit)")
+	f.StringVar(&c.hosts, "source-hosts", "", "hosts with other budgets, HOST[:PORT]=CONNECTIONS[/BYTES-PER-SECOND][,...], such as mirror.example.org=4/50000000 (0: no limit)")
+	f.StringVar(&c.CA, "source-ca", "", "PEM `FILE` of certificate authorities that https sources may have besides the system's")
+	f.StringVar(&c.proxy, "source-proxy", "", "`URL` of the HTTP proxy that connects to http sources; it then decides where names lead (default: none, whatever the environment says)")
 }
 
 // check parses the lists and refuses what cannot work.
@@ -59,10 +80,15 @@ func (c *Fetch) check() error {
 		}
 		c.Ports = append(c.Ports, uint16(p))
 	}
+	if err := c.checkNetwork(); err != nil {
+		return err
+	}
 	for _, n := range []struct {
 		flag             string
 		value, low, high int64
 	}{
+		{"--source-connections-per-host", int64(c.ConnectionsPerHost), 0, 10000},
+		{"--source-bandwidth", c.Bandwidth, 0, math.MaxInt64},
 		{"--source-redirects", int64(c.Redirects), 0, 20},
 		{"--source-retries", int64(c.Retries), 0, 100},
 		{"--source-header-bytes", c.HeaderBytes, 1 << 10, 1 << 20},

@@ -57,7 +57,12 @@ type Fetched struct {
 	Strong     bool   `json:"strong,omitempty"`
 	Random     bool   `json:"random,omitempty"`
 	Local      bool   `json:"local,omitempty"`
-	Staged     bool   `json:"staged,omitempty"` // read the staged copy of the task
+	// Mirrors are the places of the pinned version, as the driver writes them; "" if
+	// there is only the one.
+	Mirrors string `json:"mirrors,omitempty"`
+	// Notes say what of the source was left out, such as a mirror with other bytes.
+	Notes  []string `json:"notes,omitempty"`
+	Staged bool     `json:"staged,omitempty"` // read the staged copy of the task
 	// Layer is the compression that was taken off while staging: "gzip", "xz",
 	// "zstd", "bzip2", "zip"; "" if there was none. Size is then that of what came
 	// out, and SourceSize that of the source, bytes.

@@ -120,6 +120,8 @@ type SourceSpec struct {
 	Format     string `json:"format,omitempty"`     // declared disk format; "" means detect
 	Checksum   string `json:"checksum,omitempty"`   // "sha256:HEX", "sha512:HEX" or, where admitted, "md5:HEX" of the source's bytes
 	Credential string `json:"credential,omitempty"` // name of a credential, never the secret
+	// Mirrors are other http(s) URLs of the file at URL: it is read from all of them.
+	Mirrors []string `json:"mirrors,omitempty"`
 	// ChecksumFile is the URL or path of a file that lists the digests of the
 	// image's files, or "auto" for one with a usual name in the source's folder.
 	ChecksumFile string `json:"checksum_file,omitempty"`

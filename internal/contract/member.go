@@ -15,6 +15,7 @@ import (
 // times, so that all URLs together are bounded too.
 const (
 	MaxMembers         = 64        // of one image
+	MaxMirrors         = 15        // of one source
 	MaxMemberURLBytes  = 128 << 10 // of all members together
 	maxMemberNameBytes = 255
 )

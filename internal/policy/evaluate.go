@@ -180,6 +180,9 @@ type place struct{ what, url string }
 // places lists every URL of a request that is fetched.
 func places(s contract.SourceSpec) []place {
 	out := []place{{"source", s.URL}}
+	for _, m := range s.Mirrors {
+		out = append(out, place{"mirror", m})
+	}
 	for _, m := range s.Members {
 		out = append(out, place{"member", m.URL})
 	}
