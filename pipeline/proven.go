@@ -78,7 +78,7 @@ func (p *Pipeline) proveFile(ctx context.Context, pt *part, file *opened, local 
 			return nil, err
 		}
 	}
-	e := transfer.Engine{Workers: fetchers, Memory: p.Memory}
+	e := transfer.Engine{Workers: rangesInFlight, Memory: p.Memory}
 	err = e.Run(ctx, raw.New(file.ReaderAt, file.size), 0, file.size, nil, func(u *transfer.Unit) error {
 		o(u.Off+u.Len, file.size, nil)
 		if u.Data == nil {

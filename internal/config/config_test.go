@@ -2,8 +2,10 @@ package config
 
 import (
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,26 +110,56 @@ func TestFetchLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Fetch{Redirects: 5, HeaderBytes: 64 << 10, Retries: 4, ConnectTimeout: 10 * time.Second, HeaderTimeout: 30 * time.Second, StallTimeout: 30 * time.Second, MinRate: 64 << 10, RateWindow: time.Minute}
+	want := Fetch{Redirects: 5, HeaderBytes: 64 << 10, Retries: 4, ConnectTimeout: 10 * time.Second, HeaderTimeout: 30 * time.Second, StallTimeout: 30 * time.Second, MinRate: 64 << 10, RateWindow: time.Minute, ConnectionsPerHost: 16}
 	if !reflect.DeepEqual(c.Fetch, want) || c.MaxSourceBytes != 100<<30 {
 		t.Errorf("defaults = %+v, %d bytes; want %+v", c.Fetch, c.MaxSourceBytes, want)
 	}
 	c, err = parse(t, "--deny-net", "10.9.8.7/16, 2001:db8::/32", "--source-ports", "1, 65535", "--source-https-only",
 		"--source-redirects", "20", "--source-header-bytes", "1024", "--source-retries", "100", "--source-min-rate", "2147483647",
-		"--source-connect-timeout", "1ns", "--source-header-timeout", "1ns", "--source-stall-timeout", "1ns", "--source-rate-window", "1ns")
+		"--source-connect-timeout", "1ns", "--source-header-timeout", "1ns", "--source-stall-timeout", "1ns", "--source-rate-window", "1ns",
+		"--source-connections-per-host", "3", "--source-bandwidth", "1000000", "--source-ca", "ca.pem",
+		"--source-hosts", "A.example=4, b.example:8080=0/5000", "--source-proxy", "http://me:canary@proxy:3128")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := c.Fetch
-	got.denyNets, got.ports = "", ""
+	got.denyNets, got.ports, got.hosts, got.proxy = "", "", "", ""
 	want = Fetch{
 		DenyNets: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16"), netip.MustParsePrefix("2001:db8::/32")}, Ports: []uint16{1, 65535}, HTTPSOnly: true,
 		Redirects: 20, HeaderBytes: 1024, Retries: 100, ConnectTimeout: 1, HeaderTimeout: 1, StallTimeout: 1, MinRate: 1<<31 - 1, RateWindow: 1,
+		ConnectionsPerHost: 3, Bandwidth: 1e6, CA: "ca.pem",
+		Hosts: map[string]HostBudget{"a.example": {4, 0}, "b.example:8080": {0, 5000}},
+		Proxy: &url.URL{Scheme: "http", User: url.UserPassword("me", "canary"), Host: "proxy:3128"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("flags = %+v, want %+v", got, want)
 	}
 	if _, err := parse(t, "--source-redirects", "0", "--source-retries", "0", "--source-min-rate", "0", "--source-header-bytes", "1048576"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNetworkOfSources has budgets, proxies and staging folders that cannot work.
+func TestNetworkOfSources(t *testing.T) {
+	for _, args := range [][]string{
+		{"--source-hosts", "example.org"}, {"--source-hosts", "=4"}, {"--source-hosts", "a=x"}, {"--source-hosts", "a=1/x"}, {"--source-hosts", "a=-1"},
+		{"--source-hosts", "a=1/-1"}, {"--source-connections-per-host", "-1"}, {"--source-bandwidth", "-1"},
+		{"--source-proxy", "socks5://me:canary@proxy"}, {"--source-proxy", "canary"}, {"--source-proxy", "http://"},
+		{"--staging-shared"},
+	} {
+		_, err := parse(t, args...)
+		if errcode.Of(err) != errcode.BadRequest {
+			t.Errorf("%v: %v", args, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "canary") {
+			t.Errorf("the error of a proxy shows its password: %v", err)
+		}
+	}
+	c, err := parse(t, "--staging", "shared", "--staging-shared")
+	if err != nil || !filepath.IsAbs(c.StagingDir()) || filepath.Base(c.StagingDir()) != "shared" {
+		t.Errorf("staging is in %q, %v", c.StagingDir(), err)
+	}
+	if c.Anywhere() {
+		t.Error("a server with a store in a folder runs the steps of an import anywhere")
 	}
 }

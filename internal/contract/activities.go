@@ -123,7 +123,8 @@ func (f Fetched) SourceBytes() int64 {
 }
 
 // Same reports whether two fetches found the same, in the same place, and proved
-// the same of it, whenever that was. Where servers behind the URL were is left out.
+// the same of it, whenever that was. Where servers behind the URL were
+// is left out, and what was noted of them.
 //
 // It is called in workflows, where reflection is not admitted; a test holds it
 // against every field.
@@ -136,8 +137,8 @@ func (f Fetched) Same(other Fetched) bool {
 			return false
 		}
 	}
-	texts := [...]string{f.URL, f.Credential, f.Project, f.Driver, f.Validator, f.Layer, f.SourceDigest, f.Queue}
-	others := [...]string{other.URL, other.Credential, other.Project, other.Driver, other.Validator, other.Layer, other.SourceDigest, other.Queue}
+	texts := [...]string{f.URL, f.Credential, f.Project, f.Driver, f.Validator, f.Layer, f.SourceDigest, f.Queue, f.Mirrors}
+	others := [...]string{other.URL, other.Credential, other.Project, other.Driver, other.Validator, other.Layer, other.SourceDigest, other.Queue, other.Mirrors}
 	return texts == others && f.Size == other.Size && f.SourceSize == other.SourceSize &&
 		f.Strong == other.Strong && f.Random == other.Random && f.Local == other.Local && f.Staged == other.Staged &&
 		sameVerifications(f.Verifications, other.Verifications)

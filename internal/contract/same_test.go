@@ -21,6 +21,13 @@ func TestSameLooksAtEveryField(t *testing.T) {
 			}
 			continue
 		}
+		if reflect.TypeFor[Fetched]().Field(i).Name == "Notes" {
+			other.Notes = []string{"a mirror is not used"}
+			if !whole.Same(other) {
+				t.Error("the same without a mirror is taken for another")
+			}
+			continue
+		}
 		switch f := reflect.ValueOf(&other).Elem().Field(i); f.Kind() {
 		case reflect.String:
 			f.SetString("other")
