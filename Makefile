@@ -9,7 +9,7 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test slow race fuzz bench bench-memory bench-inspect lint errors images replay clean setup servers
+.PHONY: help build slim demo run test slow race fuzz bench bench-io bench-memory bench-inspect lint errors images replay clean setup servers
 
 help: ## show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: ## Go benchmarks of readers, writers and the engine, in bytes of guest da
 
 bench-memory: build setup ## import 20 GiB virtual, 4 GiB allocated, and print the resident memory
 	$(GO) run ./internal/tools/memory -ingest bin/ingest
+
+bench-io: ## read a source over a link of 125 MB/s with 0, 20 and 100 ms of latency
+	$(GO) test -run '^$$' -bench '^BenchmarkIO$$' -benchtime 3x ./pipeline
 
 bench-inspect: build setup ## inspect a disk of 1 TiB in every format, and print the memory and processor time
 	$(GO) run ./internal/tools/memory -ingest bin/ingest -inspect

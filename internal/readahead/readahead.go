@@ -13,6 +13,8 @@ const (
 	DefaultChunk  = 1 << 20
 	DefaultMemory = 32 << 20
 	DefaultAhead  = 4
+	// DefaultMostAhead is what 100 ms of latency take to keep 200 MB/s busy.
+	DefaultMostAhead = 24
 )
 
 // A Fetch fills p with the bytes at off, or returns an error. It is called
@@ -23,7 +25,10 @@ type Fetch func(ctx context.Context, p []byte, off int64) error
 type Options struct {
 	Chunk  int   // bytes of a chunk
 	Memory int64 // bytes of the chunks that are kept or being fetched ahead
-	Ahead  int   // chunks that are fetched ahead at one time; < 0 means none
+	Ahead  int   // chunks that are fetched ahead at one time, at first; < 0 means none
+	// MostAhead bounds the chunks ahead, which become more as long as a sequence of
+	// reads has to wait for them. Memory bounds them too.
+	MostAhead int
 }
 
 // maxRuns is how many sequential readers are told apart, such as the workers
@@ -42,6 +47,7 @@ type Reader struct {
 	lru    list.List // of *chunk that are filled, the last used in front
 	flying int       // chunks being fetched
 	ahead  int       // chunks being fetched ahead
+	depth  int       // chunks that may be fetched ahead
 	runs   []run     // the last seen in front
 }
 
@@ -74,7 +80,10 @@ func New(ctx context.Context, fetch Fetch, size int64, opt Options) *Reader {
 	if opt.Ahead == 0 {
 		opt.Ahead = DefaultAhead
 	}
-	return &Reader{ctx: ctx, fetch: fetch, size: size, opt: opt, chunks: map[int64]*chunk{}}
+	if opt.MostAhead <= 0 {
+		opt.MostAhead = DefaultMostAhead
+	}
+	return &Reader{ctx: ctx, fetch: fetch, size: size, opt: opt, depth: opt.Ahead, chunks: map[int64]*chunk{}}
 }
 
 // ReadAt reads len(p) bytes at off, as io.ReaderAt has it.
@@ -100,17 +109,26 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (r *Reader) read(p []byte, off int64) (int, error) {
+	hits := -1 // not noted yet
 	if len(p) > r.opt.Chunk {
-		if err := r.fetch(r.ctx, p, off); err != nil {
-			return 0, err
+		if hits = r.noted(off, off+int64(len(p))); hits == 0 || r.opt.Ahead < 0 || 4*int64(len(p)) > r.opt.Memory {
+			if err := r.fetch(r.ctx, p, off); err != nil {
+				return 0, err
+			}
+			return len(p), nil
 		}
-		return len(p), nil
+		r.spread(off, off+int64(len(p)), hits)
 	}
 	size := int64(r.opt.Chunk)
 	done := 0
 	for done < len(p) {
 		at := off + int64(done)
-		c := r.demand(at/size, off, off+int64(len(p)))
+		c := r.demand(at/size, off, off+int64(len(p)), hits)
+		select {
+		case <-c.ready:
+		default:
+			r.deepen()
+		}
 		select {
 		case <-c.ready:
 		case <-r.ctx.Done():
@@ -124,9 +142,42 @@ func (r *Reader) read(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
+// noted is follow for a read that is larger than a chunk.
+func (r *Reader) noted(off, end int64) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.follow(off, end)
+}
+
+// spread begins the fetches of all chunks of a large read, and of some behind it.
+func (r *Reader) spread(off, end int64, hits int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := (end - 1) / int64(r.opt.Chunk)
+	for index := off / int64(r.opt.Chunk); index <= last; index++ {
+		if r.chunks[index] == nil {
+			r.start(index, false)
+		}
+	}
+	// Each read of the run counts as many chunks as it has.
+	r.readAhead(last, hits*int(last-off/int64(r.opt.Chunk)+1))
+}
+
+// deepen lets more chunks be fetched ahead, since a reader has to wait: how many it
+// takes is what latency and bandwidth make it. Readers that jump fetch none ahead
+// and change nothing.
+func (r *Reader) deepen() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ahead >= r.depth && r.opt.Ahead > 0 {
+		r.depth = min(r.depth+1, max(r.opt.MostAhead, r.opt.Ahead))
+	}
+}
+
 // demand returns the chunk, fetched or being fetched, for a read of [off, end),
-// and fetches ahead if the read follows another.
-func (r *Reader) demand(index, off, end int64) *chunk {
+// and fetches ahead if the read follows another. hits is how many reads have led up
+// to it, -1 if that has not been noted.
+func (r *Reader) demand(index, off, end int64, hits int) *chunk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.chunks[index]
@@ -135,7 +186,7 @@ func (r *Reader) demand(index, off, end int64) *chunk {
 	} else if c.elem != nil {
 		r.lru.MoveToFront(c.elem)
 	}
-	if index == (end-1)/int64(r.opt.Chunk) { // once for each read
+	if hits < 0 && index == (end-1)/int64(r.opt.Chunk) { // once for each read
 		r.readAhead(index, r.follow(off, end))
 	}
 	return c
@@ -163,15 +214,28 @@ func (r *Reader) follow(off, end int64) int {
 // longer the run is.
 func (r *Reader) readAhead(index int64, hits int) {
 	last := (r.size - 1) / int64(r.opt.Chunk)
-	for next := index + 1; next <= index+int64(min(hits, r.opt.Ahead)) && next <= last; next++ {
+	if hits > 0 {
+		r.pass(index)
+	}
+	for next := index + 1; next <= index+int64(min(hits, r.depth)) && next <= last; next++ {
 		if r.chunks[next] != nil {
 			continue
 		}
 		// Room for the chunk that is being read stays, or it would be fetched again.
-		if r.ahead >= r.opt.Ahead || int64(r.flying+2)*int64(r.opt.Chunk) > r.opt.Memory {
+		if r.ahead >= r.depth || int64(r.flying+2)*int64(r.opt.Chunk) > r.opt.Memory {
 			return
 		}
 		r.start(next, true)
+	}
+}
+
+// pass makes the chunks that a sequence has left behind the first to be dropped:
+// those ahead were used less lately, and are wanted next.
+func (r *Reader) pass(index int64) {
+	for i := index - 1; i >= index-8; i-- {
+		if c := r.chunks[i]; c != nil && c.elem != nil {
+			r.lru.MoveToBack(c.elem)
+		}
 	}
 }
 

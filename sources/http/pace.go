@@ -34,6 +34,7 @@ type pace struct {
 
 	since     time.Time // begin of this measurement
 	bytes     int64
+	answers   int
 	full      bool // all that was allowed was used in it
 	cut       time.Time
 	ceiling   int // 0 for none
@@ -53,18 +54,25 @@ func (p *pace) begun(now time.Time, busy int) {
 }
 
 // idle notes that no request is under way: the time until the next does not count.
-func (p *pace) idle() { p.since, p.bytes, p.full = time.Time{}, 0, false }
+func (p *pace) idle() { p.since, p.bytes, p.answers, p.full = time.Time{}, 0, 0, false }
 
 // got notes n bytes that a request has brought, and thinks the limit over at the
 // end of a measurement.
 func (p *pace) got(now time.Time, n int64) {
 	p.bytes += n
+	p.answers++
+	// Requests that were begun together end together: fewer answers than requests
+	// would tell one burst from another, and no rate.
+	least := p.limit
+	if p.grown {
+		least = 2 * p.limit
+	}
 	took := now.Sub(p.since)
-	if p.since.IsZero() || p.bytes < paceBytes || took < paceTime {
+	if p.since.IsZero() || p.bytes < paceBytes || took < paceTime || p.answers < least {
 		return
 	}
 	rate, full := float64(p.bytes)/took.Seconds(), p.full
-	p.since, p.bytes, p.full = now, 0, false
+	p.since, p.bytes, p.answers, p.full = now, 0, 0, false
 	if full {
 		p.measured(now, rate)
 	}

@@ -14,9 +14,8 @@ func runPace(p *pace, measurements int, rate func(n int) float64) []int {
 		p.begun(now, p.limit)
 		now = now.Add(paceTime)
 		for n := int64(rate(p.limit) * paceTime.Seconds()); ; now = now.Add(paceTime) {
-			before := p.bytes
 			p.got(now, n)
-			if p.bytes <= before {
+			if p.bytes == 0 {
 				break
 			}
 		}
