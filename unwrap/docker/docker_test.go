@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -206,6 +207,11 @@ func TestRefusals(t *testing.T) {
 		{"blob missing", index(func(f []file) { f[2].Name = "blobs/sha256/" + id }), errcode.DockerLayout},
 		{"blob of another size", index(func(f []file) { f[2].body = append(f[2].body, ' ') }), errcode.DockerLayout},
 		{"blob changed", index(func(f []file) { f[2].body = []byte(strings.ToUpper(string(f[2].body))) }), errcode.DockerLayout},
+		{"blob is a link to another", index(func(f []file) {
+			config, other := f[2], bytes.Repeat([]byte("y"), len(f[2].body))
+			f[0] = named("blobs/sha256/"+digest(other), other)
+			f[2] = link(config.Name, digest(other))
+		}), errcode.DockerLayout},
 		{"blob without a digest", append(layout(layer), text("blobs/sha256/x", "x")), errcode.DockerLayout},
 		{"blob of an unknown digest", append(layout(layer), text("blobs/md5/"+id[:32], "x")), errcode.DockerLayout},
 		{"layer: absolute", inLayer(text("/etc/passwd", "x")), errcode.DockerLayer},
@@ -299,6 +305,58 @@ func TestBombInALayer(t *testing.T) {
 type counter struct{ n *int64 }
 
 func (c counter) Write(p []byte) (int, error) { *c.n += int64(len(p)); return len(p), nil }
+
+// reads counts the bytes that are read at random.
+type reads struct {
+	io.ReaderAt
+	n int64
+}
+
+func (r *reads) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	r.n += int64(n)
+	return n, err
+}
+
+// What many tags name is read once.
+func TestManyTagsOfOneImage(t *testing.T) {
+	const tags, fat = 2000, 64 << 10
+	pad := `,"pad":"` + strings.Repeat("x", fat) + `"}`
+	var v1 []file
+	repos, parent := map[string]string{}, ""
+	for i := range 20 {
+		id := digest([]byte{byte(i)})
+		v1 = append(v1, text(id+"/json", `{"parent":"`+parent+`"`+pad), named(id+"/layer.tar", rootfs(t)))
+		parent = id
+	}
+	for i := range tags {
+		repos[fmt.Sprint(i)] = parent
+	}
+	v1 = append(v1, named("repositories", encoded(map[string]any{"box": repos})))
+
+	manifest := []byte(`{"config":{"digest":"sha256:` + digest([]byte("c")) + `","size":1}` + pad)
+	var refs []any
+	for i := range tags {
+		refs = append(refs, map[string]any{"mediaType": fmt.Sprint("v", i, ".image.manifest.v1+json"), "digest": "sha256:" + digest(manifest), "size": len(manifest)})
+	}
+	oci := []file{text("blobs/sha256/"+digest([]byte("c")), "c"), named("blobs/sha256/"+digest(manifest), manifest),
+		named("index.json", encoded(map[string]any{"manifests": refs})), text("oci-layout", `{"imageLayoutVersion":"1.0.0"}`)}
+
+	for name, files := range map[string][]file{"version 1": v1, "oci": oci} {
+		p := tarOf(t, files...)
+		r := &reads{ReaderAt: bytes.NewReader(p)}
+		img, err := Open(r, int64(len(p)), DefaultLimits(), 1<<20, gunzip)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if img.Images != tags {
+			t.Errorf("%s: %d images", name, img.Images)
+		}
+		if r.n > 2*int64(len(p)) {
+			t.Errorf("%s: %d bytes were read of an archive of %d", name, r.n, len(p))
+		}
+	}
+}
 
 func TestVerifyEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())

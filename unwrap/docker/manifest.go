@@ -73,10 +73,11 @@ func (img *Image) repositories() error {
 	if err := img.read(repositoriesFile, &repos); err != nil {
 		return err
 	}
+	done := map[string]bool{}
 	for _, tags := range repos {
 		for _, tag := range slices.Sorted(maps.Keys(tags)) {
 			img.Images++
-			if err := img.chain(tags[tag]); err != nil {
+			if err := img.chain(tags[tag], done); err != nil {
 				return err
 			}
 		}
@@ -88,9 +89,12 @@ func (img *Image) repositories() error {
 }
 
 // chain notes the layers of an image of version 1, from the youngest to the oldest.
-func (img *Image) chain(id string) error {
+// It ends at a layer that is done, and adds to those: many tags may name one chain,
+// which is read once.
+func (img *Image) chain(id string, done map[string]bool) error {
 	seen := map[string]bool{}
-	for id != "" {
+	defer func() { maps.Copy(done, seen) }()
+	for id != "" && !done[id] {
 		if seen[id] {
 			return img.layout("json", "parent", id, "a chain that ends", "an image is its own ancestor")
 		}
@@ -143,8 +147,9 @@ func (img *Image) index() error {
 	if img.Images == 0 {
 		img.Images = len(index.Manifests)
 	}
+	done := map[string]bool{}
 	for _, d := range index.Manifests {
-		if err := img.ociManifest(d); err != nil {
+		if err := img.ociManifest(d, done); err != nil {
 			return err
 		}
 	}
@@ -152,15 +157,17 @@ func (img *Image) index() error {
 }
 
 // ociManifest reads a manifest that the index names. What it does not know, such as
-// an index of several platforms of which one was saved, is only a blob.
-func (img *Image) ociManifest(d descriptor) error {
+// an index of several platforms of which one was saved, is only a blob. Many tags may
+// name one manifest, which is read once: done holds the names of those that were.
+func (img *Image) ociManifest(d descriptor, done map[string]bool) error {
 	name, err := img.blob(indexFile, d)
 	if err != nil {
 		return err
 	}
-	if !strings.HasSuffix(d.MediaType, ".image.manifest.v1+json") && !strings.HasSuffix(d.MediaType, ".distribution.manifest.v2+json") {
+	if !strings.HasSuffix(d.MediaType, ".image.manifest.v1+json") && !strings.HasSuffix(d.MediaType, ".distribution.manifest.v2+json") || done[name] {
 		return nil
 	}
+	done[name] = true
 	var one struct {
 		Config descriptor   `json:"config"`
 		Layers []descriptor `json:"layers"`
@@ -187,9 +194,10 @@ func (img *Image) ociManifest(d descriptor) error {
 // blob returns the name of the blob that a descriptor points to.
 func (img *Image) blob(structure string, d descriptor) (string, error) {
 	algo, hex, _ := strings.Cut(d.Digest, ":")
-	e := img.file("blobs/" + algo + "/" + hex)
+	name := "blobs/" + algo + "/" + hex
+	e := img.file(name)
 	switch {
-	case e == nil:
+	case e == nil || e.Name != name: // a link's name is not the digest of what it leads to
 		return "", img.layout(structure, "digest", d.Digest, "a blob of the archive", "a blob is not in the archive")
 	case e.Size != d.Size:
 		return "", img.layout(structure, "size", d.Size, fmt.Sprint(e.Size), "a blob has another size than is said")
