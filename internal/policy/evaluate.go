@@ -68,6 +68,7 @@ func (p *Policy) Validation(v Validation) contract.PolicyReport {
 	if v.Disk <= 1 {
 		e.around(v)
 		if v.Fetched.URL != "" { // else nothing has been fetched, as in a dry run
+			e.redirects(v.Fetched)
 			e.verified(v.Request.Source, v.Fetched)
 		}
 		e.limit(e.rules.sourceBytes, "source size", v.Fetched.SourceBytes(), "bytes")
@@ -93,6 +94,7 @@ func (p *Policy) Validation(v Validation) contract.PolicyReport {
 func (p *Policy) Activation(a contract.ActivateParams) contract.PolicyReport {
 	e := p.begin(contract.PolicyActivation, a.Request, 0)
 	e.sources(a.Request.Source)
+	e.redirects(a.Fetched)
 	if a.Fetched.URL != "" {
 		e.verified(a.Request.Source, a.Fetched)
 	}
@@ -175,21 +177,32 @@ func (e *evaluation) exempt(setting string) (string, bool) {
 }
 
 // A place is a URL of a request, with what it is for.
-type place struct{ what, url string }
+type place struct {
+	what, url string
+	at        location
+}
 
 // places lists every URL of a request that is fetched.
 func places(s contract.SourceSpec) []place {
-	out := []place{{"source", s.URL}}
+	var out []place
+	add := func(what, url string) {
+		out = append(out, place{what, url, locate(url)})
+		for _, at := range endpoints(url) {
+			out = append(out, place{what + "'s endpoint", at, locateEndpoint(at)})
+		}
+	}
+	add("source", s.URL)
 	for _, m := range s.Mirrors {
-		out = append(out, place{"mirror", m})
+		add("mirror", m)
 	}
 	for _, m := range s.Members {
-		out = append(out, place{"member", m.URL})
+		add("member", m.URL)
 	}
-	for _, p := range []place{{"checksum file", s.ChecksumFile}, {"signature", s.Signature}} {
-		if p.url != "" && p.url != "auto" {
-			out = append(out, p)
-		}
+	if s.ChecksumFile != "" && s.ChecksumFile != "auto" {
+		add("checksum file", s.ChecksumFile)
+	}
+	if s.Signature != "" && s.Signature != "auto" {
+		add("signature", s.Signature)
 	}
 	return out
 }
@@ -213,13 +226,12 @@ func (e *evaluation) sources(s contract.SourceSpec) {
 
 // source judges one place: the first pattern that matches decides.
 func (e *evaluation) source(rule placesRule, p place, shown, subject string) {
-	at := locate(p.url)
 	var allowed []string
 	for _, one := range rule.places {
 		if one.allow {
 			allowed = append(allowed, one.String())
 		}
-		if !one.matches(at, !one.allow) {
+		if !one.matches(p.at, !one.allow) {
 			continue
 		}
 		if one.allow {

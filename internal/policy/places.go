@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -23,35 +24,85 @@ type location struct {
 	scheme, host, port, path string
 	// crooked says that different programs may see different paths.
 	crooked bool
+	// via is the scheme of the URL that names this as its service's endpoint, "" if
+	// none does.
+	via string
 }
 
 // ports are the schemes' own.
 var ports = map[string]string{"http": "80", "https": "443"}
 
-// locate takes a URL or a plain path apart. What cannot be understood has no
-// scheme, so that no rule with a scheme or host matches it.
+// locate takes a URL or a plain path apart, which are told from each other as
+// sources.Scheme does. What cannot be understood has no scheme, so that no rule with
+// a scheme or host matches it.
 func locate(raw string) location {
-	if !strings.Contains(raw, "://") {
+	if strings.HasPrefix(raw, "/") || !strings.Contains(raw, "://") {
 		return location{scheme: "file", path: raw, crooked: crooked(raw)}
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		return location{crooked: true}
 	}
-	l := location{scheme: strings.ToLower(u.Scheme), host: strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), port: u.Port(), path: u.Path}
+	l := location{scheme: strings.ToLower(u.Scheme), host: plainHost(u.Hostname()), port: u.Port(), path: u.Path}
 	if l.port == "" {
 		l.port = ports[l.scheme]
 	}
 	if l.path == "" {
 		l.path = "/"
 	}
-	escaped := strings.ToLower(u.EscapedPath())
+	// Some servers decode twice: "%252e" becomes "%2e", which u.Path shows.
+	escaped := strings.ToLower(u.EscapedPath() + " " + u.Path)
 	l.crooked = crooked(u.Path) || strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%5c") || strings.Contains(escaped, "%2e")
 	return l
 }
 
+// endpoints returns the services that a URL names for itself: an s3 URL's host is
+// only a bucket, and its endpoint says whose (package sources/s3).
+func endpoints(raw string) []string {
+	u, err := url.Parse(raw)
+	if err != nil || strings.HasPrefix(raw, "/") || u.Scheme != "s3" {
+		return nil
+	}
+	return u.Query()["endpoint"]
+}
+
+// locateAll is locate for a URL and for the services that it names.
+func locateAll(raw string) []location {
+	out := []location{locate(raw)}
+	for _, at := range endpoints(raw) {
+		out = append(out, locateEndpoint(at))
+	}
+	return out
+}
+
+func locateEndpoint(raw string) location {
+	l := locate(raw)
+	l.via = "s3"
+	return l
+}
+
+// plainHost is the one spelling of a host: in lower case, without the dot of the DNS
+// root, and an address as RFC 5952 writes it.
+func plainHost(host string) string {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().String()
+	}
+	return host
+}
+
+// crooked holds for paths with empty or dot segments, also such as "..;a=b", from
+// which some servers cut the parameters before they walk (RFC 3986, section 3.3).
 func crooked(p string) bool {
-	return strings.Contains(p, `\`) || strings.Contains(p, "//") || p != "" && strings.TrimSuffix(p, "/") != strings.TrimSuffix(path.Clean(p), "/")
+	if strings.Contains(p, `\`) || strings.Contains(p, "//") {
+		return true
+	}
+	for part := range strings.SplitSeq(p, "/") {
+		if bare, _, cut := strings.Cut(part, ";"); cut && (bare == "" || bare == "." || bare == "..") {
+			return true
+		}
+	}
+	return p != "" && strings.TrimSuffix(p, "/") != strings.TrimSuffix(path.Clean(p), "/")
 }
 
 // matches reports whether a place is selected, by a rule that denies or demands
@@ -61,7 +112,8 @@ func crooked(p string) bool {
 func (p pattern) matches(l location, denies bool) bool {
 	switch {
 	case p.scheme != "" && p.scheme != l.scheme:
-		return false
+		// Who allows a scheme and names no host allows any service of it.
+		return !denies && l.via != "" && p.scheme == l.via && p.host == ""
 	case p.host != "" && !p.matchesHost(l, denies):
 		return false
 	case p.path == "":
@@ -138,7 +190,7 @@ func (r *reader) host(p *pattern, id string, v *yaml.Node) {
 			r.bad(v, "%s: %q has no port behind the colon; write a number or *", id, clip(s))
 		}
 	}
-	p.host, p.port = strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"), "."), port
+	p.host, p.port = plainHost(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")), port
 	rest := p.host
 	if rest != "*" {
 		rest = strings.TrimPrefix(rest, "*.")

@@ -21,10 +21,18 @@ type file struct {
 // does, nothing is demanded. unclear says that a path which can be read in more
 // than one way may be meant by the rule: then nothing satisfies it.
 func (r requireRule) demand(url string) (d demandRule, unclear, ok bool) {
-	at := locate(url)
+	all := locateAll(url)
 	for _, d := range r.places {
-		if d.matches(at, !slices.Contains(d.need, "none")) {
-			return d, at.crooked && d.path != "", true
+		// Who demands nothing of a bucket means that of a service that the URL does
+		// not choose, and who demands something of a service means all of its buckets.
+		if slices.Contains(d.need, "none") {
+			if !slices.ContainsFunc(all, func(at location) bool { return !d.matches(at, false) }) {
+				return d, false, true
+			}
+			continue
+		}
+		if i := slices.IndexFunc(all, func(at location) bool { return d.matches(at, true) }); i >= 0 {
+			return d, all[i].crooked && d.path != "", true
 		}
 	}
 	return demandRule{}, false, false
@@ -40,7 +48,7 @@ func (e *evaluation) offered(s contract.SourceSpec) {
 	if s.Signature != "" || s.Keyring != "" {
 		common = append(common, contract.Verification{Kind: contract.VerifiedSignature, Keyring: s.Keyring})
 	}
-	files := []file{{url: s.URL, proofs: append(digestOf("", s.Checksum), common...)}}
+	files := everywhere(s, append(digestOf("", s.Checksum), common...))
 	for _, m := range s.Members {
 		files = append(files, file{m.FileName(), m.URL, append(digestOf(m.FileName(), m.Checksum), common...)})
 	}
@@ -68,7 +76,7 @@ func (e *evaluation) verified(s contract.SourceSpec, f contract.Fetched) {
 		}
 		return out
 	}
-	files := []file{{url: s.URL, proofs: append(digestOf("", s.Checksum), of("")...)}}
+	files := everywhere(s, append(digestOf("", s.Checksum), of("")...))
 	for _, m := range s.Members {
 		name := m.FileName()
 		files = append(files, file{name, m.URL, append(digestOf(name, m.Checksum), of(name)...)})
@@ -85,6 +93,16 @@ func (e *evaluation) verified(s contract.SourceSpec, f contract.Fetched) {
 		}
 		return false
 	})
+}
+
+// everywhere is the first file with its proofs, once for each place that its bytes
+// may come from: what is demanded of one of them is demanded of all.
+func everywhere(s contract.SourceSpec, proofs []contract.Verification) []file {
+	out := []file{{url: s.URL, proofs: proofs}}
+	for _, m := range s.Mirrors {
+		out = append(out, file{url: m, proofs: proofs})
+	}
+	return out
 }
 
 // digestOf reads ALGO:HEX of a request.
