@@ -37,6 +37,8 @@ type Deps struct {
 	Owner string
 	// Provenance makes the record that is kept with each image.
 	Provenance provenance.Recorder
+	// Reaper removes what nobody needs any more; nil reaps nothing.
+	Reaper Reaper
 	// Heavy has room for as many passes over a disk as may run at once; nil
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.
@@ -89,6 +91,7 @@ func Register(r Registry, d Deps) {
 		{CopyActivityName, NewCopyActivity(d).Execute},
 		{MarkStoresActivityName, NewMarkStoresActivity(d).Execute},
 		{AddCopiesActivityName, NewAddCopiesActivity(d).Execute},
+		{ReapActivityName, NewReapActivity(d).Execute},
 	} {
 		r.RegisterActivityWithOptions(a.execute, activity.RegisterOptions{Name: a.name})
 	}

@@ -84,7 +84,11 @@ type Deps struct {
 	Imports   Imports
 	Blobs     Blobs
 	// Planner makes dry runs; nil makes none.
-	Planner  Planner
+	Planner Planner
+	// Checker compares catalogue and stores; nil compares nothing.
+	Checker Checker
+	// Reaper collects what nobody needs; nil collects nothing.
+	Reaper   Reaper
 	Defaults Defaults
 	// Stores names the stores that images can be put into, DefaultStore the
 	// one that is used when a request names none.
@@ -171,6 +175,9 @@ func (a *api) routes() []route {
 		{"GET", "/v1/tasks/{id}/policy", a.taskPolicy},
 		{"POST", "/v1/tasks/{id}/cancel", a.cancelTask},
 		{"GET", "/v1/images/{id}/provenance", a.provenance},
+		{"POST", "/v1/fsck", a.check},
+		{"POST", "/v1/gc", a.reap},
+		{"GET", "/v1/gc/{id}", a.reaped},
 		{"GET", "/v1/quota", a.quotas},
 		{"GET", "/v1/healthz", a.healthz},
 		{"GET", "/v1/server", a.server},

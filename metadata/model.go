@@ -131,6 +131,8 @@ type Tx interface {
 	TaskByKey(ctx context.Context, owner, idempotencyKey string) (Task, error)
 	PutTask(ctx context.Context, t Task) error
 	Tasks(ctx context.Context, f TaskFilter) ([]Task, error)
+	// DeleteTask removes a task and its events, if there is one.
+	DeleteTask(ctx context.Context, id string) error
 	AddEvent(ctx context.Context, e Event) error
 	Events(ctx context.Context, taskID string) ([]Event, error)
 	Provenance(ctx context.Context, imageID string) (Provenance, error)
@@ -165,6 +167,8 @@ type TaskFilter struct {
 	ImageID    string
 	Result     string // id of an image that the task's result names: its own, or a further disk's
 	Unfinished bool   // only pending and processing ones
-	Marker     string
-	Limit      int
+	// ExpiredBefore selects finished tasks that have expired before it.
+	ExpiredBefore *time.Time
+	Marker        string
+	Limit         int
 }

@@ -15,5 +15,6 @@ type Registry interface {
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(ImportImage, workflow.RegisterOptions{Name: contract.ImportWorkflow})
 	r.RegisterWorkflowWithOptions(CopyImage, workflow.RegisterOptions{Name: contract.CopyWorkflow})
+	r.RegisterWorkflowWithOptions(Reap, workflow.RegisterOptions{Name: contract.ReapWorkflow})
 	r.RegisterWorkflowWithOptions(PlanImport, workflow.RegisterOptions{Name: contract.PlanWorkflow})
 }

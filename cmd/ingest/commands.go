@@ -42,6 +42,8 @@ func clientCommands(g *globals) []*cobra.Command {
 		newImageCommand(g),
 		newPolicyCommand(g),
 		newQuotaCommand(g),
+		newGCCommand(g),
+		newFsckCommand(g),
 	)
 }
 

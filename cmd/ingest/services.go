@@ -261,7 +261,7 @@ func (s *services) deps() activities.Deps {
 	return activities.Deps{
 		Steps: stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
 		Log: s.log, HostQueue: s.pipeline.HostQueue, Provenance: s.recorder, Policy: s.policy.Current,
-		SpaceWait: s.c.Quota.Wait,
+		SpaceWait: s.c.Quota.Wait, Reaper: s.reaper(),
 	}
 }
 
@@ -276,6 +276,8 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Catalogue: s.catalogue,
 		Imports:   s.importer,
 		Planner:   s.importer,
+		Reaper:    importer.NewReaper(s.client),
+		Checker:   s.checker(),
 		Blobs:     api.Stores(s.pipeline.Stores),
 		Defaults:  s.apiDefaults(),
 		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(),
@@ -288,14 +290,14 @@ func (s *services) handler(addr net.Addr) http.Handler {
 func (s *services) background(ctx context.Context) {
 	s.watchPolicy(ctx)
 	s.watchQuotas(ctx)
-	r := &reconcile.Reconciler{Catalogue: s.catalogue, Workflows: reconcile.Temporal{Client: s.client}, Cleaner: s.sweeper, Log: s.log}
-	go r.Run(ctx, 5*time.Second)
+	go s.scheduleReap(ctx)
+	go s.reconciler().Run(ctx, 5*time.Second)
 	go func() {
 		tick := time.NewTicker(10 * time.Minute)
 		defer tick.Stop()
 		for {
-			if _, err := s.sweeper.Once(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn().Err(err).Msg("sweep")
+			if err := s.sweeper.SweepStaging(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn().Err(err).Msg("sweep the staging folder")
 			}
 			select {
 			case <-tick.C:

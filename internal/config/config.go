@@ -43,6 +43,7 @@ type Server struct {
 	Credentials string
 	Inspect     Inspect
 	Quota       Quota
+	Keep        Keep
 
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
@@ -92,6 +93,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.Credentials, "credentials", "", "file of named credentials, of mode 0600 (see ingest credential)")
 	c.Inspect.flags(f)
 	c.Quota.flags(f)
+	c.Keep.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
 	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on loopback")
@@ -176,6 +178,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Quota.check(); err != nil {
+		return err
+	}
+	if err := c.Keep.check(); err != nil {
 		return err
 	}
 	for _, choice := range []struct {

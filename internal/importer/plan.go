@@ -56,6 +56,21 @@ func (i *Importer) giveUp(ctx context.Context, id string) {
 	_ = i.client.CancelWorkflow(ctx, id, "")
 }
 
+// carried reports whether a workflow has ended with an error of ours, and which.
+func carried(err error, v *contract.ErrorValue) bool {
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && app.HasDetails() && app.Details(v) == nil && errcode.Known(v.Code)
+}
+
+// again is the error that a value was made of.
+func again(err error, v contract.ErrorValue) error {
+	out := errcode.Wrap(err, v.Code, "%s", v.Message)
+	if v.Evidence != nil {
+		out = out.With(*v.Evidence)
+	}
+	return out
+}
+
 // planError turns a dry run's end into the error that it carries.
 func planError(err error, id string) error {
 	var app *temporal.ApplicationError
@@ -65,12 +80,8 @@ func planError(err error, id string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &app) && app.HasDetails() && app.Details(&v) == nil && errcode.Known(v.Code):
-		out := errcode.Wrap(err, v.Code, "%s", v.Message)
-		if v.Evidence != nil {
-			out = out.With(*v.Evidence)
-		}
-		return out
+	case carried(err, &v):
+		return again(err, v)
 	case errors.As(err, &timeout), errors.As(err, &missing):
 		return errcode.Wrap(err, errcode.DryRunTimedOut, "the dry run %s was not done in time", id)
 	case temporal.IsCanceledError(err):

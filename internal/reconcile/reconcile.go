@@ -89,7 +89,7 @@ func (r *Reconciler) Once(ctx context.Context) error {
 		if r.now().Sub(t.UpdatedAt) < grace {
 			continue
 		}
-		if err := r.task(ctx, t); err != nil {
+		if err := r.Task(ctx, t); err != nil {
 			last = err
 		}
 	}
@@ -103,8 +103,8 @@ func (r *Reconciler) now() time.Time {
 	return time.Now()
 }
 
-// task brings one unfinished task in step with its workflow.
-func (r *Reconciler) task(ctx context.Context, t metadata.Task) error {
+// Task brings one unfinished task in step with its workflow.
+func (r *Reconciler) Task(ctx context.Context, t metadata.Task) error {
 	state, err := r.Workflows.State(ctx, t.WorkflowID)
 	if err != nil {
 		return err

@@ -7,12 +7,14 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/fsutil"
 	"ingest/metadata"
 	"ingest/stores"
 )
@@ -31,6 +33,7 @@ type Sweeper struct {
 	Age        time.Duration // 0 means DefaultAge
 	Log        zerolog.Logger
 
+	mu    sync.Mutex
 	begun time.Time // as begin has found it
 }
 
@@ -42,43 +45,86 @@ type Swept struct {
 	Bytes   int64 `json:"bytes"`
 }
 
-// Once sweeps everything. The lists of the living are read before the lists of
-// what lies there, so that what begins meanwhile is never taken for dead.
-func (s *Sweeper) Once(ctx context.Context) (Swept, error) {
-	if s.Age == 0 {
-		s.Age = DefaultAge
-	}
-	before := time.Now().Add(-s.Age)
-	live, err := s.living(ctx)
-	if err != nil {
-		return Swept{}, err
-	}
-	var out Swept
-	var errs []error
-	all := func(string) bool { return true }
-	if live.since, err = s.begin(ctx); err != nil {
-		return Swept{}, err
-	}
-	for _, st := range s.Stores {
-		errs = append(errs, s.uploads(ctx, st, before, live, all, &out), s.objects(ctx, st, before, live, all, &out))
-	}
-	errs = append(errs, s.staged(before, live, &out))
-	return out, errors.Join(errs...)
+// A sweep is one pass.
+type sweep struct {
+	*Sweeper
+	before time.Time // what was touched later is spared
+	live   living
+	only   func(key string) bool
+	dry    bool // only say what would be removed
+	visit  func(contract.ReapItem)
 }
 
-// begin returns when the catalogue's first task was accepted. Objects that are
-// older than that are another catalogue's: somebody has lost it, or has still
-// to put it back.
+// Once sweeps everything that is old enough.
+func (s *Sweeper) Once(ctx context.Context) (Swept, error) {
+	var out Swept
+	err := s.Sweep(ctx, s.Age, false, func(it contract.ReapItem) {
+		switch it.Kind {
+		case contract.ReapedUpload:
+			out.Uploads++
+		case contract.ReapedObject:
+			out.Objects++
+		case contract.ReapedStaged:
+			out.Staged++
+		}
+		out.Bytes += it.Bytes
+	})
+	return out, err
+}
+
+// Sweep removes what has lain untouched for age, 0 for DefaultAge, and tells of
+// each thing; with dry it only tells. What cannot be looked at or removed does not
+// keep it from the rest, and is the error. The lists of the living are read before
+// the lists of what lies there, so that what begins meanwhile is never taken for
+// dead.
+func (s *Sweeper) Sweep(ctx context.Context, age time.Duration, dry bool, visit func(contract.ReapItem)) error {
+	if age == 0 {
+		age = DefaultAge
+	}
+	w := sweep{Sweeper: s, before: time.Now().Add(-age), only: func(string) bool { return true }, dry: dry, visit: visit}
+	var err error
+	if w.live, err = s.living(ctx); err != nil {
+		return err
+	}
+	if w.live.since, err = s.begin(ctx); err != nil {
+		return err
+	}
+	var errs []error
+	for _, st := range s.Stores {
+		errs = append(errs, w.uploads(ctx, st), w.objects(ctx, st))
+	}
+	return errors.Join(append(errs, w.staged())...)
+}
+
+// SweepStaging is Once for the staging of this host alone.
+func (s *Sweeper) SweepStaging(ctx context.Context) error {
+	age := s.Age
+	if age == 0 {
+		age = DefaultAge
+	}
+	w := sweep{Sweeper: s, before: time.Now().Add(-age), visit: func(contract.ReapItem) {}}
+	var err error
+	if w.live, err = s.living(ctx); err != nil {
+		return err
+	}
+	return w.staged()
+}
+
+// begin returns when the catalogue's first task was accepted, or its first image
+// made: the records of tasks expire. Objects that are older than that are another
+// catalogue's: somebody has lost it, or has still to put it back.
 func (s *Sweeper) begin(ctx context.Context) (time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.begun.IsZero() {
 		return s.begun, nil
 	}
-	tasks, err := s.Catalogue.Tasks(ctx, metadata.TaskFilter{})
-	if err != nil || len(tasks) == 0 {
+	at, ok, err := s.Catalogue.Begun(ctx)
+	if err != nil || !ok {
 		return time.Now(), err
 	}
-	s.begun = tasks[len(tasks)-1].CreatedAt
-	return s.begun, nil
+	s.begun = at
+	return at, nil
 }
 
 // A living set is everything that somebody names. What an unfinished task
@@ -117,92 +163,129 @@ func (s *Sweeper) living(ctx context.Context) (living, error) {
 // Remove removes everything of a task that has ended: staged files, uploads,
 // and objects that none of its images names.
 func (s *Sweeper) Remove(ctx context.Context, t metadata.Task) error {
-	live := living{keys: map[metadata.Location]bool{}}
+	w := sweep{Sweeper: s, before: time.Now().Add(time.Minute), live: living{keys: map[metadata.Location]bool{}}, visit: func(contract.ReapItem) {}}
 	locs, err := s.Catalogue.LiveKeys(ctx)
 	if err != nil {
 		return err
 	}
 	for _, loc := range locs {
-		live.keys[loc] = true
+		w.live.keys[loc] = true
 	}
 	mine := contract.TaskImageIDs(t.ID, t.ImageID)
-	only := func(key string) bool { return slices.Contains(mine, path.Dir(key)) }
-	var out Swept
+	w.only = func(key string) bool { return slices.Contains(mine, path.Dir(key)) }
 	errs := []error{os.RemoveAll(filepath.Join(s.StagingDir, filepath.Base(t.ID)))}
-	now := time.Now().Add(time.Minute)
 	for _, st := range s.Stores {
-		errs = append(errs, s.uploads(ctx, st, now, live, only, &out), s.objects(ctx, st, now, live, only, &out))
+		errs = append(errs, w.uploads(ctx, st), w.objects(ctx, st))
 	}
 	return errors.Join(errs...)
 }
 
-// uploads aborts the store's uploads that nobody names and that only admits.
-func (s *Sweeper) uploads(ctx context.Context, st stores.Store, before time.Time, l living, only func(key string) bool, out *Swept) error {
-	for u, err := range st.Uploads(ctx, before) {
+// uploads aborts the store's uploads that nobody names.
+func (w *sweep) uploads(ctx context.Context, st stores.Store) error {
+	var errs []error
+	for u, err := range st.Uploads(ctx, w.before) {
 		if err != nil {
-			return err
+			return errors.Join(append(errs, err)...)
 		}
-		if l.names(st.Name(), u.Key) || !only(u.Key) {
+		if w.live.names(st.Name(), u.Key) || !w.only(u.Key) {
 			continue
 		}
-		up, err := st.Resume(ctx, u.ID)
-		if errcode.Of(err) == errcode.UploadUnknown {
-			continue
+		if !w.dry {
+			gone, err := abort(ctx, st, u.ID)
+			if errs = append(errs, err); err != nil || gone {
+				continue
+			}
+			w.Log.Info().Str("store", st.Name()).Str("upload", u.ID).Int64("bytes", u.Bytes).Msg("swept an abandoned upload")
 		}
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(up.Abort(ctx), up.Close()); err != nil {
-			return err
-		}
-		s.Log.Info().Str("store", st.Name()).Str("upload", u.ID).Int64("bytes", u.Bytes).Msg("swept an abandoned upload")
-		out.Uploads++
-		out.Bytes += u.Bytes
+		w.visit(contract.ReapItem{Kind: contract.ReapedUpload, Store: st.Name(), Name: u.Key, Bytes: u.Bytes, Since: u.Touched.UTC(),
+			Why: "no unfinished task writes it"})
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// objects deletes the store's objects that nobody names and that only admits.
-func (s *Sweeper) objects(ctx context.Context, st stores.Store, before time.Time, l living, only func(key string) bool, out *Swept) error {
+// abort throws an upload away. It reports whether there was none.
+func abort(ctx context.Context, st stores.Store, id string) (gone bool, err error) {
+	up, err := st.Resume(ctx, id)
+	if errcode.Of(err) == errcode.UploadUnknown {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, errors.Join(up.Abort(ctx), up.Close())
+}
+
+// objects deletes the store's objects that nobody names.
+func (w *sweep) objects(ctx context.Context, st stores.Store) error {
 	lister, ok := st.(stores.Objects)
 	if !ok {
 		return nil
 	}
+	var errs []error
 	for o, err := range lister.Objects(ctx) {
 		if err != nil {
-			return err
+			return errors.Join(append(errs, err)...)
 		}
-		if o.Committed.IsZero() || o.Committed.After(before) || o.Committed.Before(l.since) || l.names(st.Name(), o.Key) || !only(o.Key) {
+		if o.Committed.IsZero() || o.Committed.After(w.before) || o.Committed.Before(w.live.since) || w.live.names(st.Name(), o.Key) || !w.only(o.Key) {
 			continue
 		}
-		if err := st.Delete(ctx, o.Key); err != nil {
-			return err
+		if !w.dry {
+			if err := st.Delete(ctx, o.Key); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			w.Log.Info().Str("store", st.Name()).Str("key", o.Key).Int64("bytes", o.Size).Msg("swept an object that no image names")
 		}
-		s.Log.Info().Str("store", st.Name()).Str("key", o.Key).Int64("bytes", o.Size).Msg("swept an object that no image names")
-		out.Objects++
-		out.Bytes += max(0, o.Allocated)
+		taken := o.Allocated
+		if taken < 0 {
+			taken = o.Size
+		}
+		w.visit(contract.ReapItem{Kind: contract.ReapedObject, Store: st.Name(), Name: o.Key, Bytes: taken, Since: o.Committed.UTC(),
+			Why: "no image and no unfinished task names it"})
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-func (s *Sweeper) staged(before time.Time, l living, out *Swept) error {
-	entries, err := os.ReadDir(s.StagingDir)
+// staged removes the files of tasks that have ended.
+func (w *sweep) staged() error {
+	entries, err := os.ReadDir(w.StagingDir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, e := range entries {
 		st, err := e.Info()
-		if err != nil || l.tasks[e.Name()] || st.ModTime().After(before) {
+		if err != nil || w.live.tasks[e.Name()] || st.ModTime().After(w.before) {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(s.StagingDir, e.Name())); err != nil {
-			return err
+		path := filepath.Join(w.StagingDir, e.Name())
+		bytes := taken(path)
+		if !w.dry {
+			if err := os.RemoveAll(path); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			w.Log.Info().Str("task", e.Name()).Msg("swept staged files of a task that has ended")
 		}
-		s.Log.Info().Str("task", e.Name()).Msg("swept staged files of a task that has ended")
-		out.Staged++
+		w.visit(contract.ReapItem{Kind: contract.ReapedStaged, Name: e.Name(), Bytes: bytes, Since: st.ModTime().UTC(), Why: "its task has ended"})
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// taken is what the files below a folder take on their disk, bytes.
+func taken(dir string) int64 {
+	n := int64(0)
+	_ = filepath.WalkDir(dir, func(_ string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return nil
+		}
+		if st, err := e.Info(); err == nil {
+			n += fsutil.Allocated(st)
+		}
+		return nil
+	})
+	return n
 }

@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"ProvenanceRoundTrip", provenanceRoundTrip},
 		{"ProvenanceNeedsItsImage", provenanceNeedsItsImage},
 		{"ReservationRoundTrip", reservationRoundTrip},
+		{"DeletedTasks", deletedTasks},
 		{"Usage", usage},
 		{"ManyReserve", manyReserve},
 		{"Replace", replace},

@@ -103,6 +103,10 @@ func (t *tx) Tasks(ctx context.Context, f metadata.TaskFilter) ([]metadata.Task,
 	if f.Unfinished {
 		q.Where("status IN (?, ?)", string(metadata.TaskPending), string(metadata.TaskProcessing))
 	}
+	if f.ExpiredBefore != nil {
+		q.Where("expires_us < ?", f.ExpiredBefore.UnixMicro()).
+			Where("status IN (?, ?)", string(metadata.TaskSuccess), string(metadata.TaskFailure))
+	}
 	if err := t.page(ctx, q, "tasks", f.Owner, f.Marker, f.Limit); err != nil {
 		return nil, err
 	}
@@ -115,6 +119,18 @@ func (t *tx) PutTask(ctx context.Context, task metadata.Task) error {
 		return err
 	}
 	return t.put(ctx, "tasks", task.ID, &row, &row.RowVersion)
+}
+
+func (t *tx) DeleteTask(ctx context.Context, id string) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	if _, err := t.db.NewDelete().Table("events").Where("task_id = ?", id).Exec(ctx); err != nil {
+		return unavailable(ctx, err, "delete events")
+	}
+	_, err := t.db.NewDelete().Table("tasks").Where("id = ?", id).Exec(ctx)
+	delete(t.versions, "tasks/"+id)
+	return unavailable(ctx, err, "delete task")
 }
 
 func (t *tx) AddEvent(ctx context.Context, e metadata.Event) error {

@@ -28,6 +28,7 @@ import (
 	"ingest/internal/contract"
 	"ingest/internal/embedded"
 	"ingest/internal/errcode"
+	"ingest/internal/reconcile"
 	"ingest/pipeline"
 	"ingest/workflows"
 )
@@ -63,7 +64,9 @@ func dial(t *testing.T) client.Client {
 // serve runs one worker for each queue, on one set of steps.
 func serve(t *testing.T, c client.Client, steps pipeline.Steps, queues ...string) {
 	t.Helper()
-	d := activities.Deps{Steps: steps, Catalogue: activitytest.NewCatalogue(t), Signaller: c, Log: zerolog.Nop()}
+	cat := activitytest.NewCatalogue(t)
+	d := activities.Deps{Steps: steps, Catalogue: cat, Signaller: c, Log: zerolog.Nop(),
+		Reaper: &reconcile.Reaper{Catalogue: cat, Sweeper: &reconcile.Sweeper{Catalogue: cat, StagingDir: t.TempDir(), Log: zerolog.Nop()}}}
 	for _, q := range queues {
 		w := worker.New(c, q, worker.Options{
 			Identity:                     identity,
@@ -135,6 +138,8 @@ type recording struct {
 	cancel bool
 	// plan records the dry run of the import instead.
 	plan bool
+	// reap records a Reap instead.
+	reap bool
 	// ended says whether the workflow's error is the expected one.
 	ended func(error) bool
 }
@@ -143,6 +148,7 @@ func recordings() []recording {
 	plain := &activitytest.Steps{}
 	succeeded := func(err error) bool { return err == nil }
 	return []recording{
+		{name: "reap", ended: succeeded, reap: true, steps: func(*activitytest.Steps) {}},
 		{name: "plan", ended: succeeded, plan: true, steps: func(*activitytest.Steps) {}},
 		{name: "success", ended: succeeded, steps: func(s *activitytest.Steps) {
 			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
@@ -257,8 +263,12 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	if r.plan {
 		name = contract.PlanWorkflow
 	}
+	var arg any = contract.ImportRequest{Owner: "recorded", Source: contract.SourceSpec{URL: "https://images.example.org/" + r.name + ".vmdk"}}
+	if r.reap {
+		name, arg = contract.ReapWorkflow, contract.ReapParams{DryRun: true}
+	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "import/recorded/" + r.name, TaskQueue: contract.ImportQueue},
-		name, contract.ImportRequest{Owner: "recorded", Source: contract.SourceSpec{URL: "https://images.example.org/" + r.name + ".vmdk"}})
+		name, arg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +281,7 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	if err := run.Get(ctx, nil); !r.ended(err) {
 		t.Fatalf("the import ended with %v", err)
 	}
-	if n := len(steps.Cleanups()); n == 0 && !r.plan {
+	if n := len(steps.Cleanups()); n == 0 && !r.plan && !r.reap {
 		t.Error("nothing was cleaned up")
 	}
 	h := &historypb.History{}

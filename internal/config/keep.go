@@ -1,0 +1,28 @@
+package config
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Keep says how long what nobody needs is kept.
+type Keep struct {
+	// ReapEvery is the time between two runs of Reap; 0 leaves it to `ingest gc`.
+	ReapEvery time.Duration
+}
+
+// leastReapEvery is the least time between two runs of Reap, which look at
+// everything that there is.
+const leastReapEvery = time.Second
+
+func (k *Keep) flags(f *pflag.FlagSet) {
+	f.DurationVar(&k.ReapEvery, "reap-every", 10*time.Minute, "how often what nobody needs any more is removed, see ingest gc (0: never by itself)")
+}
+
+func (k *Keep) check() error {
+	if k.ReapEvery != 0 && k.ReapEvery < leastReapEvery {
+		return bad("--reap-every", k.ReapEvery.String(), "is less than "+leastReapEvery.String()+" and not 0")
+	}
+	return nil
+}
