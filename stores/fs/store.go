@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"ingest/internal/errcode"
@@ -244,7 +245,8 @@ func (s *Store) dropImageDir(dir string, mayMiss bool) error {
 	return fsutil.SyncDir(filepath.Dir(dir))
 }
 
-// Objects yields every committed object, ordered by key.
+// Objects yields every committed object, ordered by key, and what a crash in the
+// middle of a deletion has left of one, with a size of 0: Delete removes it.
 func (s *Store) Objects(ctx context.Context) iter.Seq2[stores.ObjectInfo, error] {
 	return func(yield func(stores.ObjectInfo, error) bool) {
 		root := filepath.Join(s.dir, objectsName)
@@ -266,10 +268,15 @@ func (s *Store) Objects(ctx context.Context) iter.Seq2[stores.ObjectInfo, error]
 				return
 			}
 			for _, file := range files {
-				if !isUUID(file.Name()) {
+				name, isRecord := strings.CutSuffix(file.Name(), recordSuffix)
+				if !isUUID(name) {
 					continue
 				}
-				info, err := s.Stat(ctx, image.Name()+"/"+file.Name())
+				look := s.Stat
+				if isRecord {
+					look = s.lone
+				}
+				info, err := look(ctx, image.Name()+"/"+name)
 				if errcode.Of(err) == errcode.NotFound {
 					continue // deleted meanwhile
 				}
@@ -279,6 +286,26 @@ func (s *Store) Objects(ctx context.Context) iter.Seq2[stores.ObjectInfo, error]
 			}
 		}
 	}
+}
+
+// lone describes a record without an object, errcode.NotFound if there is none.
+func (s *Store) lone(_ context.Context, key string) (stores.ObjectInfo, error) {
+	missing := errcode.New(errcode.NotFound, "the store has no record of %s without an object", key)
+	path, err := s.objectPath(key)
+	if err != nil {
+		return stores.ObjectInfo{}, err
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, iofs.ErrNotExist) {
+		return stores.ObjectInfo{}, missing
+	}
+	fi, err := os.Lstat(path + recordSuffix)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return stores.ObjectInfo{}, missing
+	}
+	if err != nil {
+		return stores.ObjectInfo{}, storeError(err, "look at the record of object %s", key)
+	}
+	return stores.ObjectInfo{Key: key, Allocated: fsutil.Allocated(fi), Committed: fi.ModTime()}, nil
 }
 
 // Uploads yields the uploads that were last touched before the given time. An
