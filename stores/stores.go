@@ -103,6 +103,12 @@ type Objects interface {
 	Objects(ctx context.Context) iter.Seq2[ObjectInfo, error]
 }
 
+// Remains is a Store in which a crash in the middle of a deletion can leave
+// something that is no object any more. Delete of its key removes it.
+type Remains interface {
+	Remains(ctx context.Context) iter.Seq2[ObjectInfo, error]
+}
+
 // Space is a Store that can tell how much room it has.
 type Space interface {
 	// Free returns the bytes that can still be written.

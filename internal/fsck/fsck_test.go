@@ -281,3 +281,44 @@ func TestRepairThatIsCutOffAnywhereIsFinishedByTheNext(t *testing.T) {
 		}
 	}
 }
+
+// A copy that is not right is given up while another one is, and the image stays.
+func TestABadCopyIsGivenUp(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		b := newBench(t)
+		other, err := fs.Open(filepath.Join(b.dir, "other"), "other")
+		b.ok(err)
+		b.Stores["other"] = other
+		data := bytes.Repeat([]byte("good"), 100)
+		img := b.active(data)
+		up, err := other.Begin(t.Context(), img.Key, -1)
+		b.ok(err)
+		_, err = up.WriteAt(data, 0)
+		b.ok(errors.Join(err, up.Seal(t.Context(), 400), up.Commit(t.Context(), stores.Digest{Algo: "sha256", Size: 400}), up.Close()))
+		_, err = b.Catalogue.UpdateImage(t.Context(), img.ID, func(m *metadata.Image) error {
+			m.Copies = []metadata.Copy{{Location: metadata.Location{Store: "other", Key: img.Key}, Status: metadata.CopyActive, CreatedAt: img.CreatedAt}}
+			return nil
+		})
+		b.ok(err)
+		if found, figs := b.check(young); len(found) != 0 || figs.Bytes != 800 {
+			t.Fatalf("both are good: %+v, %+v", found, figs)
+		}
+		lost, kept := "main", "other"
+		if !first {
+			lost, kept = kept, lost
+		}
+		b.ok(b.Stores[lost].Delete(t.Context(), img.Key))
+		found, _ := b.check(contract.CheckParams{Repair: true})
+		if len(found) != 1 || !found[0].Repaired || found[0].Kind != contract.DiffObjectMissing || found[0].Store != lost {
+			t.Errorf("found %+v", found)
+		}
+		again, err := b.Catalogue.Image(t.Context(), img.ID)
+		b.ok(err)
+		if again.Status != metadata.ImageActive || again.Store != kept || len(again.Copies) != 0 {
+			t.Errorf("the image is %+v", again)
+		}
+		if found, _ := b.check(young); len(found) != 0 {
+			t.Errorf("left %+v", found)
+		}
+	}
+}

@@ -26,8 +26,8 @@ func (r *run) images(ctx context.Context) error {
 	}
 	r.figs.ImagesTotal = len(all)
 	for _, img := range all {
-		if r.p.Read && img.Key != "" && img.Size != nil {
-			r.figs.BytesTotal += *img.Size
+		if r.p.Read && img.Size != nil {
+			r.figs.BytesTotal += *img.Size * int64(len(img.Locations()))
 		}
 	}
 	done := int64(0)
@@ -39,8 +39,8 @@ func (r *run) images(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		r.figs.Images++
-		if r.p.Read && img.Key != "" && img.Size != nil {
-			done += *img.Size
+		if r.p.Read && img.Size != nil {
+			done += *img.Size * int64(len(img.Locations()))
 			r.figs.Bytes = done // what could not be read included
 		}
 		if err := r.progress(); err != nil {
@@ -63,24 +63,68 @@ func (r *run) image(ctx context.Context, img metadata.Image) error {
 	if !whole(img.Status) {
 		return nil
 	}
-	d, err := r.object(ctx, img)
-	if err != nil || d == nil {
-		return err
+	places := img.Locations()
+	if len(places) == 0 {
+		places = []metadata.Location{{Store: img.Store}}
+	}
+	var bad []contract.Difference
+	for _, at := range places {
+		d, err := r.object(ctx, img, at)
+		if err != nil {
+			return err
+		}
+		if d == nil {
+			continue
+		}
+		d.Store, d.ImageID = at.Store, img.ID
+		if d.Name = at.Key; d.Name == "" {
+			d.Name = img.ID
+		}
+		bad = append(bad, *d)
+	}
+	if len(bad) == 0 {
+		return nil
 	}
 	// Deleted, or imported again, in between: then it is none of ours.
 	again, err := r.Catalogue.Image(ctx, img.ID)
-	if errcode.Of(err) == errcode.NotFound || err == nil && (again.Key != img.Key || again.Store != img.Store || !whole(again.Status)) {
+	if errcode.Of(err) == errcode.NotFound || err == nil && !whole(again.Status) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	d.Store, d.ImageID = img.Store, img.ID
-	if d.Name = img.Key; d.Name == "" {
-		d.Name = img.ID
+	for _, d := range bad {
+		if len(img.Locations()) > 0 && !again.Names(metadata.Location{Store: d.Store, Key: d.Name}) {
+			continue
+		}
+		if len(bad) < len(places) {
+			r.dropCopy(ctx, &d)
+		} else {
+			r.withhold(ctx, again, &d)
+		}
+		if err := r.diff(d); err != nil {
+			return err
+		}
 	}
-	r.withhold(ctx, again, d)
-	return r.diff(*d)
+	return nil
+}
+
+// dropCopy takes an image out of a store that has not its bytes, while another one
+// has. What lies there is then nobody's.
+func (r *run) dropCopy(ctx context.Context, d *contract.Difference) {
+	if d.Kind == contract.DiffUnreadable || d.Kind == contract.DiffStoreUnknown {
+		return
+	}
+	if !r.p.Repair {
+		d.Remedy = "the image can be read from another store; with --repair this copy is given up, and can be made again"
+		return
+	}
+	loc, err := r.Catalogue.RemoveCopy(ctx, d.ImageID, d.Store)
+	if err == nil {
+		err = r.Stores[loc.Store].Delete(ctx, loc.Key)
+	}
+	d.Repaired = err == nil
+	d.Remedy = outcome(err, "this copy is given up; copy the image again from where it is whole")
 }
 
 // withhold keeps users from an image whose bytes are not right. They cannot be
@@ -108,17 +152,17 @@ func (r *run) withhold(ctx context.Context, img metadata.Image, d *contract.Diff
 	d.Remedy = outcome(err, "the image is deactivated: put its bytes back, or delete it and import it again")
 }
 
-// object compares an image with its object; nil if they agree.
-func (r *run) object(ctx context.Context, img metadata.Image) (*contract.Difference, error) {
-	if img.Key == "" || img.Size == nil {
+// object compares an image with its object in one place; nil if they agree.
+func (r *run) object(ctx context.Context, img metadata.Image, at metadata.Location) (*contract.Difference, error) {
+	if at.Key == "" || img.Size == nil {
 		return &contract.Difference{Kind: contract.DiffObjectMissing, Message: "the image is " + string(img.Status) + " and names no object"}, nil
 	}
-	st, ok := r.Stores[img.Store]
+	st, ok := r.Stores[at.Store]
 	if !ok {
-		return &contract.Difference{Kind: contract.DiffStoreUnknown, Message: fmt.Sprintf("the image lies in store %q, which the server does not know", img.Store),
+		return &contract.Difference{Kind: contract.DiffStoreUnknown, Message: fmt.Sprintf("the image lies in store %q, which the server does not know", at.Store),
 			Remedy: "declare the store again, or delete the image"}, nil
 	}
-	o, err := st.Stat(ctx, img.Key)
+	o, err := st.Stat(ctx, at.Key)
 	switch {
 	case errcode.Of(err) == errcode.NotFound:
 		return &contract.Difference{Kind: contract.DiffObjectMissing, Message: "the object is not in the store"}, nil
@@ -127,7 +171,7 @@ func (r *run) object(ctx context.Context, img metadata.Image) (*contract.Differe
 	case o.Size != *img.Size:
 		return &contract.Difference{Kind: contract.DiffObjectSize, Message: fmt.Sprintf("the object has %d bytes, the image says %d", o.Size, *img.Size)}, nil
 	case r.p.Read:
-		return r.digest(ctx, img)
+		return r.digest(ctx, img, at)
 	}
 	return nil, nil
 }
@@ -140,12 +184,12 @@ func unreadable(ctx context.Context, err error) (*contract.Difference, error) {
 }
 
 // digest reads an object back.
-func (r *run) digest(ctx context.Context, img metadata.Image) (*contract.Difference, error) {
+func (r *run) digest(ctx context.Context, img metadata.Image, at metadata.Location) (*contract.Difference, error) {
 	h := newHash(img.HashAlgo)
 	if h == nil || img.HashValue == "" {
 		return nil, nil // nothing to compare with
 	}
-	body, err := r.Stores[img.Store].OpenRange(ctx, img.Key, 0, -1)
+	body, err := r.Stores[at.Store].OpenRange(ctx, at.Key, 0, -1)
 	if errcode.Of(err) == errcode.NotFound {
 		return &contract.Difference{Kind: contract.DiffObjectMissing, Message: "the object is not in the store"}, nil
 	}

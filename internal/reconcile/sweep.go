@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -217,12 +218,20 @@ func abort(ctx context.Context, st stores.Store, id string) (gone bool, err erro
 
 // objects deletes the store's objects that nobody names.
 func (w *sweep) objects(ctx context.Context, st stores.Store) error {
-	lister, ok := st.(stores.Objects)
-	if !ok {
-		return nil
-	}
 	var errs []error
-	for o, err := range lister.Objects(ctx) {
+	if all, ok := st.(stores.Objects); ok {
+		errs = append(errs, w.nobodys(ctx, st, all.Objects(ctx), "no image and no unfinished task names it"))
+	}
+	if rest, ok := st.(stores.Remains); ok {
+		errs = append(errs, w.nobodys(ctx, st, rest.Remains(ctx), "its deletion was cut off"))
+	}
+	return errors.Join(errs...)
+}
+
+// nobodys deletes those of the objects that nobody names.
+func (w *sweep) nobodys(ctx context.Context, st stores.Store, all iter.Seq2[stores.ObjectInfo, error], why string) error {
+	var errs []error
+	for o, err := range all {
 		if err != nil {
 			return errors.Join(append(errs, err)...)
 		}
@@ -241,7 +250,7 @@ func (w *sweep) objects(ctx context.Context, st stores.Store) error {
 			taken = o.Size
 		}
 		w.visit(contract.ReapItem{Kind: contract.ReapedObject, Store: st.Name(), Name: o.Key, Bytes: taken, Since: o.Committed.UTC(),
-			Why: "no image and no unfinished task names it"})
+			Why: why})
 	}
 	return errors.Join(errs...)
 }

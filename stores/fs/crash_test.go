@@ -189,6 +189,15 @@ func TestDeleteCrash(t *testing.T) {
 		for o := range s.Objects(t.Context()) {
 			t.Errorf("half deleted object is listed: %+v", o)
 		}
+		remains := 0
+		for o, err := range s.Remains(t.Context()) {
+			if remains++; err != nil || o.Key != testKey || o.Committed.IsZero() || o.Allocated < 0 {
+				t.Errorf("remains %+v, %v", o, err)
+			}
+		}
+		if want := 2 - n; remains != want {
+			t.Errorf("stopped at %q: %d remains, want %d", *reached, remains, want)
+		}
 		if _, err := s.Resume(t.Context(), u.ID()); errcode.Of(err) != errcode.UploadUnknown {
 			t.Errorf("Resume after half a Delete: %v", err)
 		}

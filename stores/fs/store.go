@@ -245,9 +245,19 @@ func (s *Store) dropImageDir(dir string, mayMiss bool) error {
 	return fsutil.SyncDir(filepath.Dir(dir))
 }
 
-// Objects yields every committed object, ordered by key, and what a crash in the
-// middle of a deletion has left of one, with a size of 0: Delete removes it.
+// Objects yields every committed object, ordered by key.
 func (s *Store) Objects(ctx context.Context) iter.Seq2[stores.ObjectInfo, error] {
+	return s.list(ctx, "", s.Stat)
+}
+
+// Remains implements stores.Remains: records without an object.
+func (s *Store) Remains(ctx context.Context) iter.Seq2[stores.ObjectInfo, error] {
+	return s.list(ctx, recordSuffix, s.lone)
+}
+
+// list yields what look finds for every file whose name is a UUID and the suffix.
+// What look calls errcode.NotFound is left out.
+func (s *Store) list(ctx context.Context, suffix string, look func(context.Context, string) (stores.ObjectInfo, error)) iter.Seq2[stores.ObjectInfo, error] {
 	return func(yield func(stores.ObjectInfo, error) bool) {
 		root := filepath.Join(s.dir, objectsName)
 		images, err := os.ReadDir(root)
@@ -268,13 +278,9 @@ func (s *Store) Objects(ctx context.Context) iter.Seq2[stores.ObjectInfo, error]
 				return
 			}
 			for _, file := range files {
-				name, isRecord := strings.CutSuffix(file.Name(), recordSuffix)
-				if !isUUID(name) {
+				name, ok := strings.CutSuffix(file.Name(), suffix)
+				if !ok || !isUUID(name) {
 					continue
-				}
-				look := s.Stat
-				if isRecord {
-					look = s.lone
 				}
 				info, err := look(ctx, image.Name()+"/"+name)
 				if errcode.Of(err) == errcode.NotFound {
@@ -289,7 +295,10 @@ func (s *Store) Objects(ctx context.Context) iter.Seq2[stores.ObjectInfo, error]
 }
 
 // lone describes a record without an object, errcode.NotFound if there is none.
-func (s *Store) lone(_ context.Context, key string) (stores.ObjectInfo, error) {
+func (s *Store) lone(ctx context.Context, key string) (stores.ObjectInfo, error) {
+	if err := ctx.Err(); err != nil {
+		return stores.ObjectInfo{}, err
+	}
 	missing := errcode.New(errcode.NotFound, "the store has no record of %s without an object", key)
 	path, err := s.objectPath(key)
 	if err != nil {
