@@ -39,6 +39,8 @@ func (u *upload) commit(ctx context.Context, want stores.Digest) error {
 		if err := u.youngest(ctx); err != nil {
 			return err
 		}
+	}
+	if u.m.State == stateSealed {
 		if err := u.claimKey(ctx); err != nil {
 			return err
 		}
@@ -110,13 +112,38 @@ func (u *upload) publish(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
+		if cond.absent {
+			if err := u.stillCommitted(ctx); err != nil {
+				return err
+			}
+		}
 		break
 	}
 	u.done = &want
 	if err := u.s.clearParts(ctx, u.id); err != nil {
 		return err
 	}
-	return u.s.remove(ctx, u.s.manifestPath(u.id))
+	// One that was written since is that of a Delete, which needs it.
+	if err := u.s.removeIf(ctx, u.s.manifestPath(u.id), u.etag); !errors.Is(err, errCondition) {
+		return err
+	}
+	return nil
+}
+
+// stillCommitted is asked behind a claim that was put where there was none: the
+// object may have been deleted since it was committed, and the claim goes again.
+func (u *upload) stillCommitted(ctx context.Context) error {
+	m, _, err := u.s.readManifest(ctx, u.id)
+	switch {
+	case err == nil && m.State == stateCommitted:
+		return nil
+	case err != nil && !isMissing(err):
+		return err
+	}
+	if err := u.unclaim(ctx); err != nil {
+		return err
+	}
+	return unknownError(u.id)
 }
 
 // Abort throws the upload away. A handle that was overtaken leaves it to its
@@ -130,7 +157,7 @@ func (u *upload) Abort(ctx context.Context) error {
 	}
 	ctx, cancel := outlive(ctx)
 	defer cancel()
-	m, _, err := u.s.readManifest(ctx, u.id)
+	m, err := u.look(ctx)
 	switch {
 	case isMissing(err):
 		// Ended by somebody else, or committed.
@@ -155,14 +182,8 @@ func (u *upload) Abort(ctx context.Context) error {
 // clear removes every trace of an upload whose manifest says aborted, the
 // manifest last.
 func (u *upload) clear(ctx context.Context) error {
-	c, _, err := u.s.readClaim(ctx, u.key)
-	if err != nil && !isMissing(err) {
+	if err := u.unclaim(ctx); err != nil {
 		return err
-	}
-	if err == nil && c.Upload == u.id {
-		if err := u.s.remove(ctx, u.s.claimPath(u.key)); err != nil {
-			return err
-		}
 	}
 	if err := u.s.dropMultiparts(ctx, u.s.dataPath(u.id)); err != nil {
 		return err
@@ -174,6 +195,23 @@ func (u *upload) clear(ctx context.Context) error {
 		return err
 	}
 	return u.s.remove(ctx, u.s.manifestPath(u.id))
+}
+
+// unclaim removes the claim of the upload. Another upload may replace it at any
+// moment, and its claim stays.
+func (u *upload) unclaim(ctx context.Context) error {
+	for {
+		c, etag, err := u.s.readClaim(ctx, u.key)
+		if isMissing(err) || err == nil && c.Upload != u.id {
+			return nil
+		}
+		if err == nil {
+			err = u.s.removeIf(ctx, u.s.claimPath(u.key), etag)
+		}
+		if !errors.Is(err, errCondition) {
+			return err
+		}
+	}
 }
 
 // dropMultiparts aborts every multipart upload to a name, also one whose id was

@@ -29,5 +29,9 @@
 // vouch that one process alone writes (Options.OneWriter); then a lock in the
 // process takes the conditions' place.
 //
+// A claim is removed under If-Match too. A service that takes no notice of it on
+// DELETE leaves a gap of one request, in which a process that stands still and goes
+// on after another upload of the very key was committed would remove that one's.
+//
 // Objects are dense: what was not written is sent as zeros.
 package s3

@@ -201,8 +201,9 @@ func (p *parts) putAway(pt *part) error {
 		return nil
 	}
 	pt.busy = true
+	have := *pt // its buffer is let go of by stop
 	p.mu.Unlock()
-	err := p.u.s.keepHeld(p.u.life, p.u.id, pt, p.gen)
+	err := p.u.s.keepHeld(p.u.life, p.u.id, &have, p.gen)
 	p.mu.Lock()
 	pt.busy = false
 	p.cond.Broadcast()

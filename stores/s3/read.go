@@ -19,8 +19,12 @@ func (s *Store) object(ctx context.Context, key string) (c claim, m manifest, er
 	if err := checkKey(key); err != nil {
 		return c, m, err
 	}
-	c, _, err = s.readClaim(ctx, key)
-	if err == nil && !c.Final {
+	for last := ""; ; {
+		var etag string
+		c, etag, err = s.readClaim(ctx, key)
+		if err != nil || c.Final {
+			break
+		}
 		m, _, err = s.readManifest(ctx, c.Upload)
 		if err == nil && m.State == stateCommitted {
 			return m.claim(c.Upload), m, nil
@@ -28,6 +32,12 @@ func (s *Store) object(ctx context.Context, key string) (c claim, m manifest, er
 		if err == nil {
 			return c, m, notFound(key)
 		}
+		// A manifest goes once the claim has taken its record over, which may
+		// have been between the two reads.
+		if !isMissing(err) || etag == last {
+			break
+		}
+		last = etag
 	}
 	if isMissing(err) {
 		return c, m, notFound(key)

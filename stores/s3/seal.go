@@ -86,11 +86,13 @@ func (u *upload) sendRest(ctx context.Context, size int64) (count int, err error
 			cancel(errCut(size))
 			break
 		}
+		taken := false
 		select {
 		case p.sem <- struct{}{}:
+			taken = true
 		case <-ctx.Done():
 		}
-		if ctx.Err() != nil {
+		if !taken {
 			break
 		}
 		wg.Go(func() {

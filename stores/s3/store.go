@@ -191,6 +191,41 @@ func (s *Store) remove(ctx context.Context, path string) error {
 	return err
 }
 
+// removeIf deletes one object if it still has the ETag; errCondition says that it
+// has another one. A service that takes no notice of conditions on DELETE removes
+// it in any case.
+func (s *Store) removeIf(ctx context.Context, path, etag string) error {
+	if !s.conds {
+		return s.removeLocked(ctx, path, etag)
+	}
+	_, err := s.c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.o.Bucket, Key: &path, IfMatch: optional(etag)})
+	switch {
+	case isMissing(err):
+		return nil
+	case isPrecondition(err):
+		return errCondition
+	case isNotImplemented(err):
+		return s.removeLocked(ctx, path, etag)
+	}
+	return err
+}
+
+// removeLocked is removeIf where the process's lock stands for the condition.
+func (s *Store) removeLocked(ctx context.Context, path, etag string) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	have, err := s.get(ctx, path, nil)
+	switch {
+	case isMissing(err):
+		return nil
+	case err != nil:
+		return err
+	case have != etag:
+		return errCondition
+	}
+	return s.remove(ctx, path)
+}
+
 func (s *Store) checksum() types.ChecksumAlgorithm {
 	switch s.o.Checksum {
 	case "crc64nvme":

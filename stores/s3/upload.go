@@ -255,11 +255,23 @@ func (u *upload) Checkpoint(ctx context.Context, note []byte) error {
 
 // youngest returns errcode.UploadFenced unless this handle is the youngest.
 func (u *upload) youngest(ctx context.Context) error {
-	m, _, err := u.s.readManifest(ctx, u.id)
+	m, err := u.look(ctx)
 	if isMissing(err) || (err == nil && (m.Generation != u.m.Generation || m.State == stateAborted)) {
 		return fencedError(u.id)
 	}
 	return err
+}
+
+// look reads the manifest. One of this handle's generation is the handle's own, be
+// it that the answer to its last change was lost.
+func (u *upload) look(ctx context.Context) (manifest, error) {
+	u.mm.Lock()
+	defer u.mm.Unlock()
+	m, etag, err := u.s.readManifest(ctx, u.id)
+	if err == nil && m.Generation == u.m.Generation && m.State != stateAborted {
+		u.m, u.etag = m, etag
+	}
+	return m, err
 }
 
 // change changes the manifest, if this handle is the youngest.
