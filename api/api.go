@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"ingest/api/wire"
+	"ingest/cache"
 	"ingest/internal/contract"
 	"ingest/internal/policy"
 	"ingest/metadata"
@@ -83,6 +84,8 @@ type Deps struct {
 	Catalogue *metadata.Catalogue
 	Imports   Imports
 	Blobs     Blobs
+	// Cache keeps copies of what is downloaded; nil keeps none.
+	Cache *cache.Cache
 	// Planner makes dry runs; nil makes none.
 	Planner Planner
 	// Checker compares catalogue and stores; nil compares nothing.
@@ -164,6 +167,11 @@ func (a *api) routes() []route {
 		{"GET", "/v2/images/{id}/file", a.download},
 		{"GET", "/v2/images/{id}/tasks", a.imageTasks},
 		{"DELETE", "/v2/stores/{store}/{id}", a.deleteFromStore},
+		{"GET", "/v2/cache", a.cachedImages},
+		{"DELETE", "/v2/cache", a.clearCache},
+		{"PUT", "/v2/cache/{id}", a.queueCached},
+		{"DELETE", "/v2/cache/{id}", a.deleteCached},
+		{"POST", "/v2/cache/{id}", a.cacheAction},
 		{"GET", "/v2/tasks", a.listTasks},
 		{"GET", "/v2/tasks/{id}", a.showTask},
 
@@ -179,6 +187,7 @@ func (a *api) routes() []route {
 		{"POST", "/v1/gc", a.reap},
 		{"GET", "/v1/gc/{id}", a.reaped},
 		{"GET", "/v1/quota", a.quotas},
+		{"GET", "/v1/cache", a.cacheView},
 		{"GET", "/v1/healthz", a.healthz},
 		{"GET", "/v1/server", a.server},
 	}

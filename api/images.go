@@ -127,6 +127,7 @@ func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	for _, loc := range gone {
+		a.uncache(loc)
 		if err := a.Blobs.Delete(r.Context(), loc.Store, loc.Key); err != nil {
 			a.Log.Warn().Err(err).Str("image", img.ID).Str("store", loc.Store).Msg("remove the bytes of a deleted image")
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"ingest/internal/errcode"
 	"ingest/metadata"
 )
 
@@ -29,7 +30,7 @@ type relay struct {
 // openImage opens n bytes of an image from off, in the store that is read first of
 // those that answer. The error is that of the first one.
 func (a *api) openImage(r *http.Request, img metadata.Image, off, n int64) (io.ReadCloser, error) {
-	rl := &relay{ctx: r.Context(), blobs: a.Blobs, places: a.readOrder(r, img), off: off, left: n,
+	rl := &relay{ctx: r.Context(), blobs: a.through(img), places: a.readOrder(r, img), off: off, left: n,
 		log: a.Log.With().Str("image", img.ID).Logger()}
 	if err := rl.next(); err != nil {
 		return nil, err
@@ -82,6 +83,9 @@ func (rl *relay) Read(p []byte) (int, error) {
 		rl.off, rl.left = rl.off+int64(n), rl.left-int64(n)
 		if err == nil || rl.left <= 0 || rl.ctx.Err() != nil || len(rl.places) == 0 {
 			return n, err
+		}
+		if errcode.Of(err) == errcode.ChecksumMismatch {
+			return n, err // what was sent is not the image: nothing can be put behind it
 		}
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF

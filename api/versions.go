@@ -26,7 +26,7 @@ type version struct {
 
 // versionList is what clients choose from. 2.12 brought the tasks of an image;
 // 2.8, 2.10 and 2.11 belong to the choice of several stores, and stand there if
-// there are several.
+// there are several; 2.14 is the cache's.
 func (a *api) versionList(r *http.Request) map[string][]version {
 	scheme := "http"
 	if r.TLS != nil {
@@ -37,6 +37,9 @@ func (a *api) versionList(r *http.Request) map[string][]version {
 	ids := []string{"v2.12", "v2.9"}
 	if len(a.Stores) > 1 {
 		ids = []string{"v2.12", "v2.11", "v2.10", "v2.9", "v2.8"}
+	}
+	if a.Cache != nil {
+		ids = append([]string{"v2.14"}, ids...)
 	}
 	for i, id := range append(ids, "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0") {
 		status := "SUPPORTED"

@@ -100,6 +100,11 @@ type Cleaned struct {
 	Bytes   int64 `json:"bytes"`   // of all of them, and of files that nobody names
 }
 
+// Plus returns the sum of two.
+func (c Cleaned) Plus(o Cleaned) Cleaned {
+	return Cleaned{c.Dead + o.Dead, c.Invalid + o.Invalid, c.Stalled + o.Stalled, c.Bytes + o.Bytes}
+}
+
 // Clean removes what is of no use: entries of images that are gone, damaged
 // entries, stalled fills, files that nobody names. With verify it reads every entry
 // and compares its digest; else it looks at lengths and times of change. It fails

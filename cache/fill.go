@@ -305,13 +305,17 @@ func (f *fill) wait(ctx context.Context, off int64) (int64, error) {
 	}
 }
 
-// waitOpened returns when the store answers, or will not.
+// waitOpened returns nil when the store has answered, whatever came of it since, and
+// the error when it will not.
 func (f *fill) waitOpened(ctx context.Context) error {
 	for {
 		f.mu.Lock()
 		opened, err, changed := f.opened, f.err, f.changed
 		f.mu.Unlock()
-		if opened || err != nil {
+		if opened {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		select {

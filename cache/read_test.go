@@ -174,9 +174,8 @@ func TestCorrupt(t *testing.T) {
 				rs = append(rs, r)
 			}
 			for _, r := range rs {
-				// One that comes after the end of the copy reads the store itself.
 				got, err := io.ReadAll(r)
-				if err == nil && bytes.Equal(got, data) || err != nil && errcode.Of(err) != errcode.ChecksumMismatch || err != nil && len(got) >= size {
+				if errcode.Of(err) != errcode.ChecksumMismatch || len(got) >= size {
 					t.Errorf("%d bytes: got %d, %v", size, len(got), err)
 				}
 				r.Close()

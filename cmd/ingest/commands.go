@@ -42,6 +42,7 @@ func clientCommands(g *globals) []*cobra.Command {
 		newImageCommand(g),
 		newPolicyCommand(g),
 		newQuotaCommand(g),
+		newCacheCommand(g),
 		newGCCommand(g),
 		newFsckCommand(g),
 	)

@@ -18,6 +18,7 @@ import (
 
 	"ingest/activities"
 	"ingest/api"
+	"ingest/cache"
 	"ingest/formats/readers"
 	"ingest/internal/config"
 	"ingest/internal/contract"
@@ -46,6 +47,7 @@ type services struct {
 	catalogue *metadata.Catalogue
 	pipeline  *pipeline.Pipeline
 	importer  *importer.Importer
+	cache     *cache.Cache   // nil if there is none
 	policy    *policy.Holder // nil if everything may be imported
 	quotas    *quota.Holder
 	client    client.Client
@@ -90,6 +92,9 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 		return s, err
 	}
 	s.importer = importer.New(s.client, nil)
+	if err := s.openCache(); err != nil {
+		return s, err
+	}
 	return s, s.startWorkers()
 }
 
@@ -279,6 +284,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Reaper:    importer.NewReaper(s.client),
 		Checker:   s.checker(),
 		Blobs:     api.Stores(s.pipeline.Stores),
+		Cache:     s.cache,
 		Defaults:  s.apiDefaults(),
 		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(),
 		Policy:  s.policy.Current,
@@ -289,6 +295,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 // background starts what looks after things from time to time.
 func (s *services) background(ctx context.Context) {
 	s.watchPolicy(ctx)
+	s.keepCache(ctx)
 	s.watchQuotas(ctx)
 	go s.scheduleReap(ctx)
 	go s.reconciler().Run(ctx, 5*time.Second)

@@ -42,6 +42,7 @@ type Server struct {
 	// Credentials is the file of named credentials; "" is none.
 	Credentials string
 	Inspect     Inspect
+	Cache       Cache // of images in remote stores
 	Quota       Quota
 	Keep        Keep
 
@@ -94,6 +95,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	c.Inspect.flags(f)
 	c.Quota.flags(f)
 	c.Keep.flags(f)
+	c.Cache.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
 	f.BoolVar(&c.UI, "ui", true, "serve the web UI of the embedded Temporal on loopback")
@@ -175,6 +177,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Inspect.check(); err != nil {
+		return err
+	}
+	if err := c.Cache.check(); err != nil {
 		return err
 	}
 	if err := c.Quota.check(); err != nil {

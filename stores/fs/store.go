@@ -47,6 +47,7 @@ var (
 	_ stores.Objects = (*Store)(nil)
 	_ stores.Space   = (*Store)(nil)
 	_ stores.Opener  = (*Store)(nil)
+	_ stores.Placed  = (*Store)(nil)
 )
 
 // Open opens the store in dir and makes the folder if there is none. name is
@@ -69,6 +70,9 @@ func Open(dir, name string) (*Store, error) {
 
 // Name returns the operator's name for the store.
 func (s *Store) Name() string { return s.name }
+
+// Local says that objects are files of this machine.
+func (s *Store) Local() bool { return true }
 
 // Free returns the bytes that can still be written.
 func (s *Store) Free(context.Context) (int64, error) {

@@ -33,6 +33,7 @@ var (
 	_ stores.Store   = (*Store)(nil)
 	_ stores.Objects = (*Store)(nil)
 	_ stores.Space   = (*Store)(nil)
+	_ stores.Placed  = (*Store)(nil)
 )
 
 // New returns an empty store. name is the operator's name for it.
@@ -50,6 +51,9 @@ func (s *Store) SetCapacity(bytes int64) {
 
 // Name returns the operator's name for the store.
 func (s *Store) Name() string { return s.name }
+
+// Local says that objects are in this process.
+func (s *Store) Local() bool { return true }
 
 // Free returns the bytes that can still be written.
 func (s *Store) Free(context.Context) (int64, error) {
