@@ -216,7 +216,7 @@ func (p *Pipeline) layerInput(ctx context.Context, pt *part, h *digester, o Obse
 	if pt.layer == unwrap.Zip {
 		return in, p.zipInput(ctx, pt, h, in, o)
 	}
-	body, err := pt.src.Stream(ctx, 0)
+	body, err := pt.forward(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -239,6 +239,20 @@ func (p *Pipeline) layerInput(ctx context.Context, pt *part, h *digester, o Obse
 	}
 	in.z, in.taken, in.digest = z, z.In, h
 	return in, nil
+}
+
+// forward reads the part's source from front to end: with many ranges in flight where
+// there are ranges.
+func (pt *part) forward(ctx context.Context) (io.ReadCloser, error) {
+	pin := pt.src.Pin()
+	if !pin.Random || pin.Size <= 0 || pin.Local {
+		return pt.src.Stream(ctx, 0)
+	}
+	r, err := pt.src.ReaderAt(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bufio.NewReaderSize(io.NewSectionReader(r, 0, pin.Size), 256<<10)), nil
 }
 
 // zipInput opens the member of a zip. What is not read at random is staged packed

@@ -135,6 +135,12 @@ func (s *stager) ranges(ctx context.Context, p *Pipeline, src sources.Source) er
 		}
 	}
 	s.c.Ranges = nil
+	if c, ok := src.(checker); ok {
+		// Where the validator is a date, the last range may be of another version.
+		if err := c.Check(ctx); err != nil {
+			return err
+		}
+	}
 	return s.f.Truncate(size)
 }
 
