@@ -8,7 +8,9 @@
 // their network. The IPv4 addresses that NAT64, 6to4, Teredo, ISATAP and their
 // like put into IPv6 addresses are looked at as well. Where the operator's NAT64
 // has a prefix of its own that translates to inner networks, DenyNets should
-// name it. No proxy is used, since it would connect in our place.
+// name it. No proxy is used unless the operator names one, since it connects in our
+// place: then addresses in URLs, and names that can be looked up here, are held against
+// the same rules, and all else is for the proxy.
 //
 // A server must send at a minimum rate, over all connections of a read, and
 // must not fall silent. Only the time for which somebody waits for the server
@@ -26,4 +28,8 @@
 // Anything else is errcode.SourceChanged. A weak ETag promises only that the
 // content means the same, and is no validator for bytes (section 8.8.1).
 // A server without ranges is read once, from front to end.
+//
+// Several URLs of one file are its places, or mirrors: replicas of a crew, each
+// pinned by its own validator. A pace finds out how many ranges each of them answers
+// best at one time; hosts keep the budgets of all sources together.
 package http
