@@ -15,6 +15,7 @@ import (
 	"ingest/api/wire"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/logging"
 	"ingest/internal/verify"
 	"ingest/metadata"
 )
@@ -280,13 +281,16 @@ func (a *api) checkSourceURL(field, raw string) error {
 	switch {
 	case !slices.Contains(a.Defaults.Schemes, scheme):
 		return fieldError(errcode.SourceScheme, field, u.Scheme, "scheme %q is not one of %s", u.Scheme, strings.Join(a.Defaults.Schemes, ", "))
-	case u.User != nil:
+	case u.User != nil || scheme == "s3" && slices.ContainsFunc(u.Query()["endpoint"], func(at string) bool { return strings.Contains(at, "@") }):
 		// The value is not shown: it holds a password.
 		return fieldError(errcode.SourceURLInvalid, field, "", "a URL must not hold a user name or password; name a credential instead")
 	case scheme != "file" && u.Hostname() == "":
-		return fieldError(errcode.SourceURLInvalid, field, raw, "the URL has no host")
+		return fieldError(errcode.SourceURLInvalid, field, logging.URL(raw), "the URL has no host")
 	case !a.Defaults.SignedURLs && secretQuery(u) != "":
 		return fieldError(errcode.SourceURLSecret, field, "", "the URL's query holds a secret, %q; name a credential instead", secretQuery(u))
+	case scheme != "file" && strings.Contains(raw, "#"):
+		// No driver takes one, and what stands in it may be secret.
+		return fieldError(errcode.SourceURLInvalid, field, logging.URL(raw), "a URL of a source has no fragment; write # in a name as %%23")
 	case scheme == "file" && (u.Host != "" || !strings.HasPrefix(u.Path, "/")):
 		return fieldError(errcode.SourceURLInvalid, field, raw, "a file URL is file:///ABSOLUTE/PATH")
 	}
@@ -354,14 +358,46 @@ func (a *api) checkStore(field, name string) error {
 }
 
 // secretQuery returns the name of a query field that is a secret by its name, ""
-// if there is none: the signatures of Amazon, Google and Azure, and tokens.
+// if there is none: signatures, tokens, passwords and keys, among them those of
+// Amazon, Google, Azure, OpenStack, Alibaba and Tencent. It looks at the text, since
+// servers understand also what url.ParseQuery leaves out: fields between semicolons,
+// and escapes that are none. What stands in a field may be a URL of its own, such as
+// an endpoint.
 func secretQuery(u *url.URL) string {
-	for name := range u.Query() {
-		switch strings.ToLower(name) {
-		case "x-amz-signature", "x-amz-security-token", "x-goog-signature", "signature", "sig", "temp_url_sig", "token", "access_token",
-			"auth_token", "apikey", "api_key", "password", "secret":
-			return name
+	text := u.RawQuery
+	for range maxNested {
+		for name := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune("&;?", r) }) {
+			name, _, _ = strings.Cut(name, "=")
+			if plain, err := url.QueryUnescape(name); err == nil {
+				name = plain
+			}
+			if secretName(name) {
+				return name
+			}
 		}
+		inner, err := url.QueryUnescape(text)
+		if err != nil || inner == text {
+			return ""
+		}
+		text = inner
 	}
 	return ""
+}
+
+// maxNested is how many times a query is unescaped in the search for secrets.
+const maxNested = 3
+
+// secretName reports whether a query field's name is that of a secret.
+func secretName(name string) bool {
+	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
+	switch name {
+	case "signature", "sig", "temp_url_sig", "token", "apikey", "api_key", "password", "passwd", "secret", "authorization", "jwt":
+		return true
+	}
+	for _, end := range []string{"_signature", "_token", "_secret", "_password", "_api_key", "_secret_key"} {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
 }

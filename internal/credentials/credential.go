@@ -134,7 +134,7 @@ func (c *Credential) checkType() error {
 		bind = c.fields["auth_url"]
 	case S3:
 		if bind = c.fields["endpoint"]; bind == "" && len(c.Hosts) == 0 {
-			bind = "https://*.amazonaws.com"
+			bind = "https://*." + amazon
 		}
 		if (c.fields["access_key"] == "") != (c.fields["secret_key"] == "") {
 			return c.invalid("access_key and secret_key belong together")
@@ -222,11 +222,41 @@ func (c *Credential) MayGoTo(u *url.URL) bool {
 		if p != "" && p != port && (port != "" || p != defaultPort(u.Scheme)) || p == "" && port != "" && port != defaultPort(u.Scheme) {
 			continue
 		}
-		if below, ok := strings.CutPrefix(name, "*."); name == host || ok && strings.HasSuffix(host, "."+below) {
+		below, ok := strings.CutPrefix(name, "*.")
+		if ok && below == amazon && !isAmazonS3(host) {
+			continue
+		}
+		if name == host || ok && strings.HasSuffix(host, "."+below) {
 			return true
 		}
 	}
 	return false
+}
+
+// amazon is the domain of Amazon's services. Its customers' machines, load balancers
+// and programming interfaces have names below it too, so that "*.amazonaws.com" means
+// the hosts of S3 alone.
+const amazon = "amazonaws.com"
+
+// isAmazonS3 recognizes the hosts of S3 (Amazon S3 endpoints and quotas, "Amazon S3
+// endpoints"), with a bucket in front or without: s3.amazonaws.com,
+// s3.REGION.amazonaws.com, s3-REGION.amazonaws.com, and those for dual stack, FIPS and
+// acceleration.
+func isAmazonS3(host string) bool {
+	front, ok := strings.CutSuffix(host, "."+amazon)
+	if !ok {
+		return false
+	}
+	parts := strings.Split(front, ".")
+	last := len(parts) - 1
+	if parts[last] == "s3" || strings.HasPrefix(parts[last], "s3-") {
+		return true
+	}
+	// What stands there is a region, or "dualstack" behind "s3-accelerate".
+	if last--; last > 0 && parts[last] == "dualstack" {
+		last--
+	}
+	return last >= 0 && (parts[last] == "s3" || parts[last] == "s3-fips" || parts[last] == "s3-accelerate")
 }
 
 func defaultPort(scheme string) string {

@@ -115,6 +115,26 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// Names below Amazon's domain are anybody's; a key without hosts is for S3.
+func TestHostsOfAmazon(t *testing.T) {
+	v, err := Open("", []string{"INGEST_CREDENTIAL_AWS_TYPE=s3", "INGEST_CREDENTIAL_AWS_PROFILE=images"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]bool{
+		"s3.amazonaws.com": true, "s3.eu-west-1.amazonaws.com": true, "a.b.s3.eu-west-1.amazonaws.com": true, "b.s3-us-west-2.amazonaws.com": true,
+		"b.S3.dualstack.us-east-1.AMAZONAWS.com": true, "b.s3-fips.us-gov-west-1.amazonaws.com": true, "b.s3-accelerate.amazonaws.com": true,
+		"b.s3-accelerate.dualstack.amazonaws.com": true, "b.s3-fips.dualstack.us-east-1.amazonaws.com": true,
+		"abc.execute-api.us-east-1.amazonaws.com": false, "ec2-192-0-2-1.compute-1.amazonaws.com": false,
+		"s3-12345.us-east-1.elb.amazonaws.com": false, "s3.elb.us-east-1.amazonaws.com": false, "amazonaws.com": false, "dualstack.amazonaws.com": false,
+		"s3.amazonaws.com.evil.test": false, "evils3.amazonaws.com": false, "s3.eu-west-1.evil.amazonaws.com": false,
+	} {
+		if _, err := v.Get("aws", Use{To: to(t, "https://"+host+"/")}); (err == nil) != want {
+			t.Errorf("%s: %v, want it to be allowed: %v", host, err, want)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		text string

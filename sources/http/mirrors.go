@@ -50,7 +50,7 @@ func (d *Driver) openMirrored(ctx context.Context, ref sources.Ref, pin *sources
 	}
 	all := make([]*found, len(places))
 	for i, p := range places {
-		if all[i], err = d.admit(ref, p.URL, i > 0); err != nil {
+		if all[i], err = d.admit(ref, p.URL, p.URL != ref.URL); err != nil {
 			return nil, err
 		}
 	}

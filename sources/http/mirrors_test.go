@@ -35,6 +35,27 @@ func TestDriverWithMirrors(t *testing.T) {
 	})
 }
 
+// A place that was left out when the version was pinned does not come back, and its
+// credential is not asked for the others.
+func TestPinnedWithoutTheCredentialsPlace(t *testing.T) {
+	content := sourcetest.Content(100_000, 30)
+	srv, mirror := guardedSite(t, content), newWeb(t, content)
+	o := testOptions()
+	o.Credentials = vaultFor(t, srv.URL)
+	d, ref := New(o), sources.Ref{URL: srv.URL + "/bearer", Credential: "wrong", Mirrors: []string{mirror.url + "/image"}}
+	first, err := d.Open(t.Context(), ref, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	pin := first.Pin()
+	again, err := d.Open(t.Context(), ref, &pin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
 func openMirrors(t *testing.T, o Options, pin *sources.Pin, urls ...string) (sources.Source, error) {
 	t.Helper()
 	s, err := New(o).Open(t.Context(), sources.Ref{URL: urls[0], Mirrors: urls[1:]}, pin)

@@ -95,7 +95,8 @@ func (d *Driver) client(ctx context.Context, ref sources.Ref, loc location) (*s3
 			return nil, "", err
 		}
 		o = s3client.From(cred, o)
-		if to := s3client.URL(o, loc.bucket); !cred.MayGoTo(to) {
+		to := s3client.URL(o, loc.bucket)
+		if !cred.MayGoTo(to) {
 			return nil, "", errcode.New(errcode.CredentialNotAllowed, "credential %q may not be used for this host", cred.Name).
 				With(errcode.Evidence{Structure: "credential " + cred.Name, Field: "host", Value: to.Scheme + "://" + to.Host})
 		}
@@ -103,7 +104,7 @@ func (d *Driver) client(ctx context.Context, ref sources.Ref, loc location) (*s3
 			o.Dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext // the operator's own word
 		}
 		o.KeysNow = func() (s3client.Keys, error) {
-			cred, err := d.o.Credentials.Get(ref.Credential, credentials.Use{Types: []string{credentials.S3}, Project: ref.Project, Bucket: loc.bucket})
+			cred, err := d.o.Credentials.Get(ref.Credential, credentials.Use{Types: []string{credentials.S3}, Project: ref.Project, Bucket: loc.bucket, To: to})
 			if err != nil {
 				return s3client.Keys{}, err
 			}
@@ -116,7 +117,7 @@ func (d *Driver) client(ctx context.Context, ref sources.Ref, loc location) (*s3
 	if o.Region == "" {
 		o.Region = d.o.Region
 	}
-	if d.o.HTTPSOnly && strings.HasPrefix(loc.endpoint, "http:") {
+	if d.o.HTTPSOnly && strings.HasPrefix(strings.ToLower(loc.endpoint), "http:") {
 		return nil, "", errcode.New(errcode.SourceScheme, "the operator takes sources from https only")
 	}
 	c, err := s3client.New(ctx, o)

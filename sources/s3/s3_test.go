@@ -210,6 +210,12 @@ web:
 	if errcode.Of(err) != errcode.SourceAuth {
 		t.Errorf("anonymous read of a private bucket: %v", err)
 	}
+	strict := New(Options{Dial: guarded, Attempts: 1, HTTPSOnly: true})
+	for _, endpoint := range []string{"http://s3.example.com", "HTTP://s3.example.com"} {
+		if _, err := strict.Open(t.Context(), sources.Ref{URL: url + "?endpoint=" + endpoint}, nil); errcode.Of(err) != errcode.SourceScheme {
+			t.Errorf("%s where only https is taken: %v", endpoint, err)
+		}
+	}
 	small := New(Options{Credentials: vault(t, server.Endpoint, ""), MaxBytes: 6})
 	if _, err := small.Open(t.Context(), sources.Ref{URL: url, Credential: "lab"}, nil); errcode.Of(err) != errcode.SourceTooLarge {
 		t.Errorf("too large a source: %v", err)
