@@ -68,3 +68,10 @@ func (s *stall) Commit(ctx context.Context, p contract.StoreParams) (contract.St
 	s.after(ctx, contract.StageStore)
 	return out, err
 }
+
+// Copy stands still behind a copy to another store.
+func (s *stall) Copy(ctx context.Context, p contract.CopyParams, o pipeline.Observe) (contract.Stored, error) {
+	out, err := s.Pipeline.Copy(ctx, p, o)
+	s.after(ctx, contract.StageCopy)
+	return out, err
+}

@@ -140,6 +140,10 @@ type recording struct {
 	plan bool
 	// reap records a Reap instead.
 	reap bool
+	// copyTo records, behind an import, the copy of its image to these stores.
+	copyTo []string
+	// stores are those that the import names; one of them may fail.
+	stores []string
 	// ended says whether the workflow's error is the expected one.
 	ended func(error) bool
 }
@@ -185,6 +189,27 @@ func recordings() []recording {
 					return contract.Checksummed{}, errcode.New(errcode.VerifyMismatch, "digest differs")
 				}
 				return plain.Checksum(ctx, p, resume, o)
+			}
+		}},
+		{name: "several-stores", ended: succeeded, stores: []string{"local", "fast", "remote"}, steps: func(*activitytest.Steps) {}},
+		{name: "store-fails", ended: succeeded, stores: []string{"local", "fast", "remote"}, steps: func(s *activitytest.Steps) {
+			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
+				if p.Target.Store == "local" {
+					return contract.Converted{}, errcode.New(errcode.NoSpace, "full")
+				}
+				return plain.Convert(ctx, p, o)
+			}
+			s.OnCopy = func(context.Context, contract.CopyParams, pipeline.Observe) (contract.Stored, error) {
+				return contract.Stored{}, errcode.New(errcode.NoSpace, "full")
+			}
+		}},
+		{name: "copy", ended: succeeded, copyTo: []string{"fast", "remote"}, steps: func(*activitytest.Steps) {}},
+		{name: "copy-fails", ended: func(err error) bool { return failedWith(err, errcode.NoSpace) }, copyTo: []string{"fast", "remote"}, steps: func(s *activitytest.Steps) {
+			s.OnCopy = func(ctx context.Context, p contract.CopyParams, o pipeline.Observe) (contract.Stored, error) {
+				if p.Store == "fast" {
+					return contract.Stored{}, errcode.New(errcode.NoSpace, "full")
+				}
+				return contract.Stored{}, slowly(ctx, 60, o)
 			}
 		}},
 		{name: "two-disks", ended: succeeded, steps: func(s *activitytest.Steps) { s.OnDetect = twoDisks }},
@@ -263,12 +288,20 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	if r.plan {
 		name = contract.PlanWorkflow
 	}
-	var arg any = contract.ImportRequest{Owner: "recorded", Source: contract.SourceSpec{URL: "https://images.example.org/" + r.name + ".vmdk"}}
+	req := contract.ImportRequest{Owner: "recorded", Source: contract.SourceSpec{URL: "https://images.example.org/" + r.name + ".vmdk"}}
+	if len(r.stores) > 0 {
+		must := false
+		req.Stores, req.AllStoresMustSucceed = r.stores, &must
+	}
+	id := "import/recorded/" + r.name
+	arg := any(req)
+	if len(r.copyTo) > 0 {
+		name, arg = contract.CopyWorkflow, contract.CopyRequest{ImageID: imported(ctx, t, c, req), StoresSpec: contract.StoresSpec{Stores: r.copyTo}}
+	}
 	if r.reap {
 		name, arg = contract.ReapWorkflow, contract.ReapParams{DryRun: true}
 	}
-	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "import/recorded/" + r.name, TaskQueue: contract.ImportQueue},
-		name, arg)
+	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: contract.ImportQueue}, name, arg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +314,7 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	if err := run.Get(ctx, nil); !r.ended(err) {
 		t.Fatalf("the import ended with %v", err)
 	}
-	if n := len(steps.Cleanups()); n == 0 && !r.plan && !r.reap {
+	if n := len(steps.Cleanups()); n == 0 && !r.plan && !r.reap && len(r.copyTo) == 0 {
 		t.Error("nothing was cleaned up")
 	}
 	h := &historypb.History{}
@@ -293,6 +326,20 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 		h.Events = append(h.Events, e)
 	}
 	return h
+}
+
+// imported runs an import that is not recorded, and returns its image.
+func imported(ctx context.Context, t *testing.T, c client.Client, req contract.ImportRequest) string {
+	t.Helper()
+	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{TaskQueue: contract.ImportQueue}, contract.ImportWorkflow, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out contract.ImportResult
+	if err := run.Get(ctx, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out.Images[0].ImageID
 }
 
 // awaitProgress waits until the import answers with figures from a signal.
