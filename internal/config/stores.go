@@ -87,12 +87,27 @@ func (c *Stores) check(local string) error {
 		if err != nil {
 			return err
 		}
+		if other := slices.IndexFunc(c.List, func(o Store) bool { return o.place() == s.place() }); other >= 0 {
+			return bad("--store", name, "is where the store \""+c.List[other].Name+"\" is: each would take the other's images for nobody's")
+		}
 		c.List = append(c.List, s)
 	}
 	if !slices.ContainsFunc(c.List, func(s Store) bool { return s.Name == c.Default }) {
 		return bad("--default-store", c.Default, "is not declared; say --store "+c.Default+"=PLACE")
 	}
 	return nil
+}
+
+// place is where a store lies, as far as its declaration tells.
+func (s Store) place() string {
+	if s.S3 != nil {
+		return "s3://" + s.S3.Bucket + "/" + s.S3.Prefix + "@" + strings.TrimRight(s.S3.Endpoint, "/")
+	}
+	dir := s.Dirs[0]
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return filepath.Clean(dir)
 }
 
 // ReadOrder lists the stores in the order in which images that lie in several are

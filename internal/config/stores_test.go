@@ -41,6 +41,8 @@ func TestStores(t *testing.T) {
 		"no number":         {"--store", "a=s3://bucket/x?memory=much"},
 		"option twice":      {"--store", "a=s3://bucket/x?region=a&region=b"},
 		"writers":           {"--store", "a=s3://bucket/x?writers=some"},
+		"one folder":        {"--store", "a=/mnt", "--store", "b=/srv/../mnt/"},
+		"one bucket":        {"--store", "a=s3://bucket/x/", "--store", "b=s3://bucket/x?region=eu-1"},
 		"unknown default":   {"--default-store", "b"},
 	} {
 		if _, err := parse(t, args...); errcode.Of(err) != errcode.BadRequest {

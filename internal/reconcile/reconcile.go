@@ -153,14 +153,22 @@ func (r *Reconciler) restart(ctx context.Context, t metadata.Task) error {
 	return err
 }
 
-// fail removes what the task left and records its end.
+// fail records the task's end and then removes what it left. In this order, because
+// an activity of a workflow that was terminated may still be running: what it would
+// activate is refused from then on, and can be removed. A store that does not answer
+// keeps no task from its end; what is left there is swept.
 func (r *Reconciler) fail(ctx context.Context, t metadata.Task, code errcode.Code) error {
-	if r.Cleaner != nil {
-		if err := r.Cleaner.Remove(ctx, t); err != nil {
-			return err
-		}
-	}
 	d := errcode.Lookup(code)
+	err := r.Catalogue.Fail(ctx, t.ID, metadata.TaskError{Code: code, Message: d.Meaning, Stage: t.Stage, Remedy: d.Remedy})
+	if err != nil {
+		return err
+	}
 	r.Log.Error().Str("task", t.ID).Str("code", string(code)).Msg("task failed by the reconciler")
-	return r.Catalogue.Fail(ctx, t.ID, metadata.TaskError{Code: code, Message: d.Meaning, Stage: t.Stage, Remedy: d.Remedy})
+	if r.Cleaner == nil {
+		return nil
+	}
+	if err := r.Cleaner.Remove(ctx, t); err != nil {
+		r.Log.Warn().Err(err).Str("task", t.ID).Msg("what the task has left is left for the sweep")
+	}
+	return nil
 }

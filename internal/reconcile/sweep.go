@@ -84,7 +84,7 @@ func (s *Sweeper) Sweep(ctx context.Context, age time.Duration, dry bool, visit 
 	}
 	w := sweep{Sweeper: s, before: time.Now().Add(-age), only: func(string) bool { return true }, dry: dry, visit: visit}
 	var err error
-	if w.live, err = s.living(ctx); err != nil {
+	if w.live, err = s.living(ctx, ""); err != nil {
 		return err
 	}
 	if w.live.since, err = s.begin(ctx); err != nil {
@@ -105,7 +105,7 @@ func (s *Sweeper) SweepStaging(ctx context.Context) error {
 	}
 	w := sweep{Sweeper: s, before: time.Now().Add(-age), visit: func(contract.ReapItem) {}}
 	var err error
-	if w.live, err = s.living(ctx); err != nil {
+	if w.live, err = s.living(ctx, ""); err != nil {
 		return err
 	}
 	return w.staged()
@@ -134,21 +134,28 @@ type living struct {
 	images map[string]bool            // of unfinished tasks
 	tasks  map[string]bool            // unfinished ones
 	keys   map[metadata.Location]bool // named by images
-	since  time.Time                  // what is older was stored for another catalogue
+	// strange are the keys that images name in stores which there are not: one of
+	// those that there are may be that store under another name.
+	strange map[string]bool
+	since   time.Time // what is older was stored for another catalogue
 }
 
 // names reports whether somebody names the key.
 func (l living) names(store, key string) bool {
-	return l.images[path.Dir(key)] || l.keys[metadata.Location{Store: store, Key: key}]
+	return l.images[path.Dir(key)] || l.strange[key] || l.keys[metadata.Location{Store: store, Key: key}]
 }
 
-func (s *Sweeper) living(ctx context.Context) (living, error) {
-	l := living{images: map[string]bool{}, tasks: map[string]bool{}, keys: map[metadata.Location]bool{}}
+// living lists what everybody names but the task, "" for everybody.
+func (s *Sweeper) living(ctx context.Context, but string) (living, error) {
+	l := living{images: map[string]bool{}, tasks: map[string]bool{}, keys: map[metadata.Location]bool{}, strange: map[string]bool{}}
 	tasks, err := s.Catalogue.Unfinished(ctx)
 	if err != nil {
 		return l, err
 	}
 	for _, t := range tasks {
+		if t.ID == but {
+			continue
+		}
 		l.tasks[t.ID] = true
 		for _, id := range contract.TaskImageIDs(t.ID, t.ImageID) {
 			l.images[id] = true
@@ -157,20 +164,21 @@ func (s *Sweeper) living(ctx context.Context) (living, error) {
 	locs, err := s.Catalogue.LiveKeys(ctx)
 	for _, loc := range locs {
 		l.keys[loc] = true
+		if _, ok := s.Stores[loc.Store]; !ok {
+			l.strange[loc.Key] = true
+		}
 	}
 	return l, err
 }
 
 // Remove removes everything of a task that has ended: staged files, uploads,
-// and objects that none of its images names.
+// and objects that none of its images names. Its image may be another task's by
+// now, whose uploads and objects are spared.
 func (s *Sweeper) Remove(ctx context.Context, t metadata.Task) error {
-	w := sweep{Sweeper: s, before: time.Now().Add(time.Minute), live: living{keys: map[metadata.Location]bool{}}, visit: func(contract.ReapItem) {}}
-	locs, err := s.Catalogue.LiveKeys(ctx)
-	if err != nil {
+	w := sweep{Sweeper: s, before: time.Now(), visit: func(contract.ReapItem) {}}
+	var err error
+	if w.live, err = s.living(ctx, t.ID); err != nil {
 		return err
-	}
-	for _, loc := range locs {
-		w.live.keys[loc] = true
 	}
 	mine := contract.TaskImageIDs(t.ID, t.ImageID)
 	w.only = func(key string) bool { return slices.Contains(mine, path.Dir(key)) }
