@@ -20,7 +20,7 @@ func (s *services) openStores(vault *credentials.Vault) (map[string]stores.Store
 	out := map[string]stores.Store{}
 	for _, d := range s.c.Stores.List {
 		if d.S3 == nil {
-			store, err := fs.Open(d.Dirs[0], d.Name)
+			store, err := openFolders(d)
 			if err != nil {
 				return nil, notStarted(err, "the store "+d.Name+" cannot be opened", folder(d.Dirs[0]))
 			}
@@ -35,6 +35,18 @@ func (s *services) openStores(vault *credentials.Vault) (map[string]stores.Store
 		go s.checkStore(store)
 	}
 	return out, nil
+}
+
+// openFolders opens a store in one folder or several.
+func openFolders(d config.Store) (stores.Store, error) {
+	if len(d.Dirs) == 1 {
+		return fs.Open(d.Dirs[0], d.Name)
+	}
+	var all []fs.Folder
+	for i, dir := range d.Dirs {
+		all = append(all, fs.Folder{Dir: dir, Weight: d.Weights[i]})
+	}
+	return fs.OpenSeveral(all, d.Name)
 }
 
 // checkStore logs what is wrong with a store in a bucket.

@@ -26,7 +26,9 @@ type Store struct {
 	Name string
 	// Dirs are the folders of a file store; nil for one in a bucket.
 	Dirs []string
-	S3   *S3Store
+	// Weights are those of several folders: which of them is filled first.
+	Weights []int
+	S3      *S3Store
 }
 
 // S3Store is a store in a bucket: s3://BUCKET[/PREFIX][?OPTION=VALUE&…].
@@ -58,7 +60,7 @@ func (d *declarations) Set(v string) error {
 func (d *declarations) Type() string { return "NAME=PLACE" }
 
 func (c *Stores) flags(f *pflag.FlagSet) {
-	f.Var(&c.declared, "store", "a further store, NAME=FOLDER or NAME=s3://BUCKET/PREFIX?credential=NAME&region=R; given again for each")
+	f.Var(&c.declared, "store", "a further store, NAME=FOLDER[:FOLDER...] or NAME=s3://BUCKET/PREFIX?credential=NAME&region=R; given again for each")
 	f.StringVar(&c.Default, "default-store", LocalStore, "store of imports that name none")
 }
 
@@ -82,7 +84,7 @@ func (c *Stores) check(local string) error {
 		if strings.HasPrefix(place, "s3://") {
 			s.S3, err = s3Store(place)
 		} else {
-			s.Dirs, err = folders(place)
+			s.Dirs, s.Weights, err = folders(place)
 		}
 		if err != nil {
 			return err
@@ -133,16 +135,36 @@ func (c *Stores) Names() []string {
 	return out
 }
 
-func folders(place string) ([]string, error) {
-	dirs := filepath.SplitList(place)
-	if len(dirs) != 1 {
-		return nil, bad("--store", place, "has more than one folder; declare one store for each")
-	}
+// folders parses FOLDER or FOLDER[@WEIGHT]:FOLDER[@WEIGHT]...
+func folders(place string) (dirs []string, weights []int, err error) {
 	if strings.Contains(place, "://") {
-		return nil, bad("--store", shown(place), "is neither a folder nor s3://BUCKET/PREFIX")
+		return nil, nil, bad("--store", shown(place), "is neither a folder nor s3://BUCKET/PREFIX")
 	}
-	abs, err := filepath.Abs(dirs[0])
-	return []string{abs}, err
+	list := filepath.SplitList(place)
+	for _, dir := range list {
+		weight := 0
+		if at := strings.LastIndexByte(dir, '@'); at > 0 && len(list) > 1 {
+			if weight, err = strconv.Atoi(dir[at+1:]); err != nil || weight < 0 {
+				return nil, nil, bad("--store", shown(dir), "has a weight that is not a number of 0 or more")
+			}
+			dir = dir[:at]
+		}
+		if dir == "" {
+			return nil, nil, bad("--store", shown(place), "has a folder without a name")
+		}
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		if slices.Contains(dirs, abs) {
+			return nil, nil, bad("--store", shown(place), "has a folder twice")
+		}
+		dirs = append(dirs, abs)
+		if len(list) > 1 {
+			weights = append(weights, weight)
+		}
+	}
+	return dirs, weights, nil
 }
 
 // s3Store parses the place of a store in a bucket. No message holds the URL:

@@ -34,7 +34,10 @@ func TestStores(t *testing.T) {
 		"twice":             {"--store", "a=/mnt", "--store", "a=/srv"},
 		"local":             {"--store", "local=/mnt"},
 		"another scheme":    {"--store", "a=ftp://h/x"},
-		"several folders":   {"--store", "a=/mnt:/srv"},
+		"a folder twice":    {"--store", "a=/mnt:/srv:/mnt"},
+		"an empty folder":   {"--store", "a=/mnt::/srv"},
+		"no weight":         {"--store", "a=/mnt@much:/srv"},
+		"negative weight":   {"--store", "a=/mnt@-1:/srv"},
 		"no bucket":         {"--store", "a=s3:///x"},
 		"keys in the URL":   {"--store", "a=s3://key:secret@bucket/x"},
 		"unknown option":    {"--store", "a=s3://bucket/x?colour=red"},
@@ -48,6 +51,17 @@ func TestStores(t *testing.T) {
 		if _, err := parse(t, args...); errcode.Of(err) != errcode.BadRequest {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestSeveralFolders(t *testing.T) {
+	c, err := parse(t, "--store", "disks=/mnt/a@200:/mnt/b:/mnt/c@200", "--store", "one=/mnt/d@5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Store{{Name: "disks", Dirs: []string{"/mnt/a", "/mnt/b", "/mnt/c"}, Weights: []int{200, 0, 200}}, {Name: "one", Dirs: []string{"/mnt/d@5"}}}
+	if diff := cmp.Diff(want, c.Stores.List[1:]); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -28,6 +28,9 @@
 //     steps, it is finished by Resume and Commit, or undone by Resume and Abort
 //     as long as the data has not been renamed.
 //
+// A store in several folders (OpenSeveral) is that tree in each of them. Commits
+// exclude each other over all folders by a flock on one folder's uploads.
+//
 // Fencing: Resume raises the generation in the manifest under the folder's
 // lock, and every later change compares it under the same lock, so that two
 // handles exclude each other within a process and between processes. If an
