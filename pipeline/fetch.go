@@ -89,7 +89,7 @@ func originOf(src sources.Source) *contract.Origin {
 		return nil
 	}
 	return &contract.Origin{URL: t.URL, Redirects: t.Redirects, Address: t.Address,
-		ETag: t.ETag, LastModified: t.LastModified, Version: t.Version}
+		ETag: t.ETag, LastModified: t.LastModified, Version: t.Version, Others: t.Others}
 }
 
 func pinOf(f contract.Fetched) *sources.Pin {

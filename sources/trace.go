@@ -8,6 +8,9 @@ import (
 // MaxRedirects is how many redirects a Trace lists: more than drivers follow.
 const MaxRedirects = 32
 
+// MaxOther bounds a URL of Trace.Others, bytes: there may be a hundred of them.
+const MaxOther = 1 << 10
+
 // A Trace says where a source was when it was pinned, for the record of where an
 // image's bytes come from. Two openings of one version may differ in it, so that it
 // is no part of the Pin. It holds no secret: URLs have neither user nor query.
@@ -18,6 +21,9 @@ type Trace struct {
 	ETag         string   // as the server gave it, also a weak one; "" if it gave none
 	LastModified string   // likewise, as HTTP writes dates
 	Version      string   // of the object, where the source keeps several
+	// Others are the URLs of a source's other places that are read too, and those to
+	// which their redirects led, each cut to MaxOther bytes.
+	Others []string
 }
 
 // Traced is an ability of sources that know where they are.

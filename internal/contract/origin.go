@@ -9,4 +9,5 @@ type Origin struct {
 	ETag         string   `json:"etag,omitempty"`          // also a weak one, which pins nothing
 	LastModified string   `json:"last_modified,omitempty"` // as HTTP writes dates
 	Version      string   `json:"version,omitempty"`       // of the object, where the source keeps several
+	Others       []string `json:"others,omitempty"`        // the mirrors that are read too, and where their redirects led
 }

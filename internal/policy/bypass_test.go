@@ -159,6 +159,7 @@ defaults:
 		for name, f := range map[string]contract.Fetched{
 			"at the end":   {URL: start, Origin: &contract.Origin{URL: to, Redirects: []string{to}}},
 			"on the way":   {URL: start, Origin: &contract.Origin{URL: start, Redirects: []string{to, start}}},
+			"of a mirror":  {URL: start, Origin: &contract.Origin{URL: start, Others: []string{start, to}}},
 			"of a member":  {URL: start, Members: []contract.FetchedMember{{Name: "b", Fetched: contract.Fetched{URL: start, Origin: &contract.Origin{URL: to}}}}},
 			"of no origin": {URL: start},
 		} {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -21,7 +22,7 @@ func (e *evaluation) redirects(f contract.Fetched) {
 		if f.Origin == nil {
 			return
 		}
-		for _, to := range append([]string{f.Origin.URL}, f.Origin.Redirects...) {
+		for _, to := range slices.Concat([]string{f.Origin.URL}, f.Origin.Redirects, f.Origin.Others) {
 			if to != "" && !seen[what+to] {
 				seen[what+to] = true
 				e.redirect(rule, what, to)

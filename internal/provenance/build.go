@@ -60,6 +60,9 @@ func stamp(t time.Time) string {
 func askedOf(s contract.SourceSpec) AskedSource {
 	out := AskedSource{URL: public(s.URL), Format: s.Format, Checksum: s.Checksum,
 		ChecksumFile: public(s.ChecksumFile), Signature: public(s.Signature), Keyring: s.Keyring}
+	for _, m := range s.Mirrors {
+		out.Mirrors = append(out.Mirrors, public(m))
+	}
 	for _, m := range s.Members {
 		out.Members = append(out.Members, AskedMember{URL: public(m.URL), Name: m.FileName(), Checksum: m.Checksum})
 	}
@@ -100,13 +103,17 @@ func (r Recorder) dependency(name string, f contract.Fetched, b budget) Dependen
 		if !r.NoAddress {
 			a.Address = o.Address
 		}
-		if len(o.Redirects) > 0 {
+		if len(o.Redirects) > 0 || f.Mirrors != "" { // a mirror's, if the first place could not be used
 			a.Location = public(o.URL)
 		}
 		for _, to := range o.Redirects[:min(len(o.Redirects), b.list)] {
 			a.Redirects = append(a.Redirects, public(to))
 		}
 		a.RedirectsOmitted = len(o.Redirects) - len(a.Redirects)
+		for _, at := range o.Others[:min(len(o.Others), b.list)] {
+			a.Mirrors = append(a.Mirrors, public(at))
+		}
+		a.MirrorsOmitted = len(o.Others) - len(a.Mirrors)
 	}
 	return out
 }

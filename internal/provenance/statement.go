@@ -62,6 +62,7 @@ type AskedSource struct {
 	ChecksumFile string        `json:"checksumFile,omitempty"`
 	Signature    string        `json:"signature,omitempty"`
 	Keyring      string        `json:"keyring,omitempty"`
+	Mirrors      []string      `json:"mirrors,omitempty"`
 	Members      []AskedMember `json:"members,omitempty"`
 }
 
@@ -112,8 +113,12 @@ type Pinned struct {
 	Location     string   `json:"location,omitempty"`  // URL behind the redirects
 	Redirects    []string `json:"redirects,omitempty"` // where each one led
 	// RedirectsOmitted is how many more there were.
-	RedirectsOmitted int  `json:"redirectsOmitted,omitempty"`
-	Staged           bool `json:"staged"` // read from a copy on the server
+	RedirectsOmitted int `json:"redirectsOmitted,omitempty"`
+	// Mirrors are the other places that were read too, and where their redirects led;
+	// MirrorsOmitted is how many more there were.
+	Mirrors        []string `json:"mirrors,omitempty"`
+	MirrorsOmitted int      `json:"mirrorsOmitted,omitempty"`
+	Staged         bool     `json:"staged"` // read from a copy on the server
 }
 
 // RunDetails says who made the image, and when.

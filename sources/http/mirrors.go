@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"ingest/internal/errcode"
@@ -251,7 +253,29 @@ func (d *Driver) assemble(ref sources.Ref, pin *sources.Pin, all []*found) (sour
 	}
 	team := newCrew(live, d.c.opt.Parallel)
 	team.notes = notes
-	return newSource(d.c, team, first.answer, got), nil
+	s := newSource(d.c, team, first.answer, got)
+	s.trace.Others = othersOf(all, first)
+	return s, nil
+}
+
+// othersOf lists where the places that are used besides the first one are, and
+// through where they were reached.
+func othersOf(all []*found, first *found) []string {
+	var out []string
+	for _, f := range all {
+		if f.err != nil || f == first {
+			continue
+		}
+		for _, at := range append([]string{sources.PublicURL(f.answer.url)}, f.answer.via...) {
+			if len(at) > sources.MaxOther {
+				at = strings.ToValidUTF8(at[:sources.MaxOther], "")
+			}
+			if !slices.Contains(out, at) {
+				out = append(out, at)
+			}
+		}
+	}
+	return out
 }
 
 // worst is the error of a source none of whose places can be used: that one has

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ingest/sources"
+	"ingest/sources/sourcetest"
 )
 
 // TestTrace follows two redirects, of which each URL holds a secret.
@@ -40,6 +41,29 @@ func TestTrace(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("trace (-want +got):\n%s", diff)
+	}
+}
+
+// TestTraceOfMirrors tells every place whose bytes may be read, and none that is left
+// out.
+func TestTraceOfMirrors(t *testing.T) {
+	content := sourcetest.Content(100_000, 33)
+	a, b, gone := newWeb(t, content), newWeb(t, content), newWeb(t, content)
+	gone.set(func() { gone.statuses = []int{404} })
+	led := raw(t, func(c net.Conn, r *http.Request) bool {
+		fmt.Fprintf(c, "HTTP/1.1 302 Found\r\nLocation: %s/b?sig=%s\r\nContent-Length: 0\r\n\r\n", b.url, canary)
+		return false
+	})
+	s, err := openMirrors(t, testOptions(), nil, gone.url+"/x", a.url+"/a?sig="+canary, strings.TrimSuffix(led, "/")+"/b?sig="+canary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ := sources.TraceOf(s)
+	if want := a.url + "/a"; got.URL != want {
+		t.Errorf("the first place is %s, want %s", got.URL, want)
+	}
+	if diff := cmp.Diff([]string{b.url + "/b"}, got.Others); diff != "" {
+		t.Errorf("others (-want +got):\n%s", diff)
 	}
 }
 
