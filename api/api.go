@@ -183,6 +183,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/tasks/{id}/policy", a.taskPolicy},
 		{"POST", "/v1/tasks/{id}/cancel", a.cancelTask},
 		{"GET", "/v1/images/{id}/provenance", a.provenance},
+		{"POST", "/v1/images/{id}/restore", a.restore},
 		{"POST", "/v1/fsck", a.check},
 		{"POST", "/v1/gc", a.reap},
 		{"GET", "/v1/gc/{id}", a.reaped},

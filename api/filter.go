@@ -25,6 +25,8 @@ func imageFilter(q url.Values, project string) (metadata.ImageFilter, func(metad
 	tests := []func(metadata.Image) bool{}
 	add := func(t func(metadata.Image) bool) { tests = append(tests, t) }
 	visibility, hidden := q.Get("visibility"), false
+	statuses := choices(q.Get("status"))
+	add(func(m metadata.Image) bool { return !gone(m, statuses, project) })
 	if visibility != "all" {
 		f.Visibility = visibility
 	}

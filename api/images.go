@@ -48,7 +48,7 @@ func (a *api) visibleImage(r *http.Request) (metadata.Image, error) {
 	if err != nil {
 		return metadata.Image{}, err
 	}
-	if !mayRead(img, project(r.Context())) {
+	if !mayRead(img, project(r.Context())) || img.Status == metadata.ImagePendingDelete {
 		return metadata.Image{}, notFound("image", id)
 	}
 	return img, nil

@@ -28,7 +28,8 @@ type Catalogue struct {
 	now  func() time.Time
 	ttl  time.Duration
 	// limits returns those of a project, nil if there are none.
-	limits func(owner string) Limits
+	limits  func(owner string) Limits
+	delayed bool // deleted images keep their bytes for a time
 }
 
 // An Option adjusts a Catalogue.

@@ -76,6 +76,11 @@ func (c *Catalogue) DeleteImage(ctx context.Context, id string) ([]Location, err
 		at := c.moment()
 		after := before
 		after.Status, after.DeletedAt = ImageDeleted, &at
+		if c.delayed && before.Status == ImageActive {
+			after.Status = ImagePendingDelete
+			_, err := c.storeImage(ctx, tx, before, after)
+			return nil, err
+		}
 		if _, err := c.storeImage(ctx, tx, before, after); err != nil {
 			return nil, err
 		}

@@ -44,6 +44,7 @@ func clientCommands(g *globals) []*cobra.Command {
 		newQuotaCommand(g),
 		newCacheCommand(g),
 		newGCCommand(g),
+		newScrubCommand(g),
 		newFsckCommand(g),
 	)
 }

@@ -20,7 +20,7 @@ import (
 
 // reaper is what the Reap activity runs.
 func (s *services) reaper() *reconcile.Reaper {
-	return &reconcile.Reaper{Sweeper: s.sweeper, Catalogue: s.catalogue}
+	return &reconcile.Reaper{Sweeper: s.sweeper, Catalogue: s.catalogue, ScrubTime: s.c.Keep.ScrubTime}
 }
 
 // scheduleReap sets the schedule of Reap. A service that does not answer is asked
@@ -72,20 +72,24 @@ finished; it is safe while imports run. With --dry-run it only says what would g
 			if err != nil {
 				return err
 			}
-			if g.json {
-				err = cli.PrintJSON(cmd.OutOrStdout(), got)
-			} else {
-				err = printReap(cmd.OutOrStdout(), got)
-			}
-			if err == nil && len(got.Errors) > 0 {
-				return cli.ErrReported
-			}
-			return err
+			return showReap(cmd, g, got)
 		},
 	}
 	cmd.Flags().BoolVar(&p.DryRun, "dry-run", false, "only say what would be removed, and why")
 	cmd.Flags().DurationVar(&age, "older-than", contract.DefaultReapAge, "spare what was touched within this time")
 	return cmd
+}
+
+// showReap prints what was removed. What could not be is a failure.
+func showReap(cmd *cobra.Command, g *globals, r contract.ReapResult) error {
+	show := func() error { return printReap(cmd.OutOrStdout(), r) }
+	if g.json {
+		show = func() error { return cli.PrintJSON(cmd.OutOrStdout(), r) }
+	}
+	if err := show(); err != nil || len(r.Errors) == 0 {
+		return err
+	}
+	return cli.ErrReported
 }
 
 func printReap(out io.Writer, r contract.ReapResult) error {

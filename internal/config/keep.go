@@ -10,6 +10,9 @@ import (
 type Keep struct {
 	// ReapEvery is the time between two runs of Reap; 0 leaves it to `ingest gc`.
 	ReapEvery time.Duration
+	// DelayedDelete keeps the bytes of deleted images for ScrubTime.
+	DelayedDelete bool
+	ScrubTime     time.Duration
 }
 
 // leastReapEvery is the least time between two runs of Reap, which look at
@@ -18,11 +21,16 @@ const leastReapEvery = time.Second
 
 func (k *Keep) flags(f *pflag.FlagSet) {
 	f.DurationVar(&k.ReapEvery, "reap-every", 10*time.Minute, "how often what nobody needs any more is removed, see ingest gc (0: never by itself)")
+	f.BoolVar(&k.DelayedDelete, "delayed-delete", false, "keep the bytes of deleted images for --scrub-time, see ingest scrub")
+	f.DurationVar(&k.ScrubTime, "scrub-time", 24*time.Hour, "how long a deleted image can be restored, with --delayed-delete")
 }
 
 func (k *Keep) check() error {
 	if k.ReapEvery != 0 && k.ReapEvery < leastReapEvery {
 		return bad("--reap-every", k.ReapEvery.String(), "is less than "+leastReapEvery.String()+" and not 0")
+	}
+	if k.ScrubTime < 0 {
+		return bad("--scrub-time", k.ScrubTime.String(), "is less than 0s")
 	}
 	return nil
 }

@@ -45,6 +45,8 @@ type ReapParams struct {
 	// AgeSeconds is how long something must lie untouched; 0 means
 	// DefaultReapAge.
 	AgeSeconds float64 `json:"age_seconds,omitempty"`
+	// Kind is the only kind that is removed; "" means all.
+	Kind string `json:"kind,omitempty"`
 }
 
 // Age is AgeSeconds with its default.
@@ -57,6 +59,10 @@ func (p ReapParams) Age() time.Duration {
 
 // Check returns errcode.BadRequest for an age that may not be asked for.
 func (p ReapParams) Check() error {
+	if p.Kind != "" && p.Kind != ReapedImage {
+		return errcode.New(errcode.BadRequest, "the only kind that can be removed by itself is %q", ReapedImage).
+			With(errcode.Evidence{Structure: "request", Field: "kind", Value: p.Kind})
+	}
 	if p.AgeSeconds == 0 || p.AgeSeconds >= LeastReapAge.Seconds() && p.AgeSeconds <= 100*365*86400 {
 		return nil
 	}

@@ -9,13 +9,15 @@ import (
 )
 
 // A Reaper removes everything whose time is over: what the Sweeper finds in the
-// stores and in the staging of this host, promises of space without a task, and the
-// records of tasks that have expired. It can be killed at any point and run beside
+// stores and in the staging of this host, promises of space without a task, the
+// records of tasks that have expired, and deleted images that were kept for a time. It can be killed at any point and run beside
 // another one: each thing is removed by itself, and what is gone is no error.
 type Reaper struct {
 	Sweeper   *Sweeper
 	Catalogue *metadata.Catalogue
 	Now       func() time.Time // nil means time.Now
+	// ScrubTime is how long an image that was deleted can be restored.
+	ScrubTime time.Duration
 }
 
 // expiredAtOnce is how many expired records one transaction removes.
@@ -29,9 +31,11 @@ func (r *Reaper) Reap(ctx context.Context, p contract.ReapParams) (contract.Reap
 	if err := p.Check(); err != nil {
 		return out, err
 	}
-	for _, step := range []func(context.Context, contract.ReapParams, *contract.ReapResult) error{
-		r.reservations, r.swept, r.tasks,
-	} {
+	steps := []func(context.Context, contract.ReapParams, *contract.ReapResult) error{r.images, r.reservations, r.swept, r.tasks}
+	if p.Kind == contract.ReapedImage {
+		steps = steps[:1]
+	}
+	for _, step := range steps {
 		err := step(ctx, p, &out)
 		if ctx.Err() != nil {
 			return out, context.Cause(ctx)
@@ -59,11 +63,7 @@ func (r *Reaper) reservations(ctx context.Context, p contract.ReapParams, out *c
 }
 
 func (r *Reaper) tasks(ctx context.Context, p contract.ReapParams, out *contract.ReapResult) error {
-	now := time.Now()
-	if r.Now != nil {
-		now = r.Now()
-	}
-	limit := expiredAtOnce
+	now, limit := r.now(), expiredAtOnce
 	if p.DryRun {
 		limit = 0
 	}

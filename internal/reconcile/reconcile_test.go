@@ -50,14 +50,16 @@ func (c *cleaner) Remove(_ context.Context, t metadata.Task) error {
 	return nil
 }
 
-func catalogue(t *testing.T) *metadata.Catalogue {
+func catalogue(t *testing.T) *metadata.Catalogue { return catalogueWith(t) }
+
+func catalogueWith(t *testing.T, opts ...metadata.Option) *metadata.Catalogue {
 	t.Helper()
 	repo, err := sqlite.Open(filepath.Join(t.TempDir(), "catalogue.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { repo.Close() })
-	return metadata.New(repo)
+	return metadata.New(repo, opts...)
 }
 
 // accept records a task that is unfinished.
