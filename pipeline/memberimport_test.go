@@ -91,9 +91,9 @@ func TestRefusedMembers(t *testing.T) {
 		{"a network that is closed", func(s *contract.SourceSpec) { s.Members[1].URL = srv.url + "/disk-s002.vmdk" }, true, errcode.SourceAddrBlocked, nil},
 		{"wrong digest", func(s *contract.SourceSpec) { s.Members[1].Checksum = "sha256:" + strings.Repeat("0", 64) }, false, errcode.ChecksumMismatch, nil},
 		{"no digest", func(s *contract.SourceSpec) { s.Members[1].Checksum = "md5:00" }, false, errcode.ChecksumInvalid, nil},
-		{"a credential for a driver that has none", func(s *contract.SourceSpec) {
+		{"a credential that nobody has", func(s *contract.SourceSpec) {
 			s.Members[1] = contract.MemberSpec{URL: srv.url + "/disk-s002.vmdk", Credential: "c"}
-		}, false, errcode.SourceAuth, nil},
+		}, false, errcode.CredentialUnknown, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			driver := loopback()
