@@ -153,9 +153,13 @@ func (p *Pipeline) signature(ctx context.Context, pt *part, s contract.SourceSpe
 		}
 	}
 	// What cannot be good whatever the bytes are is refused before they are read.
-	if err := rings.Hopeless(sigs, time.Now()); err != nil {
+	now := time.Now()
+	if err := rings.Hopeless(sigs, now); err != nil {
 		return err
 	}
+	// Each signature may ask for a hash of its own, by a salt (RFC 9580, section
+	// 5.2.3): those of keys that nobody trusts get none.
+	sigs = rings.Hopeful(sigs, now)
 	pt.want.sigs, pt.want.sigsURL, pt.want.keyrings = sigs, publicURL(at), rings
 	return nil
 }

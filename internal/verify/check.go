@@ -74,6 +74,12 @@ func (ks Keyrings) Hopeless(sigs []*Signature, now time.Time) error {
 	return worst
 }
 
+// Hopeful returns the signatures that may be good, as Hopeless judges them: none but
+// these are worth a hash of large bytes. Hopeless returns nil if there is one.
+func (ks Keyrings) Hopeful(sigs []*Signature, now time.Time) []*Signature {
+	return slices.DeleteFunc(slices.Clone(sigs), func(s *Signature) bool { return ks.hopeless(s, now) != nil })
+}
+
 // hopeless is Hopeless for one signature.
 func (ks Keyrings) hopeless(s *Signature, now time.Time) error {
 	if s.refused != nil {

@@ -159,6 +159,27 @@ func TestBadSignaturesOfGPG(t *testing.T) {
 	}
 }
 
+// Only signatures that may be good are worth a hash.
+func TestHopeful(t *testing.T) {
+	g := verifytest.New(t)
+	good, stranger := g.Key("good", "ed25519", "never"), g.Key("stranger", "ed25519", "never")
+	sigs, err := verify.ParseSignatures(slices.Concat(g.Detach(stranger, text), g.Detach(good, text), g.Detach(stranger, text, "--digest-algo", "SHA384")))
+	if err != nil || len(sigs) != 3 {
+		t.Fatalf("%d signatures, %v", len(sigs), err)
+	}
+	ks := ring(t, "x", g.Export(good))
+	hopeful := ks.Hopeful(sigs, time.Now())
+	if err := ks.Hopeless(sigs, time.Now()); err != nil || len(hopeful) != 1 || hopeful[0] != sigs[1] {
+		t.Fatalf("%d signatures are left, %v", len(hopeful), err)
+	}
+	if _, err := ks.CheckFile(hopeful, text, time.Now()); err != nil {
+		t.Error(err)
+	}
+	if left := ks.Hopeful(sigs[:1], time.Now()); len(left) != 0 || errcode.Of(ks.Hopeless(sigs[:1], time.Now())) != errcode.SignatureKeyUnknown {
+		t.Errorf("of a stranger's alone %d are left", len(left))
+	}
+}
+
 func TestCleartextHoldsNothingElse(t *testing.T) {
 	g := verifytest.New(t)
 	key := g.Key("key", "ed25519", "never")
