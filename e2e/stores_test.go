@@ -24,8 +24,9 @@ type storesServer struct {
 	bucket  *bucketServer
 	proxy   *s3test.Proxy
 	fast    string       // the folder of store fast
-	most    atomic.Int64 // bytes after which parts are not answered; 0 means all are
-	blocked atomic.Int64 // requests that were not
+	most    atomic.Int64 // bytes after which the first checkpoint ends the answers to parts; 0 means all are answered
+	noted   atomic.Bool  // that checkpoint has been asked for
+	blocked atomic.Int64 // requests that were not answered
 }
 
 func startWithStores(t *testing.T, args ...string) *storesServer {
@@ -34,16 +35,24 @@ func startWithStores(t *testing.T, args ...string) *storesServer {
 	s.bucket.bucket = s.bucket.s3.Bucket(t)
 	s.proxy = s3test.NewProxy(t, s.bucket.s3)
 	s.proxy.Before(func(_ http.ResponseWriter, r *http.Request) bool {
-		if most := s.most.Load(); most > 0 && r.Method == http.MethodPut && s.proxy.Sent.Load() >= most {
+		most := s.most.Load()
+		if most == 0 || r.Method != http.MethodPut {
+			return true
+		}
+		if !r.URL.Query().Has("partNumber") {
+			if s.proxy.Sent.Load() >= most {
+				s.noted.Store(true)
+			}
+			return true
+		}
+		if s.noted.Load() {
 			s.blocked.Add(1)
 			for s.most.Load() > 0 {
 				time.Sleep(50 * time.Millisecond)
 			}
 			return false
 		}
-		if s.most.Load() > 0 && r.ContentLength > mib {
-			time.Sleep(2500 * time.Millisecond) // a checkpoint is due before most is reached
-		}
+		time.Sleep(3 * time.Second) // so that a checkpoint comes before the last part
 		return true
 	})
 	t.Cleanup(func() { s.most.Store(0) })
@@ -108,13 +117,14 @@ func TestSeveralStoresThroughKillsAndBack(t *testing.T) {
 	const size = 96 * mib
 	raw := disk(t, 31, size)
 	s := startWithStores(t, "--file-roots", filepath.Dir(raw))
-	s.most.Store(80 * mib)
+	s.most.Store(16 * mib)
 	req := of(raw, contract.TargetSpec{Format: "raw"})
 	req.Stores = []string{"local", "fast", "cloud"}
 	sub := s.submit(req)
-	s.await(sub.TaskID, contract.StageCopy, size+32*mib) // of three times 96 MiB: fast is done
-	eventually(t, time.Minute, "the bucket holds the copy up", func() (bool, string) { return s.blocked.Load() > 0, "" })
-	time.Sleep(3 * time.Second) // a checkpoint is due
+	s.await(sub.TaskID, contract.StageCopy, 1)
+	eventually(t, 2*time.Minute, "the bucket holds the copy up behind a checkpoint", func() (bool, string) {
+		return s.blocked.Load() > 0, fmt.Sprintf("%d bytes sent", s.proxy.Sent.Load())
+	})
 	img, err := s.api.Image(t.Context(), sub.ImageID)
 	if err != nil || img.Status != "importing" || !strings.Contains(img.Properties["os_glance_importing_to_stores"], "cloud") {
 		t.Errorf("meanwhile: %v, %s", err, show(img))
