@@ -76,7 +76,7 @@ func TestKill9DuringFetchOfAStream(t *testing.T) {
 func TestKill9DuringFetchOfRanges(t *testing.T) {
 	t.Parallel()
 	raw := disk(t, 2, 64*mib)
-	from := serveFile(t, raw, true, 8*mib)
+	from := serveFile(t, raw, true, 16*mib)
 	s := start(t, loopback)
 	req := of(from.URL, contract.TargetSpec{Format: "raw"})
 	req.Source.Checksum = sha256Of(t, raw)
@@ -105,11 +105,11 @@ func TestKill9DuringConvert(t *testing.T) {
 	for _, target := range []contract.TargetSpec{{Format: "raw"}, {Format: "qcow2", Compression: "zlib"}, {Format: "vmdk"}} {
 		t.Run(target.Format, func(t *testing.T) {
 			t.Parallel()
-			raw := disk(t, 3, 64*mib)
-			from := serveFile(t, raw, true, 8*mib)
+			raw := disk(t, 3, 160*mib) // several times what is read ahead
+			from := serveFile(t, raw, true, 16*mib)
 			s := start(t, loopback)
 			id := s.submit(of(from.URL, target)).TaskID
-			s.await(id, contract.StageConvert, 36*mib)
+			s.await(id, contract.StageConvert, 88*mib)
 			before := from.sent.Load()
 			from.rate.Store(0)
 			s.crash(id)

@@ -117,11 +117,11 @@ func TestKill9DuringConvertIntoBucket(t *testing.T) {
 	for _, target := range []contract.TargetSpec{{Format: "raw"}, {Format: "qcow2", Compression: "zlib"}} {
 		t.Run(target.Format, func(t *testing.T) {
 			t.Parallel()
-			raw := disk(t, 22, 64*mib)
-			from := serveFile(t, raw, true, 8*mib)
+			raw := disk(t, 22, 160*mib) // several times what is read ahead
+			from := serveFile(t, raw, true, 16*mib)
 			s := startInBucket(t, loopback...)
 			id := s.submit(of(from.URL, target)).TaskID
-			s.await(id, contract.StageConvert, 36*mib)
+			s.await(id, contract.StageConvert, 88*mib)
 			before := from.sent.Load()
 			from.rate.Store(0)
 			s.crash(id)
