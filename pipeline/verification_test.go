@@ -212,6 +212,7 @@ func TestRefusedVerifications(t *testing.T) {
 	p := newPublisher(t)
 	g := p.gpg
 	old := g.Key("old", "ed25519", "1y", verifytest.At("20200101T000000")...)
+	lasting := g.Key("lasting", "ed25519", "never", verifytest.At("20200101T000000")...)
 	gone := g.Key("gone", "rsa2048", "never")
 	stranger := g.Key("stranger", "ed25519", "never")
 	sums, img := p.files["SHA256SUMS"], p.files["disk.img"]
@@ -219,7 +220,7 @@ func TestRefusedVerifications(t *testing.T) {
 	files := map[string][]byte{
 		"old.gpg": sign(old, verifytest.At("20200601T000000")...), "gone.gpg": sign(gone), "stranger.gpg": sign(stranger),
 		"future.gpg": sign(p.key, verifytest.At("20990101T000000")...), "sha1.gpg": sign(p.key, "--digest-algo", "SHA1", "--allow-weak-digest-algos"),
-		"expired.gpg": sign(p.key, "--default-sig-expire", "seconds=1"),
+		"expired.gpg": sign(lasting, append(verifytest.At("20200601T000000"), "--default-sig-expire", "1d")...),
 		"other.gpg":   g.Detach(p.key, []byte("other")), "html.gpg": []byte("<html>"), "disk.img.gpg": g.Detach(p.key, img[1:]),
 		"stranger.sig": g.Detach(stranger, img), "text.sig": g.Detach(p.key, sums, "--textmode"), "large": make([]byte, verify.MaxSumsBytes+1),
 		"WRONG": []byte(strings.Repeat("0", 64) + "  disk.img\n"), "NONE": []byte(strings.Repeat("0", 64) + "  disk.img.gz\n"),
@@ -234,7 +235,7 @@ func TestRefusedVerifications(t *testing.T) {
 	}
 	g.Revoke(gone)
 	var err error
-	if p.ring, err = verify.OpenKeyring("pub", g.Export(p.key, old, gone)); err != nil {
+	if p.ring, err = verify.OpenKeyring("pub", g.Export(p.key, old, lasting, gone)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
