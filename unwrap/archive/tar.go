@@ -144,13 +144,32 @@ func (t *tarFile) skip(n int64) error {
 	return nil
 }
 
-// member notes a member.
-func (t *tarFile) member(h []byte, n int64) error {
+// named returns name and size of a member, as the header and those in front of it
+// have them.
+func (t *tarFile) named(h []byte, n int64) (string, int64, error) {
 	name := nameOf(h)
 	if t.long != "" {
 		name = t.long
 	}
-	name, n, err := t.pax.apply(t, name, n)
+	return t.pax.apply(t, name, n)
+}
+
+// room refuses a name that is there, and one member too many.
+func (t *tarFile) room(name string) error {
+	key := Fold(name)
+	if t.names[key] {
+		return t.place("name").Refuse(errcode.OVADuplicate, Clip(name), "names that differ", "member %q is there twice", Clip(name))
+	}
+	t.names[key] = true
+	if have := len(t.members) + len(t.entries); have >= t.lim.Members {
+		return t.place("").Refuse(errcode.OVATooManyMembers, have+1, fmt.Sprint(t.lim.Members), "the archive has more than %d members", t.lim.Members)
+	}
+	return nil
+}
+
+// member notes a member.
+func (t *tarFile) member(h []byte, n int64) error {
+	name, n, err := t.named(h, n)
 	if err != nil {
 		return err
 	}
@@ -166,13 +185,8 @@ func (t *tarFile) member(h []byte, n int64) error {
 	if err := CheckName(name, t.lim, t.place("name")); err != nil {
 		return err
 	}
-	key := Fold(name)
-	if t.names[key] {
-		return t.place("name").Refuse(errcode.OVADuplicate, Clip(name), "names that differ", "member %q is there twice", Clip(name))
-	}
-	t.names[key] = true
-	if len(t.members) >= t.lim.Members {
-		return t.place("").Refuse(errcode.OVATooManyMembers, len(t.members)+1, fmt.Sprint(t.lim.Members), "the archive has more than %d members", t.lim.Members)
+	if err := t.room(name); err != nil {
+		return err
 	}
 	at := t.off + blockBytes
 	if err := t.skip(n); err != nil {

@@ -77,11 +77,7 @@ func First(r io.ReaderAt, size int64) string {
 
 // entry notes a member of a tree.
 func (t *tarFile) entry(h []byte, n int64) error {
-	name := nameOf(h)
-	if t.long != "" {
-		name = t.long
-	}
-	name, n, err := t.pax.apply(t, name, n)
+	name, n, err := t.named(h, n)
 	if err != nil {
 		return err
 	}
@@ -114,19 +110,6 @@ func (t *tarFile) entry(h []byte, n int64) error {
 		return err
 	}
 	t.entries = append(t.entries, e)
-	return nil
-}
-
-// room refuses a name that is there, and one entry too many.
-func (t *tarFile) room(name string) error {
-	key := Fold(name)
-	if t.names[key] {
-		return t.place("name").Refuse(errcode.OVADuplicate, Clip(name), "names that differ", "member %q is there twice", Clip(name))
-	}
-	t.names[key] = true
-	if len(t.entries) >= t.lim.Members {
-		return t.place("").Refuse(errcode.OVATooManyMembers, len(t.entries)+1, fmt.Sprint(t.lim.Members), "the archive has more than %d members", t.lim.Members)
-	}
 	return nil
 }
 
