@@ -22,10 +22,9 @@ func (u *upload) Commit(ctx context.Context, want stores.Digest) error {
 	if err := u.usable(ctx); err != nil {
 		return err
 	}
-	if size, ok := u.Sealed(); !ok {
-		return errcode.New(errcode.Conflict, "upload %s is not sealed", u.id)
-	} else if want.Size != size {
-		return errcode.New(errcode.VerifyMismatch, "upload %s is sealed at %d bytes, but the digest is of %d", u.id, size, want.Size)
+	size, sealed := u.Sealed()
+	if err := stores.MayCommit(u.id, size, sealed, want); err != nil {
+		return err
 	}
 	if u.committed == nil {
 		if err := u.adopt(); err != nil {
@@ -64,7 +63,7 @@ func (u *upload) adopt() error {
 	case rec.Upload != u.id:
 		return errcode.New(errcode.Conflict, "there is an object %s from another upload", u.key)
 	case rec.Generation != u.gen:
-		return fencedError(u.id)
+		return stores.Fenced(u.id)
 	}
 	u.committed = &rec
 	return nil
@@ -140,7 +139,7 @@ func (u *upload) Abort(context.Context) error {
 	if err := u.changeOr(func(*manifest) error { return u.remove() }, u.remove); err != nil {
 		return storeError(err, "abort upload %s", u.id)
 	}
-	return storeError(u.letGo(unknownError(u.id)), "abort upload %s", u.id)
+	return storeError(u.letGo(stores.Unknown(u.id)), "abort upload %s", u.id)
 }
 
 // remove takes every trace of an upload away that is not committed: first a

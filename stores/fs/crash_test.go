@@ -214,7 +214,7 @@ func TestDeleteCrash(t *testing.T) {
 func TestHalfBegun(t *testing.T) {
 	for _, names := range [][]string{{}, {dataName}, {dataName, manifestName + ".tmp"}} {
 		s := open(t, t.TempDir())
-		id := newID(testKey)
+		id := stores.NewID(testKey)
 		dir := s.uploadDir(id)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)

@@ -27,7 +27,7 @@ func (s *Store) Find(ctx context.Context, key string) (string, error) {
 	if err != nil {
 		return "", storeError(err, "look for an upload")
 	}
-	prefix := strings.Replace(key, "/", ".", 1) + "."
+	prefix := stores.IDPrefix(key)
 	var id string
 	var newest time.Time
 	for _, e := range entries {

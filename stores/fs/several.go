@@ -131,7 +131,7 @@ func (s *Several) next(ctx context.Context, size int64) (*Store, error) {
 
 // Resume takes an upload up again, wherever it lies.
 func (s *Several) Resume(ctx context.Context, id string) (stores.Upload, error) {
-	unknown := unknownError(id)
+	unknown := stores.Unknown(id)
 	for _, f := range s.folders {
 		u, err := f.Resume(ctx, id)
 		if errcode.Of(err) == errcode.UploadUnknown {
@@ -244,7 +244,7 @@ func (s *Several) wrap(f *Store, u stores.Upload, err error) (stores.Upload, err
 }
 
 func keyOf(u stores.Upload) string {
-	key, _ := keyOfID(u.ID())
+	key, _ := stores.KeyOfID(u.ID())
 	return key
 }
 

@@ -49,7 +49,7 @@ func BeginFile(path string, force bool) (stores.Upload, error) {
 	// A name may have 255 bytes; the hidden file's must fit beside it.
 	name := filepath.Base(path)
 	name = strings.ToValidUTF8(name[:min(len(name), 180)], "")
-	temp := filepath.Join(filepath.Dir(path), "."+name+".ingest-"+newRandom())
+	temp := filepath.Join(filepath.Dir(path), "."+name+".ingest-"+stores.NewRandom())
 	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fileError(err, "make a file beside", path)
@@ -114,7 +114,7 @@ func (u *single) Abort(context.Context) error {
 		return nil
 	}
 	u.ended = true
-	err := u.end(unknownError(u.temp))
+	err := u.end(stores.Unknown(u.temp))
 	if rm := os.Remove(u.temp); rm != nil && !errors.Is(rm, iofs.ErrNotExist) {
 		err = errors.Join(err, rm)
 	}

@@ -270,7 +270,7 @@ func (s *Store) list(ctx context.Context, suffix string, look func(context.Conte
 			return
 		}
 		for _, image := range images {
-			if !isUUID(image.Name()) {
+			if !stores.IsUUID(image.Name()) {
 				continue
 			}
 			files, err := os.ReadDir(filepath.Join(root, image.Name()))
@@ -283,7 +283,7 @@ func (s *Store) list(ctx context.Context, suffix string, look func(context.Conte
 			}
 			for _, file := range files {
 				name, ok := strings.CutSuffix(file.Name(), suffix)
-				if !ok || !isUUID(name) {
+				if !ok || !stores.IsUUID(name) {
 					continue
 				}
 				info, err := look(ctx, image.Name()+"/"+name)
@@ -338,7 +338,7 @@ func (s *Store) Uploads(ctx context.Context, before time.Time) iter.Seq2[stores.
 				yield(stores.UploadInfo{}, err)
 				return
 			}
-			key, ok := keyOfID(d.Name())
+			key, ok := stores.KeyOfID(d.Name())
 			if !ok {
 				continue
 			}
@@ -377,10 +377,10 @@ func measure(dir string, info *stores.UploadInfo) bool {
 func (s *Store) uploadDir(id string) string { return filepath.Join(s.dir, uploadsName, id) }
 
 func (s *Store) objectPath(key string) (string, error) {
-	image, upload, ok := splitKey(key)
-	if !ok {
-		return "", errcode.New(errcode.BadRequest, "a key is two UUIDs joined by a slash")
+	if err := stores.CheckKey(key); err != nil {
+		return "", err
 	}
+	image, upload, _ := stores.SplitKey(key)
 	return filepath.Join(s.dir, objectsName, image, upload), nil
 }
 

@@ -48,8 +48,8 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Uploa
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if _, _, ok := splitKey(key); !ok {
-		return nil, errcode.New(errcode.BadRequest, "a key is two UUIDs joined by a slash")
+	if err := stores.CheckKey(key); err != nil {
+		return nil, err
 	}
 	need := int64(MinFree)
 	if size >= 0 {
@@ -60,7 +60,7 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Uploa
 	} else if free < need {
 		return nil, errcode.New(errcode.NoSpace, "the store has %d bytes left", free)
 	}
-	u := &upload{s: s, id: newID(key), key: key, gen: 1}
+	u := &upload{s: s, id: stores.NewID(key), key: key, gen: 1}
 	u.size = -1
 	if err := u.begin(); err != nil {
 		_ = os.RemoveAll(s.uploadDir(u.id))
@@ -97,9 +97,9 @@ func (s *Store) Resume(ctx context.Context, id string) (stores.Upload, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	key, ok := keyOfID(id)
+	key, ok := stores.KeyOfID(id)
 	if !ok {
-		return nil, unknownError(id)
+		return nil, stores.Unknown(id)
 	}
 	folder, err := os.Open(s.uploadDir(id))
 	if errors.Is(err, iofs.ErrNotExist) {
@@ -148,7 +148,7 @@ func (u *upload) resume() (stores.Upload, error) {
 		if err := u.remove(); err != nil {
 			return nil, err
 		}
-		return nil, unknownError(u.id)
+		return nil, stores.Unknown(u.id)
 	}
 	if err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (u *upload) resume() (stores.Upload, error) {
 func (s *Store) resumeCommitted(id, key string) (stores.Upload, error) {
 	rec, fi, err := s.object(key)
 	if errcode.Of(err) == errcode.NotFound || (err == nil && rec.Upload != id) {
-		return nil, unknownError(id)
+		return nil, stores.Unknown(id)
 	}
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (s *Store) resumeCommitted(id, key string) (stores.Upload, error) {
 	path, _ := s.objectPath(key)
 	f, err := os.Open(path)
 	if errors.Is(err, iofs.ErrNotExist) {
-		return nil, unknownError(id)
+		return nil, stores.Unknown(id)
 	}
 	if err != nil {
 		return nil, storeError(err, "open object %s", key)
@@ -278,7 +278,7 @@ func (u *upload) usable(ctx context.Context) error {
 // change runs fn on the manifest under the upload's lock, if this handle is the
 // youngest. An upload whose manifest is gone was ended by a younger one.
 func (u *upload) change(fn func(*manifest) error) error {
-	return u.changeOr(fn, func() error { return fencedError(u.id) })
+	return u.changeOr(fn, func() error { return stores.Fenced(u.id) })
 }
 
 // changeOr is change with another answer to a manifest that is gone.
@@ -296,7 +296,7 @@ func (u *upload) changeOr(fn func(*manifest) error, missing func() error) error 
 	case err != nil:
 		return err
 	case m.Generation != u.gen:
-		return fencedError(u.id)
+		return stores.Fenced(u.id)
 	}
 	return fn(&m)
 }

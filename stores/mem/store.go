@@ -8,11 +8,8 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"ingest/internal/errcode"
 	"ingest/stores"
@@ -67,15 +64,15 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Uploa
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !isKey(key) {
-		return nil, badKey()
+	if err := stores.CheckKey(key); err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.used >= s.capacity && size != 0 {
 		return nil, errcode.New(errcode.NoSpace, "the store is full")
 	}
-	b := &body{s: s, id: uuid.NewString() + "@" + key, key: key, size: -1, gen: 1, touched: time.Now(), pages: map[int64]*page{}}
+	b := &body{s: s, id: stores.NewID(key), key: key, size: -1, gen: 1, touched: time.Now(), pages: map[int64]*page{}}
 	s.uploads[b.id] = b
 	return &upload{b: b, gen: b.gen}, nil
 }
@@ -89,7 +86,7 @@ func (s *Store) Resume(ctx context.Context, id string) (stores.Upload, error) {
 	defer s.mu.Unlock()
 	b := s.uploads[id]
 	if b == nil {
-		return nil, errcode.New(errcode.UploadUnknown, "there is no upload %q", id)
+		return nil, stores.Unknown(id)
 	}
 	if b.committed == nil {
 		b.gen++
@@ -166,8 +163,8 @@ func (s *Store) object(ctx context.Context, key string) (*body, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !isKey(key) {
-		return nil, badKey()
+	if err := stores.CheckKey(key); err != nil {
+		return nil, err
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -183,8 +180,8 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !isKey(key) {
-		return badKey()
+	if err := stores.CheckKey(key); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,19 +191,4 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		s.used -= b.allocated()
 	}
 	return nil
-}
-
-// isKey reports whether key is two UUIDs in their canonical spelling.
-func isKey(key string) bool {
-	image, upload, ok := strings.Cut(key, "/")
-	return ok && isUUID(image) && isUUID(upload)
-}
-
-func isUUID(s string) bool {
-	u, err := uuid.Parse(s)
-	return err == nil && u.String() == s
-}
-
-func badKey() error {
-	return errcode.New(errcode.BadRequest, "a key is two UUIDs joined by a slash")
 }

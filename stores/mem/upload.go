@@ -65,7 +65,7 @@ func (u *upload) change(ctx context.Context) error {
 		return err
 	}
 	if u.gen != u.b.gen {
-		return errcode.New(errcode.UploadFenced, "another attempt has taken upload %s over", u.b.id)
+		return stores.Fenced(u.b.id)
 	}
 	u.b.touched = time.Now()
 	return nil
@@ -181,12 +181,11 @@ func (u *upload) Commit(ctx context.Context, want stores.Digest) error {
 	if err := u.change(ctx); err != nil {
 		return err
 	}
+	if err := stores.MayCommit(b.id, b.size, b.size >= 0, want); err != nil {
+		return err
+	}
 	taken := b.s.objects[b.key]
 	switch {
-	case b.size < 0:
-		return errcode.New(errcode.Conflict, "upload %s is not sealed", b.id)
-	case want.Size != b.size:
-		return errcode.New(errcode.VerifyMismatch, "upload %s is sealed at %d bytes, but the digest is of %d", b.id, b.size, want.Size)
 	case b.committed != nil && b.committed.Digest != want:
 		return errcode.New(errcode.Conflict, "upload %s is committed with another digest", b.id)
 	case b.committed != nil:
@@ -208,7 +207,7 @@ func (u *upload) Abort(context.Context) error {
 		return nil
 	}
 	if u.gen != b.gen {
-		return errcode.New(errcode.UploadFenced, "another attempt has taken upload %s over", b.id)
+		return stores.Fenced(b.id)
 	}
 	if b.committed != nil {
 		return nil

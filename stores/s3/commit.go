@@ -20,10 +20,9 @@ func (u *upload) Commit(ctx context.Context, want stores.Digest) error {
 	if err := u.usable(ctx); err != nil {
 		return err
 	}
-	if size, ok := u.Sealed(); !ok {
-		return errcode.New(errcode.Conflict, "upload %s is not sealed", u.id)
-	} else if want.Size != size {
-		return errcode.New(errcode.VerifyMismatch, "upload %s is sealed at %d bytes, but the digest is of %d", u.id, size, want.Size)
+	size, sealed := u.Sealed()
+	if err := stores.MayCommit(u.id, size, sealed, want); err != nil {
+		return err
 	}
 	if u.done != nil {
 		if u.done.Digest != want {
@@ -143,7 +142,7 @@ func (u *upload) stillCommitted(ctx context.Context) error {
 	if err := u.unclaim(ctx); err != nil {
 		return err
 	}
-	return unknownError(u.id)
+	return stores.Unknown(u.id)
 }
 
 // Abort throws the upload away. A handle that was overtaken leaves it to its
@@ -161,12 +160,12 @@ func (u *upload) Abort(ctx context.Context) error {
 	switch {
 	case isMissing(err):
 		// Ended by somebody else, or committed.
-		u.letGo(unknownError(u.id))
+		u.letGo(stores.Unknown(u.id))
 		return nil
 	case err != nil:
 		return storeError(err, "abort upload %s", u.id)
 	case m.Generation != u.m.Generation:
-		return fencedError(u.id)
+		return stores.Fenced(u.id)
 	case m.State == stateCommitted: // Commit failed behind its decision; what is left goes with Resume
 		return nil
 	}
@@ -175,7 +174,7 @@ func (u *upload) Abort(ctx context.Context) error {
 			return storeError(err, "abort upload %s", u.id)
 		}
 	}
-	u.letGo(unknownError(u.id))
+	u.letGo(stores.Unknown(u.id))
 	return storeError(u.clear(ctx), "abort upload %s", u.id)
 }
 
@@ -239,7 +238,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := checkKey(key); err != nil {
+	if err := stores.CheckKey(key); err != nil {
 		return err
 	}
 	if err := s.Check(ctx); err != nil {

@@ -68,11 +68,3 @@ func storeError(err error, format string, args ...any) error {
 	}
 	return errcode.Wrap(err, errcode.StoreUnavailable, format, args...)
 }
-
-func fencedError(id string) error {
-	return errcode.New(errcode.UploadFenced, "another attempt has taken upload %s over", id)
-}
-
-func unknownError(id string) error {
-	return errcode.New(errcode.UploadUnknown, "there is no upload %q", id)
-}

@@ -23,7 +23,7 @@ func (s *Store) Objects(ctx context.Context) iter.Seq2[stores.ObjectInfo, error]
 		prefix := s.o.Prefix + objectsName
 		err := s.list(ctx, prefix, func(o types.Object) error {
 			key, ok := strings.CutSuffix(strings.TrimPrefix(aws.ToString(o.Key), prefix), suffix)
-			if !ok || checkKey(key) != nil {
+			if !ok || stores.CheckKey(key) != nil {
 				return nil
 			}
 			info, err := s.Stat(ctx, key)
@@ -65,7 +65,7 @@ func (s *Store) uploads(ctx context.Context, before time.Time, yield func(stores
 			return nil
 		}
 		known[id] = true
-		key, _ := keyOfID(id)
+		key, _ := stores.KeyOfID(id)
 		info := stores.UploadInfo{ID: id, Key: key, Touched: aws.ToTime(o.LastModified)}
 		if info.Touched.IsZero() || !info.Touched.Before(before) {
 			return nil
@@ -90,7 +90,7 @@ func (s *Store) uploads(ctx context.Context, before time.Time, yield func(stores
 	prefix = s.o.Prefix + partsName
 	return s.list(ctx, prefix, func(o types.Object) error {
 		name, _, _ := strings.Cut(strings.TrimPrefix(aws.ToString(o.Key), prefix), "/")
-		key, ok := keyOfID(name)
+		key, ok := stores.KeyOfID(name)
 		touched := aws.ToTime(o.LastModified)
 		if !ok || known[name] || touched.IsZero() || !touched.Before(before) {
 			return nil
@@ -115,7 +115,7 @@ func (s *Store) Find(ctx context.Context, key string) (string, error) {
 	prefix := s.o.Prefix + uploadsName
 	var id string
 	var newest time.Time
-	err = s.list(ctx, prefix+strings.Replace(key, "/", ".", 1)+".", func(o types.Object) error {
+	err = s.list(ctx, prefix+stores.IDPrefix(key), func(o types.Object) error {
 		have := idOf(aws.ToString(o.Key), prefix, suffix)
 		if touched := aws.ToTime(o.LastModified); have != "" && (id == "" || touched.After(newest)) {
 			m, _, err := s.readManifest(ctx, have)

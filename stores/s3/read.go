@@ -16,7 +16,7 @@ import (
 // object returns the record of a committed object, errcode.NotFound if there is
 // none.
 func (s *Store) object(ctx context.Context, key string) (c claim, m manifest, err error) {
-	if err := checkKey(key); err != nil {
+	if err := stores.CheckKey(key); err != nil {
 		return c, m, err
 	}
 	for last := ""; ; {

@@ -40,7 +40,7 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Uploa
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := checkKey(key); err != nil {
+	if err := stores.CheckKey(key); err != nil {
 		return nil, err
 	}
 	if err := s.Check(ctx); err != nil {
@@ -50,7 +50,7 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Uploa
 	if size > lay.max() {
 		return nil, errcode.New(errcode.NoSpace, "an object of store %s has at most %d bytes", s.name, lay.max())
 	}
-	u := s.handle(newID(key), key)
+	u := s.handle(stores.NewID(key), key)
 	u.m = manifest{State: stateOpen, Generation: 1, Size: size, PartSize: s.o.PartSize}
 	var err error
 	if u.etag, err = s.writeManifest(ctx, u.id, &u.m, condition{absent: true}); err != nil {
@@ -72,9 +72,9 @@ func (s *Store) Resume(ctx context.Context, id string) (stores.Upload, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	key, ok := keyOfID(id)
+	key, ok := stores.KeyOfID(id)
 	if !ok {
-		return nil, unknownError(id)
+		return nil, stores.Unknown(id)
 	}
 	if err := s.Check(ctx); err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (u *upload) resume(ctx context.Context) (again bool, err error) {
 		if err := u.clear(ctx); err != nil {
 			return false, err
 		}
-		return false, unknownError(u.id)
+		return false, stores.Unknown(u.id)
 	case m.State == stateCommitted:
 		u.m, u.etag = m, etag
 		return false, u.publish(ctx)
@@ -136,7 +136,7 @@ func (u *upload) resumeFinal(ctx context.Context) error {
 		if err := u.s.clearParts(ctx, u.id); err != nil {
 			return err
 		}
-		return unknownError(u.id)
+		return stores.Unknown(u.id)
 	}
 	u.done = &c
 	u.m = manifest{State: stateCommitted, Generation: c.Generation, Sealed: c.Size, ETag: c.ETag}
@@ -257,7 +257,7 @@ func (u *upload) Checkpoint(ctx context.Context, note []byte) error {
 func (u *upload) youngest(ctx context.Context) error {
 	m, err := u.look(ctx)
 	if isMissing(err) || (err == nil && (m.Generation != u.m.Generation || m.State == stateAborted)) {
-		return fencedError(u.id)
+		return stores.Fenced(u.id)
 	}
 	return err
 }
@@ -286,7 +286,7 @@ func (u *upload) changeLocked(ctx context.Context, fn func(*manifest)) error {
 	fn(&m)
 	etag, err := u.s.writeManifest(ctx, u.id, &m, condition{etag: u.etag})
 	if errors.Is(err, errCondition) {
-		return fencedError(u.id)
+		return stores.Fenced(u.id)
 	}
 	if err != nil {
 		return err
