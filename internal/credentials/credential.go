@@ -106,7 +106,7 @@ func (c *Credential) check() error {
 	}
 	for name := range c.fields {
 		if !slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) {
-			return c.invalid("a credential of type " + c.Type + " takes no " + shown(name))
+			return c.invalid("a credential of type " + c.Type + " takes no " + errcode.Shown(name))
 		}
 	}
 	if err := c.checkType(); err != nil {
@@ -167,8 +167,8 @@ func (c *Credential) checkType() error {
 }
 
 func (c *Credential) invalid(why string) error {
-	return errcode.New(errcode.CredentialInvalid, "credential %q is refused: %s", shown(c.Name), why).
-		With(errcode.Evidence{Structure: "credentials", Field: shown(c.Name)})
+	return errcode.New(errcode.CredentialInvalid, "credential %q is refused: %s", errcode.Shown(c.Name), why).
+		With(errcode.Evidence{Structure: "credentials", Field: errcode.Shown(c.Name)})
 }
 
 // A Use is what a credential is asked for. Empty fields but Project are not
@@ -204,7 +204,7 @@ func (c *Credential) allows(u Use) error {
 
 func (c *Credential) notAllowed(what, value string) error {
 	return errcode.New(errcode.CredentialNotAllowed, "credential %q may not be used for this %s", c.Name, what).
-		With(errcode.Evidence{Structure: "credential " + c.Name, Field: what, Value: shown(value)})
+		With(errcode.Evidence{Structure: "credential " + c.Name, Field: what, Value: errcode.Shown(value)})
 }
 
 // MayGoTo reports whether the credential may be sent to the host of u.
@@ -269,18 +269,4 @@ func defaultPort(scheme string) string {
 func loopback(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && a.IsLoopback()
-}
-
-// shown makes a name fit to be shown.
-func shown(s string) string {
-	const most = 100
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
 }

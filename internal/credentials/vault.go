@@ -83,8 +83,8 @@ func (v *Vault) find(name string) (*Credential, error) {
 }
 
 func unknown(name string) error {
-	return errcode.New(errcode.CredentialUnknown, "there is no credential %q", shown(name)).
-		With(errcode.Evidence{Structure: "credentials", Field: "name", Value: shown(name)})
+	return errcode.New(errcode.CredentialUnknown, "there is no credential %q", errcode.Shown(name)).
+		With(errcode.Evidence{Structure: "credentials", Field: "name", Value: errcode.Shown(name)})
 }
 
 // List returns what may be shown of all credentials, by name.
@@ -201,7 +201,7 @@ func parse(b []byte) (map[string]*Credential, error) {
 					c.fields[k] = "true"
 				}
 			default:
-				return nil, c.invalid("its " + shown(k) + " is not a text; put it in quotes")
+				return nil, c.invalid("its " + errcode.Shown(k) + " is not a text; put it in quotes")
 			}
 		}
 		if err := c.check(); err != nil {
@@ -240,7 +240,7 @@ func fromEnv(environ []string) (map[string]*Credential, error) {
 		}
 		name, fieldName := splitVariable(rest)
 		if name == "" {
-			return nil, errcode.New(errcode.CredentialInvalid, "the variable %s names no field of a credential", shown(k))
+			return nil, errcode.New(errcode.CredentialInvalid, "the variable %s names no field of a credential", errcode.Shown(k))
 		}
 		c := out[name]
 		if c == nil {

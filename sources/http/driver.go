@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"ingest/internal/errcode"
 	"ingest/sources"
@@ -112,11 +110,11 @@ func pinOf(resp *http.Response) (*sources.Pin, error) {
 func matches(want, got *sources.Pin) error {
 	switch {
 	case want.Validator != got.Validator:
-		return changed("validator", got.Validator, want.Validator)
+		return sources.Changed("validator", got.Validator, want.Validator)
 	case want.Size != got.Size:
-		return changed("length", strconv.FormatInt(got.Size, 10), strconv.FormatInt(want.Size, 10))
+		return sources.Changed("length", strconv.FormatInt(got.Size, 10), strconv.FormatInt(want.Size, 10))
 	case want.Random && !got.Random:
-		return changed("ranges", "refused", "served")
+		return sources.Changed("ranges", "refused", "served")
 	}
 	return nil
 }
@@ -189,25 +187,6 @@ func parseDigits(s string) (int64, bool) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n, err == nil
-}
-
-func changed(field, is, was string) error {
-	return errcode.New(errcode.SourceChanged, "the source is not the version that was pinned").
-		With(errcode.Evidence{Structure: "source", Field: field, Value: shown(is), Limit: shown(was)})
-}
-
-// shown makes a text of the server's fit to be shown: short and legible.
-func shown(s string) string {
-	const most = 100
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 func tooLarge(limit int64) error {

@@ -54,7 +54,7 @@ func (d *Driver) newLogin(ref sources.Ref, u *url.URL) (*login, *url.URL, error)
 	}
 	if sources.PublicURL(whole) != sources.PublicURL(u) {
 		return nil, nil, errcode.New(errcode.CredentialNotAllowed, "credential %q is of another URL", c.Name).
-			With(errcode.Evidence{Structure: "credential " + c.Name, Field: "url", Value: shown(sources.PublicURL(u)), Limit: shown(sources.PublicURL(whole))})
+			With(errcode.Evidence{Structure: "credential " + c.Name, Field: "url", Value: errcode.Shown(sources.PublicURL(u)), Limit: errcode.Shown(sources.PublicURL(whole))})
 	}
 	return l, whole, nil
 }

@@ -77,7 +77,7 @@ func placesOf(ref sources.Ref, pin *sources.Pin) ([]place, error) {
 	var places []place
 	if pin != nil {
 		if err := json.Unmarshal([]byte(pin.Mirrors), &places); err != nil || len(places) == 0 {
-			return nil, changed("mirrors", "given", "none")
+			return nil, sources.Changed("mirrors", "given", "none")
 		}
 		return places, nil
 	}

@@ -191,22 +191,22 @@ func (s *source) openRange(ctx context.Context, r *replica, off, end int64, m *m
 // pinned version.
 func (r *replica) checkRange(resp *http.Response, off, end int64) error {
 	if resp.StatusCode != http.StatusPartialContent {
-		return changed("status", strconv.Itoa(resp.StatusCode), "206")
+		return sources.Changed("status", strconv.Itoa(resp.StatusCode), "206")
 	}
 	cr, ok := parseContentRange(resp.Header)
 	if want := (contentRange{off, end - 1, r.pin.Size}); !ok || cr != want {
-		return changed("Content-Range", resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-%d/%d", off, end-1, r.pin.Size))
+		return sources.Changed("Content-Range", resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-%d/%d", off, end-1, r.pin.Size))
 	}
 	if n := resp.ContentLength; n >= 0 && n != end-off {
-		return changed("Content-Length", strconv.FormatInt(n, 10), strconv.FormatInt(end-off, 10))
+		return sources.Changed("Content-Length", strconv.FormatInt(n, 10), strconv.FormatInt(end-off, 10))
 	}
 	if r.pin.Strong {
 		if etag := resp.Header.Get("ETag"); etag != r.pin.Validator {
-			return changed("ETag", etag, r.pin.Validator)
+			return sources.Changed("ETag", etag, r.pin.Validator)
 		}
 	} else if date := resp.Header.Get("Last-Modified"); date != "" && date != r.pin.Validator {
 		// An answer to If-Range need not repeat the date, RFC 9110 section 15.3.7.
-		return changed("Last-Modified", date, r.pin.Validator)
+		return sources.Changed("Last-Modified", date, r.pin.Validator)
 	}
 	return nil
 }
@@ -347,11 +347,11 @@ func (s *source) openPlain(ctx context.Context) (*plain, error) {
 	}
 	switch v, _ := validator(a.Header); {
 	case a.StatusCode != http.StatusOK:
-		err = changed("status", strconv.Itoa(a.StatusCode), "200")
+		err = sources.Changed("status", strconv.Itoa(a.StatusCode), "200")
 	case v != s.pin.Validator:
-		err = changed("validator", v, s.pin.Validator)
+		err = sources.Changed("validator", v, s.pin.Validator)
 	case a.ContentLength >= 0 && s.pin.Size >= 0 && a.ContentLength != s.pin.Size:
-		err = changed("length", strconv.FormatInt(a.ContentLength, 10), strconv.FormatInt(s.pin.Size, 10))
+		err = sources.Changed("length", strconv.FormatInt(a.ContentLength, 10), strconv.FormatInt(s.pin.Size, 10))
 	case a.ContentLength > s.c.opt.MaxBytes:
 		err = tooLarge(s.c.opt.MaxBytes)
 	default:

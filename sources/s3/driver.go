@@ -158,7 +158,7 @@ func parse(raw string) (location, error) {
 	}
 	for k, v := range q {
 		if len(v) != 1 || v[0] == "" {
-			return loc, invalid("it names %s more than once, or empty", shown(k))
+			return loc, invalid("it names %s more than once, or empty", errcode.Shown(k))
 		}
 		switch k {
 		case "versionId":
@@ -168,7 +168,7 @@ func parse(raw string) (location, error) {
 		case "region":
 			loc.region = v[0]
 		default:
-			return loc, invalid("it takes versionId, endpoint and region, not %s", shown(k))
+			return loc, invalid("it takes versionId, endpoint and region, not %s", errcode.Shown(k))
 		}
 	}
 	if loc.region != "" && strings.Trim(loc.region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
@@ -215,35 +215,17 @@ func sourceError(err error) error {
 	}
 	switch {
 	case status == http.StatusPreconditionFailed:
-		return changed("ETag", "", "")
+		return sources.Changed("ETag", "", "")
 	case status == http.StatusNotFound || code == "NoSuchKey" || code == "NoSuchBucket" || code == "NoSuchVersion" || status == http.StatusMethodNotAllowed:
 		return errcode.Wrap(err, errcode.SourceNotFound, "the service has no such object")
 	case status == http.StatusForbidden || status == http.StatusUnauthorized:
 		return errcode.Wrap(err, errcode.SourceAuth, "the service refuses access to the object")
 	case status == http.StatusRequestedRangeNotSatisfiable:
-		return changed("length", "", "")
+		return sources.Changed("length", "", "")
 	case status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect || status == http.StatusBadRequest:
 		return errcode.Wrap(err, errcode.SourceAuth, "the service does not take the request as it is signed; check region and endpoint")
 	}
 	return errcode.Wrap(err, errcode.SourceUnreachable, "the source could not be reached, or stopped answering")
-}
-
-func changed(field, is, was string) error {
-	return errcode.New(errcode.SourceChanged, "the source is not the version that was pinned").
-		With(errcode.Evidence{Structure: "source", Field: field, Value: shown(is), Limit: shown(was)})
-}
-
-func shown(s string) string {
-	const most = 100
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // pinOf reads the answer to a request for the head.
@@ -251,9 +233,9 @@ func pinOf(out *s3.HeadObjectOutput) (sources.Pin, error) {
 	pin := sources.Pin{Driver: Name, Size: aws.ToInt64(out.ContentLength), Validator: aws.ToString(out.ETag)}
 	if enc := aws.ToString(out.ContentEncoding); enc != "" && enc != "identity" && enc != "aws-chunked" {
 		return pin, errcode.New(errcode.SourceEncoding, "the object is stored with a Content-Encoding").
-			With(errcode.Evidence{Structure: "source", Field: "Content-Encoding", Value: shown(enc)})
+			With(errcode.Evidence{Structure: "source", Field: "Content-Encoding", Value: errcode.Shown(enc)})
 	}
-	if pin.Size < 0 || len(pin.Validator) < 2 || len(pin.Validator) > 100 || pin.Validator != shown(pin.Validator) || strings.Contains(pin.Validator, " ") {
+	if pin.Size < 0 || len(pin.Validator) < 2 || len(pin.Validator) > 100 || !isVisible(pin.Validator) {
 		return pin, errcode.New(errcode.SourceUnreachable, "the service tells neither length nor ETag")
 	}
 	if v := aws.ToString(out.VersionId); v != "" && v != "null" && len(v) <= 1024 {
@@ -261,6 +243,12 @@ func pinOf(out *s3.HeadObjectOutput) (sources.Pin, error) {
 	}
 	pin.Strong, pin.Random = true, true
 	return pin, nil
+}
+
+// isVisible reports whether s is ASCII without spaces, as an ETag is: others would not
+// survive JSON, in which pins travel, or would be taken for the mark of a version.
+func isVisible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // versionMark stands in a validator between the ETag and the object's version.

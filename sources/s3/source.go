@@ -56,9 +56,9 @@ func (s *source) open(ctx context.Context, ref sources.Ref, pin *sources.Pin, ho
 	if pin != nil {
 		switch {
 		case pin.Validator != s.pin.Validator:
-			return changed("ETag", s.pin.Validator, pin.Validator)
+			return sources.Changed("ETag", s.pin.Validator, pin.Validator)
 		case pin.Size != s.pin.Size:
-			return changed("length", strconv.FormatInt(s.pin.Size, 10), strconv.FormatInt(pin.Size, 10))
+			return sources.Changed("length", strconv.FormatInt(s.pin.Size, 10), strconv.FormatInt(pin.Size, 10))
 		}
 	}
 	if most := s.d.o.MaxBytes; most > 0 && s.pin.Size > most {
@@ -190,13 +190,13 @@ func (r *ranged) open() error {
 func (r *ranged) check(out *s3.GetObjectOutput) error {
 	want := rangeOf(r.off, r.end)[len("bytes="):] + "/" + strconv.FormatInt(r.s.pin.Size, 10)
 	if got := aws.ToString(out.ContentRange); got != "bytes "+want {
-		return changed("Content-Range", got, "bytes "+want)
+		return sources.Changed("Content-Range", got, "bytes "+want)
 	}
 	if got := aws.ToString(out.ETag); got != r.s.etag {
-		return changed("ETag", got, r.s.etag)
+		return sources.Changed("ETag", got, r.s.etag)
 	}
 	if n := aws.ToInt64(out.ContentLength); n != r.end-r.off {
-		return changed("Content-Length", strconv.FormatInt(n, 10), strconv.FormatInt(r.end-r.off, 10))
+		return sources.Changed("Content-Length", strconv.FormatInt(n, 10), strconv.FormatInt(r.end-r.off, 10))
 	}
 	return nil
 }
