@@ -16,6 +16,9 @@ import (
 // the block size of the common file systems.
 const sparseGrain = 4 << 10
 
+// waitingWriters is how many units may wait for the disk while every core works.
+const waitingWriters = 2
+
 // errPlanChanged means that the upload's bytes were laid out by another plan. A
 // file system may tell other holes of the same bytes from one time to the next,
 // for instance of a preallocated file once it has been read.
@@ -41,23 +44,10 @@ func (w *writer) plan(ctx context.Context, e transfer.Engine, disk formats.Disk,
 	if err := w.holes(ctx, plan); err != nil {
 		return err
 	}
-	var pieces []transfer.Piece
-	return e.Run(ctx, disk, from, disk.Size(), nil, func(u *transfer.Unit) error {
-		if u.Data != nil {
-			pieces = transfer.Pieces(pieces[:0], u.Data, sparseGrain)
-			at := 0
-			for _, pc := range pieces {
-				if err := w.leaveOut(plan, u.Off+int64(at), u.Off+int64(pc.Start)); err != nil {
-					return err
-				}
-				if err := w.locate(plan, u.Data[pc.Start:pc.End], u.Off+int64(pc.Start)); err != nil {
-					return err
-				}
-				at = pc.End
-			}
-			if err := w.leaveOut(plan, u.Off+int64(at), u.Off+u.Len); err != nil {
-				return err
-			}
+	work, ordered := w.unitWriters(plan, &e)
+	return e.Run(ctx, disk, from, disk.Size(), work, func(u *transfer.Unit) error {
+		if err := ordered(u); err != nil {
+			return err
 		}
 		end := u.Off + u.Len
 		if end%transfer.UnitBytes != 0 {
@@ -65,6 +55,47 @@ func (w *writer) plan(ctx context.Context, e transfer.Engine, disk formats.Disk,
 		}
 		return w.Checkpoint(ctx, func() formats.Checkpoint { return w.reached(end) })
 	})
+}
+
+// unitWriters returns what writes the units: the workers, each unit as soon as it is
+// read, or what is called in order. A store that collects parts wants them in order;
+// any other is kept busier, and the disk behind it, by several at once.
+// A worker that waits for the disk uses no core, so there are more of them then.
+func (w *writer) unitWriters(plan formats.Plan, e *transfer.Engine) (transfer.Work, func(u *transfer.Unit) error) {
+	_, parts := w.up.(stores.Zeroer)
+	if !parts {
+		e.Workers = e.NumWorkers() + waitingWriters
+	}
+	pieces := make([][]transfer.Piece, e.NumWorkers())
+	write := func(worker int, u *transfer.Unit) (err error) {
+		pieces[worker], err = w.unit(plan, u, pieces[worker][:0])
+		return err
+	}
+	if parts {
+		return nil, func(u *transfer.Unit) error { return write(0, u) }
+	}
+	return func(_ context.Context, worker int, u *transfer.Unit) error { return write(worker, u) },
+		func(*transfer.Unit) error { return nil }
+}
+
+// unit writes what of a unit is not zero to where the plan has it. It returns
+// pieces, grown, for the next one.
+func (w *writer) unit(plan formats.Plan, u *transfer.Unit, pieces []transfer.Piece) ([]transfer.Piece, error) {
+	if u.Data == nil {
+		return pieces, nil
+	}
+	pieces = transfer.Pieces(pieces, u.Data, sparseGrain)
+	at := 0
+	for _, pc := range pieces {
+		if err := w.leaveOut(plan, u.Off+int64(at), u.Off+int64(pc.Start)); err != nil {
+			return pieces, err
+		}
+		if err := w.locate(plan, u.Data[pc.Start:pc.End], u.Off+int64(pc.Start)); err != nil {
+			return pieces, err
+		}
+		at = pc.End
+	}
+	return pieces, w.leaveOut(plan, u.Off+int64(at), u.Off+u.Len)
 }
 
 // reached is the checkpoint of a plan of which the guest's bytes before off are

@@ -71,6 +71,12 @@ var rules = []rule{
 		why: "the source and the store driver share how a client is made, and nothing else",
 	},
 	{
+		who:    []string{"ingest/internal/directio"},
+		not:    []string{"ingest/..."},
+		except: []string{},
+		why:    "how bytes get to a disk is nobody's business but the kernel's",
+	},
+	{
 		who: []string{"ingest/metadata/..."},
 		not: []string{"ingest/api/...", "ingest/workflows/...", "ingest/activities/...", "ingest/pipeline/...", "go.temporal.io/...", "net/http"},
 		why: "the catalogue is the authority and knows nobody who uses it",

@@ -2,11 +2,13 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 
+	"ingest/internal/directio"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
 	"ingest/sources"
@@ -14,8 +16,9 @@ import (
 
 // source is one open file.
 type source struct {
-	f   *os.File
-	pin sources.Pin
+	f    *os.File
+	past *directio.File // what is not in the page cache stays out of it
+	pin  sources.Pin
 }
 
 var _ sources.Source = (*source)(nil)
@@ -25,7 +28,7 @@ func newSource(f *os.File, url string) (*source, error) {
 	if err != nil {
 		return nil, readError(err)
 	}
-	return &source{f: f, pin: sources.Pin{
+	return &source{f: f, past: directio.Reader(f), pin: sources.Pin{
 		Driver:    Name,
 		URL:       url,
 		Size:      fi.Size(),
@@ -90,7 +93,7 @@ func (s *source) ReaderAt(ctx context.Context) (io.ReaderAt, error) {
 }
 
 // Close closes the file.
-func (s *source) Close() error { return s.f.Close() }
+func (s *source) Close() error { return errors.Join(s.past.Close(), s.f.Close()) }
 
 // reader reads ranges until its context ends.
 type reader struct {
@@ -111,7 +114,7 @@ func (r *reader) ReadAt(p []byte, off int64) (int, error) {
 	if eof {
 		p = p[:size-off]
 	}
-	n, err := r.s.f.ReadAt(p, off)
+	n, err := r.s.past.ReadAt(p, off)
 	switch {
 	case err == io.EOF && n < len(p):
 		return n, changed(r.s.pin.Validator, fmt.Sprintf("end of file at %d", off+int64(n)))

@@ -1,10 +1,12 @@
 package fs
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
 
+	"ingest/internal/directio"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
 )
@@ -13,11 +15,21 @@ import (
 type content struct {
 	mu   sync.RWMutex // shared by WriteAt, taken alone by what ends the writing
 	f    *os.File
-	size int64 // sealed size, -1 while it is written
-	gone error // why the bytes are out of reach, nil while they are not
+	to   *directio.File // for writing, nil if it is sealed
+	from *directio.File // for reading, nil until it is read
+	size int64          // sealed size, -1 while it is written
+	gone error          // why the bytes are out of reach, nil while they are not
 	// broken is the first sync that failed. It is never cleared: what was
 	// written before may be lost, and a later sync would not tell.
 	broken error
+}
+
+// use makes f the bytes; size is that of its seal, -1 if it is written still.
+func (c *content) use(f *os.File, size int64) {
+	c.f, c.size = f, size
+	if size < 0 {
+		c.to = directio.Writer(f)
+	}
 }
 
 // WriteAt writes to the file and nothing but p, so that what is never written
@@ -34,7 +46,7 @@ func (c *content) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errcode.New(errcode.Internal, "write at negative offset %d", off)
 	}
-	n, err := c.f.WriteAt(p, off)
+	n, err := c.to.WriteAt(p, off)
 	return n, storeError(err, "write %d bytes at offset %d", len(p), off)
 }
 
@@ -47,15 +59,18 @@ func (c *content) Sealed() (int64, bool) {
 
 // ReaderAt reads the sealed bytes and knows their holes.
 func (c *content) ReaderAt() (io.ReaderAt, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.gone != nil {
 		return nil, c.gone
 	}
 	if c.size < 0 {
 		return nil, errcode.New(errcode.Conflict, "the upload is not sealed yet")
 	}
-	return &reader{f: c.f, size: c.size}, nil
+	if c.from == nil {
+		c.from = directio.Reader(c.f)
+	}
+	return &reader{f: c.f, from: c.from, size: c.size}, nil
 }
 
 // sync makes the bytes durable with the given call.
@@ -113,7 +128,7 @@ func (c *content) end(why error) error {
 		return nil
 	}
 	c.gone = why
-	return c.f.Close()
+	return errors.Join(c.to.Close(), c.from.Close(), c.f.Close())
 }
 
 func closedError() error { return errcode.Wrap(os.ErrClosed, errcode.Internal, "the upload is closed") }
@@ -121,12 +136,13 @@ func closedError() error { return errcode.Wrap(os.ErrClosed, errcode.Internal, "
 // reader reads sealed bytes.
 type reader struct {
 	f    *os.File
+	from *directio.File
 	size int64
 }
 
 // ReadAt reads sealed bytes.
 func (r *reader) ReadAt(p []byte, off int64) (int, error) {
-	n, err := r.f.ReadAt(p, off)
+	n, err := r.from.ReadAt(p, off)
 	if err != nil && err != io.EOF {
 		err = storeError(err, "read %d bytes at offset %d", len(p), off)
 	}

@@ -272,7 +272,8 @@ func TestFullDevice(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	c := content{f: f, size: -1}
+	var c content
+	c.use(f, -1)
 	defer c.end(closedError())
 	if _, err := c.WriteAt([]byte("x"), 0); errcode.Of(err) != errcode.NoSpace {
 		t.Errorf("WriteAt on a full device: %v", err)

@@ -55,7 +55,7 @@ func BeginFile(path string, force bool) (stores.Upload, error) {
 		return nil, fileError(err, "make a file beside", path)
 	}
 	u := &single{temp: temp, path: path, force: force}
-	u.f, u.size = f, -1
+	u.use(f, -1)
 	return u, nil
 }
 

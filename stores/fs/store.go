@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"ingest/internal/directio"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
 	"ingest/stores"
@@ -156,7 +157,7 @@ func (s *Store) Open(ctx context.Context, key string) (stores.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &object{reader{f: f, size: size}}, nil
+	return &object{reader{f: f, from: directio.Reader(f), size: size}}, nil
 }
 
 func (s *Store) open(ctx context.Context, key string) (*os.File, int64, error) {
@@ -187,7 +188,7 @@ type object struct{ reader }
 
 func (o *object) Size() int64 { return o.size }
 
-func (o *object) Close() error { return o.f.Close() }
+func (o *object) Close() error { return errors.Join(o.from.Close(), o.f.Close()) }
 
 type section struct {
 	*io.SectionReader

@@ -61,7 +61,6 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Uploa
 		return nil, errcode.New(errcode.NoSpace, "the store has %d bytes left", free)
 	}
 	u := &upload{s: s, id: stores.NewID(key), key: key, gen: 1}
-	u.size = -1
 	if err := u.begin(); err != nil {
 		_ = os.RemoveAll(s.uploadDir(u.id))
 		return nil, storeError(err, "begin an upload")
@@ -77,15 +76,17 @@ func (u *upload) begin() (err error) {
 	if u.folder, err = os.Open(dir); err != nil {
 		return err
 	}
-	if u.f, err = os.OpenFile(filepath.Join(dir, dataName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+	f, err := os.OpenFile(filepath.Join(dir, dataName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		u.folder.Close()
 		return err
 	}
+	u.use(f, -1)
 	if err = u.writeManifest(&manifest{Generation: u.gen}); err == nil {
 		err = fsutil.SyncDir(filepath.Join(u.s.dir, uploadsName))
 	}
 	if err != nil {
-		u.f.Close()
+		_ = u.end(err)
 		u.folder.Close()
 	}
 	return err
@@ -141,7 +142,7 @@ func (u *upload) resume() (stores.Upload, error) {
 	if m.Sealed != nil {
 		mode = os.O_RDONLY
 	}
-	u.f, err = os.OpenFile(filepath.Join(dir, dataName), mode, 0)
+	f, err := os.OpenFile(filepath.Join(dir, dataName), mode, 0)
 	if errors.Is(err, iofs.ErrNotExist) {
 		// Without bytes it is the rest of an abort, or of a Begin that never
 		// returned.
@@ -155,13 +156,15 @@ func (u *upload) resume() (stores.Upload, error) {
 	}
 	m.Generation++
 	if err := u.writeManifest(&m); err != nil {
-		u.f.Close()
+		f.Close()
 		return nil, err
 	}
-	u.gen, u.note, u.size = m.Generation, m.Note, -1
+	u.gen, u.note = m.Generation, m.Note
+	size := int64(-1)
 	if m.Sealed != nil {
-		u.size = *m.Sealed
+		size = *m.Sealed
 	}
+	u.use(f, size)
 	return u, nil
 }
 
@@ -183,7 +186,7 @@ func (s *Store) resumeCommitted(id, key string) (stores.Upload, error) {
 		return nil, storeError(err, "open object %s", key)
 	}
 	u := &upload{s: s, id: id, key: key, gen: rec.Generation, committed: &rec}
-	u.f, u.size = f, fi.Size()
+	u.use(f, fi.Size())
 	return u, nil
 }
 
