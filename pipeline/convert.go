@@ -48,13 +48,22 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 // note fits, or else into a fresh one.
 func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk formats.Disk, c contract.ConvertParams,
 	fits func(stores.Upload) bool, o Observe) (contract.Converted, error) {
-	up, err := beginOrResume(ctx, store, c.Key, -1, fits)
+	var plan formats.Plan
+	up, err := beginOrResume(ctx, store, c.Key, fits, func() (up stores.Upload, err error) {
+		if plan, err = p.planOf(ctx, disk, c.Target); err != nil {
+			return nil, err
+		}
+		if plan != nil {
+			return store.Begin(ctx, c.Key, plan.Size())
+		}
+		return stores.BeginUpTo(ctx, store, c.Key, encodedAtMost(disk.Size()))
+	})
 	if err != nil {
 		return contract.Converted{}, err
 	}
 	defer up.Close()
 	space := p.claim(Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID, Store: store.Name(), Key: c.Key})
-	out, err := p.writeDisks(ctx, disk, nil, c.Target, up, space, o)
+	out, err := p.writeDisks(ctx, disk, c.Target, up, work{laid: plan, space: space}, o)
 	if err == nil {
 		err = space.settle(ctx, out.Size)
 	}
@@ -75,14 +84,13 @@ func findUpload(ctx context.Context, s stores.Store, key string) (stores.Upload,
 	return s.Resume(ctx, id)
 }
 
-// beginOrResume finds the upload of an earlier attempt, or begins it; size is that
-// of Begin. An upload
+// beginOrResume finds the upload of an earlier attempt, or begins it. An upload
 // without a note that fits is thrown away: its bytes may be those of another
 // version of the codec, and would show where this one leaves holes.
-func beginOrResume(ctx context.Context, s stores.Store, key string, size int64, fits func(stores.Upload) bool) (stores.Upload, error) {
+func beginOrResume(ctx context.Context, s stores.Store, key string, fits func(stores.Upload) bool, begin func() (stores.Upload, error)) (stores.Upload, error) {
 	up, err := findUpload(ctx, s, key)
 	if errcode.Of(err) == errcode.UploadUnknown {
-		return s.Begin(ctx, key, size)
+		return begin()
 	}
 	if err != nil || fits(up) {
 		return up, err
@@ -90,8 +98,22 @@ func beginOrResume(ctx context.Context, s stores.Store, key string, size int64, 
 	if err := errors.Join(up.Abort(ctx), up.Close()); err != nil {
 		return nil, err
 	}
-	return s.Begin(ctx, key, size)
+	return begin()
 }
+
+// planOf lays the target out, nil if it is encoded.
+func (p *Pipeline) planOf(ctx context.Context, disk formats.Disk, t contract.TargetSpec) (formats.Plan, error) {
+	m, err := writerOf(t, p.engine())
+	if err != nil || !m.Plans(disk.Info()) {
+		return nil, err
+	}
+	return m.Planner.Plan(ctx, disk)
+}
+
+// encodedAtMost is what an encoder makes of size bytes at most: bytes that do not
+// compress, and the tables of the smallest clusters, an entry of eight bytes and a
+// reference count of eight for each 512.
+func encodedAtMost(size int64) int64 { return addSizes(size, size/16+64<<20) }
 
 // A note is what an upload keeps with its durable bytes: where to go on, and
 // the digest of what was read. Done means that all is written.
@@ -108,18 +130,24 @@ type note struct {
 // content digest on the way. If the upload's note fits, it goes on there. It
 // neither seals nor commits.
 func (p *Pipeline) Write(ctx context.Context, disk formats.Disk, t contract.TargetSpec, up stores.Upload, o Observe) (contract.Converted, error) {
-	return p.writeDisks(ctx, disk, nil, t, up, nil, o)
+	return p.writeDisks(ctx, disk, t, up, work{}, o)
 }
 
-// writeDisks is Write, with further disks for a container that takes them, and the
-// claim of what is written.
-func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, more *furtherDisks, t contract.TargetSpec, up stores.Upload, space *claim, o Observe) (contract.Converted, error) {
+// work is what Write knows besides.
+type work struct {
+	laid  formats.Plan  // of the disk, nil if it is not laid out yet, or is encoded
+	more  *furtherDisks // for a container that takes them
+	space *claim        // of what is written
+}
+
+// writeDisks is Write with what else is known.
+func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract.TargetSpec, up stores.Upload, k work, o Observe) (contract.Converted, error) {
 	if o == nil {
 		o = ignore
 	}
-	w := &writer{p: p, ctx: ctx, up: up, space: space, o: o, size: disk.Size(), last: time.Now()}
-	if more != nil {
-		w.more, w.size = more, disk.Size()+more.size
+	w := &writer{p: p, ctx: ctx, up: up, work: k, o: o, size: disk.Size(), last: time.Now()}
+	if k.more != nil {
+		w.size = disk.Size() + k.more.size
 	}
 	var err error
 	if w.n, _, err = p.resumeNote(up, t, disk); err != nil {
@@ -194,9 +222,11 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 		return formats.Summary{}, err
 	}
 	if m.Plans(disk.Info()) {
-		plan, err := m.Planner.Plan(ctx, disk)
-		if err != nil {
-			return formats.Summary{}, err
+		plan := w.laid
+		if plan == nil {
+			if plan, err = m.Planner.Plan(ctx, disk); err != nil {
+				return formats.Summary{}, err
+			}
 		}
 		if err := w.space.planned(ctx, plan); err != nil {
 			return formats.Summary{}, err
@@ -211,14 +241,13 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 
 // A writer is the sink between an encoder or a plan and an upload.
 type writer struct {
+	work
 	p      *Pipeline
 	ctx    context.Context
 	up     stores.Upload
-	space  *claim
 	n      note
 	o      Observe
 	size   int64 // of all disks, bytes
-	more   *furtherDisks
 	last   time.Time
 	dirty  atomic.Int64 // bytes written since the last checkpoint
 	digest *content.Hasher

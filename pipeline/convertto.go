@@ -209,7 +209,7 @@ func (p *Pipeline) writeAll(ctx context.Context, disks []*OpenDisk, out *Convers
 		s.digests = append(s.digests, content.New(d.Size()))
 		s.size += d.Size()
 	}
-	w, err := p.writeDisks(ctx, disks[0].Disk, s, out.Target, up, nil, o)
+	w, err := p.writeDisks(ctx, disks[0].Disk, out.Target, up, work{more: s}, o)
 	if err != nil {
 		return w, err
 	}

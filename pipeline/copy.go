@@ -66,10 +66,10 @@ func (p *Pipeline) copyFrom(ctx context.Context, dst stores.Store, from []contra
 	}
 	defer src.Close()
 	first := from[0].Store + "/" + from[0].Key
-	up, err := beginOrResume(ctx, dst, c.Key, c.Size, func(up stores.Upload) bool {
+	up, err := beginOrResume(ctx, dst, c.Key, func(up stores.Upload) bool {
 		_, ok := copyNoteOf(up, c, first)
 		return ok
-	})
+	}, func() (stores.Upload, error) { return dst.Begin(ctx, c.Key, c.Size) })
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ type Store interface {
 	Name() string
 	// Begin starts an upload whose object will be called key. size is the
 	// final size in bytes if it is known, else -1; a store that can tell that
-	// it has no room for size refuses with errcode.NoSpace.
+	// it has no room for size refuses with errcode.NoSpace, one whose objects
+	// are never so large with errcode.ObjectTooLarge.
 	Begin(ctx context.Context, key string, size int64) (Upload, error)
 	// Resume takes an upload up again, sealed or not, and fences older
 	// handles. It returns errcode.UploadUnknown for one that was aborted, or

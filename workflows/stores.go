@@ -101,7 +101,7 @@ func elsewhere(ctx workflow.Context, st *state, err error) bool {
 
 // storeFailed reports whether it was a store that failed, and not the image.
 func storeFailed(err error) bool {
-	return hasCode(err, errcode.StoreUnavailable) || hasCode(err, errcode.NoSpace) || hasCode(err, errcode.StoreUnsuitable)
+	return hasCode(err, errcode.StoreUnavailable) || hasCode(err, errcode.NoSpace) || hasCode(err, errcode.StoreUnsuitable) || hasCode(err, errcode.ObjectTooLarge)
 }
 
 // giveUp notes that a store has failed, and what may lie there.

@@ -86,7 +86,7 @@ func openBucket(name string, d *config.S3Store, vault *credentials.Vault) (*s3st
 		return nil, err
 	}
 	return s3store.New(name, client, s3store.Options{
-		Bucket: d.Bucket, Prefix: d.Prefix, Memory: d.Memory, Parallel: d.Parallel, PartSize: d.PartSize,
+		Bucket: d.Bucket, Prefix: d.Prefix, Memory: d.Memory, Parallel: d.Parallel, PartSize: d.PartSize, MaxObject: d.MaxObject,
 		Checksum: d.Checksum, Encryption: d.Encryption, KMSKey: d.KMSKey, StorageClass: d.StorageClass, OneWriter: d.OneWriter,
 	})
 }

@@ -37,6 +37,7 @@ type S3Store struct {
 	Endpoint, Region, Style string
 	Credential              string // its name
 	PartSize, Memory        int64  // bytes; 0 means the default
+	MaxObject               int64  // bytes; 0 means the default
 	Parallel                int
 	Checksum                string
 	Encryption, KMSKey      string
@@ -184,7 +185,7 @@ func s3Store(place string) (*S3Store, error) {
 		"encryption": &s.Encryption, "kms-key": &s.KMSKey, "storage-class": &s.StorageClass,
 	}
 	parallel := int64(0)
-	numbers := map[string]*int64{"part-size": &s.PartSize, "memory": &s.Memory, "parallel": &parallel}
+	numbers := map[string]*int64{"part-size": &s.PartSize, "memory": &s.Memory, "parallel": &parallel, "max-object": &s.MaxObject}
 	for k, values := range q {
 		v := values[len(values)-1]
 		switch text, number := texts[k], numbers[k]; {
@@ -202,7 +203,7 @@ func s3Store(place string) (*S3Store, error) {
 			}
 			s.OneWriter = v == "one"
 		default:
-			return nil, bad("--store", shown(k), "is no option of an s3 store; there are endpoint, region, style, credential, part-size, memory, parallel, checksum, encryption, kms-key, storage-class, writers")
+			return nil, bad("--store", shown(k), "is no option of an s3 store; there are endpoint, region, style, credential, part-size, max-object, memory, parallel, checksum, encryption, kms-key, storage-class, writers")
 		}
 	}
 	s.Parallel = int(parallel)

@@ -11,14 +11,14 @@ import (
 func TestStores(t *testing.T) {
 	t.Setenv("INGEST_STORE", "")
 	c, err := parse(t, "--data-dir", "/data", "--store", "fast=/mnt/fast", "--default-store", "cloud",
-		"--store", "cloud=s3://images/team/a?region=eu-1&credential=lab&part-size=16777216&memory=67108864&parallel=8&encryption=aws:kms&kms-key=k&storage-class=STANDARD_IA&writers=one&checksum=sha256&style=path&endpoint=https://s3.example.com")
+		"--store", "cloud=s3://images/team/a?region=eu-1&credential=lab&part-size=16777216&max-object=54975581388800&memory=67108864&parallel=8&encryption=aws:kms&kms-key=k&storage-class=STANDARD_IA&writers=one&checksum=sha256&style=path&endpoint=https://s3.example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Store{
 		{Name: "local", Dirs: []string{"/data/store"}},
 		{Name: "fast", Dirs: []string{"/mnt/fast"}},
-		{Name: "cloud", S3: &S3Store{Bucket: "images", Prefix: "team/a", Region: "eu-1", Credential: "lab", PartSize: 16 << 20, Memory: 64 << 20,
+		{Name: "cloud", S3: &S3Store{Bucket: "images", Prefix: "team/a", Region: "eu-1", Credential: "lab", PartSize: 16 << 20, MaxObject: 50 << 40, Memory: 64 << 20,
 			Parallel: 8, Encryption: "aws:kms", KMSKey: "k", StorageClass: "STANDARD_IA", OneWriter: true, Checksum: "sha256", Style: "path", Endpoint: "https://s3.example.com"}},
 	}
 	if diff := cmp.Diff(want, c.Stores.List); diff != "" {

@@ -72,6 +72,11 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (u stores.Upl
 	return s.open("begin", func() (stores.Upload, error) { return s.Store.Begin(ctx, key, size) })
 }
 
+// BeginUpTo implements stores.Bounded, as the wrapped store does or does not.
+func (s *Store) BeginUpTo(ctx context.Context, key string, most int64) (stores.Upload, error) {
+	return s.open("begin", func() (stores.Upload, error) { return stores.BeginUpTo(ctx, s.Store, key, most) })
+}
+
 // Resume implements stores.Store.
 func (s *Store) Resume(ctx context.Context, id string) (stores.Upload, error) {
 	return s.open("resume", func() (stores.Upload, error) { return s.Store.Resume(ctx, id) })

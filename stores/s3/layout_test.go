@@ -12,7 +12,7 @@ func TestLayoutCoversEveryByteOnce(t *testing.T) {
 		var off int64
 		count := 0
 		for _, s := range l {
-			count += s.count
+			count += s.Count
 		}
 		if count > maxParts {
 			t.Errorf("%s: %d parts", name, count)

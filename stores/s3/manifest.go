@@ -27,8 +27,9 @@ type manifest struct {
 	// answer was lost knows it again.
 	Write string `json:"write"`
 
-	Size      int64  `json:"size"`                // as told to Begin, for the layout
-	PartSize  int64  `json:"part_size,omitempty"` // as fixed by the options, for the layout
+	Size      int64  `json:"size"`                // as told to Begin
+	PartSize  int64  `json:"part_size,omitempty"` // as fixed by the options
+	Layout    layout `json:"layout,omitempty"`    // of the parts, once and for all
 	Multipart string `json:"multipart,omitempty"` // the service's id, once parts were sent
 	Held      []held `json:"held,omitempty"`      // parts that stand below parts/
 	Bytes     int64  `json:"bytes"`               // in the service at the last change

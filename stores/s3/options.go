@@ -20,6 +20,9 @@ type Options struct {
 	// PartSize fixes the size of all parts, bytes, for services that demand
 	// equal parts; the largest object is then 10,000 of them. 0 lets parts grow.
 	PartSize int64
+	// MaxObject is the largest object that the service takes, bytes: 5 TiB. 10,000
+	// parts of 5 GiB are the most.
+	MaxObject int64
 
 	// Checksum is what the service checks each part by: crc64nvme, crc32c,
 	// sha256, or none for services without checksums. crc64nvme.
@@ -39,6 +42,7 @@ const (
 	minPart         = 5 << 20 // Amazon S3 user guide, "multipart upload limits"
 	maxPart         = 5 << 30
 	maxParts        = 10_000
+	defaultMaxObj   = 5 << 40
 )
 
 func (o Options) withDefaults() (Options, error) {
@@ -56,6 +60,12 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.PartSize != 0 && (o.PartSize < minPart || o.PartSize > maxPart) {
 		return o, errcode.New(errcode.BadRequest, "a part has from %d to %d bytes, not %d", minPart, maxPart, o.PartSize)
+	}
+	if o.MaxObject == 0 {
+		o.MaxObject = defaultMaxObj
+	}
+	if o.MaxObject < 0 || o.MaxObject > maxParts*maxPart {
+		return o, errcode.New(errcode.BadRequest, "an object has up to %d bytes, not %d", int64(maxParts*maxPart), o.MaxObject)
 	}
 	switch o.Checksum {
 	case "":

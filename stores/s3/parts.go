@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"sync"
 
@@ -21,6 +22,9 @@ type parts struct {
 	sent    map[int]sentPart // the service has them
 	held    map[int]int64    // stand below parts/, under that generation
 	used    int64            // bytes of buffers
+	most    int64            // of used, so far
+	free    [][]byte         // buffers to be used again
+	fetched int              // parts that a seal has in memory to send them
 	clock   int64            // counts writes, for the least recently used
 	err     error            // the first failure; the handle is of no use behind it
 }
@@ -135,11 +139,11 @@ func (p *parts) fill(pt *part, held bool) error {
 		return err
 	}
 	if !held {
-		pt.buf = make([]byte, pt.end-pt.start)
+		pt.buf = p.bufferLocked(pt.end - pt.start)
 		return nil
 	}
 	gen := p.held[pt.n]
-	buf := make([]byte, pt.end-pt.start)
+	buf := p.bufferLocked(pt.end - pt.start)
 	p.mu.Unlock()
 	known, err := p.u.s.fetchHeld(p.u.life, p.u.id, pt, gen, buf)
 	p.mu.Lock()
@@ -176,9 +180,11 @@ func (p *parts) reserve(size int64) error {
 		}
 		delete(p.open, victim.n)
 		p.used -= int64(len(victim.buf))
+		p.giveBackLocked(victim.buf)
 		victim.buf = nil
 	}
 	p.used += size
+	p.most = max(p.most, p.used)
 	return nil
 }
 
@@ -231,7 +237,7 @@ func (p *parts) note(pt *part, off, end int64) {
 // send sends a part and lets go of its memory.
 func (p *parts) send(pt *part, b []byte) {
 	p.sem <- struct{}{}
-	out, err := p.u.sendPart(p.u.life, pt.n, b)
+	out, err := p.u.sendPart(p.u.life, pt.n, bytes.NewReader(b), int64(len(b)))
 	<-p.sem
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -242,6 +248,7 @@ func (p *parts) send(pt *part, b []byte) {
 		_ = p.fail(err)
 		return
 	}
+	p.giveBackLocked(b)
 	p.sent[pt.n] = out
 	p.cond.Broadcast()
 }
@@ -263,6 +270,7 @@ func (p *parts) stop(why error) {
 	for _, pt := range p.open {
 		pt.buf = nil
 	}
+	p.free = nil
 	p.cond.Broadcast()
 }
 

@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -43,19 +42,19 @@ func (u *upload) multipart(ctx context.Context) (string, error) {
 
 // sendPart sends a whole part, or the last one. The service compares its
 // checksum.
-func (u *upload) sendPart(ctx context.Context, n int, b []byte) (sentPart, error) {
+func (u *upload) sendPart(ctx context.Context, n int, body io.ReadSeeker, size int64) (sentPart, error) {
 	id, err := u.multipart(ctx)
 	if err != nil {
 		return sentPart{}, storeError(err, "begin to send parts")
 	}
 	out, err := u.s.c.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &u.s.o.Bucket, Key: aws.String(u.s.dataPath(u.id)), UploadId: &id, PartNumber: aws.Int32(int32(n + 1)),
-		Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))), ChecksumAlgorithm: u.s.checksum(),
+		Body: body, ContentLength: &size, ChecksumAlgorithm: u.s.checksum(),
 	})
 	if err != nil {
 		return sentPart{}, storeError(err, "send part %d", n+1)
 	}
-	p := sentPart{etag: aws.ToString(out.ETag), size: int64(len(b))}
+	p := sentPart{etag: aws.ToString(out.ETag), size: size}
 	p.checksum = u.s.pick(out.ChecksumCRC64NVME, out.ChecksumCRC32C, out.ChecksumSHA256)
 	return p, nil
 }
@@ -129,17 +128,17 @@ func (u *upload) complete(ctx context.Context, count int, size int64) (string, e
 }
 
 // putWhole stores bytes that are less than a part.
-func (u *upload) putWhole(ctx context.Context, b []byte) (string, error) {
+func (u *upload) putWhole(ctx context.Context, body io.ReadSeeker, size int64) (string, error) {
 	o := u.s.o
 	_, err := u.s.c.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &o.Bucket, Key: aws.String(u.s.dataPath(u.id)), Body: bytes.NewReader(b), ContentLength: aws.Int64(int64(len(b))),
+		Bucket: &o.Bucket, Key: aws.String(u.s.dataPath(u.id)), Body: body, ContentLength: &size,
 		ChecksumAlgorithm: u.s.checksum(), ServerSideEncryption: types.ServerSideEncryption(o.Encryption), SSEKMSKeyId: optional(o.KMSKey),
 		StorageClass: types.StorageClass(o.StorageClass), ContentType: aws.String("application/octet-stream"),
 	})
 	if err != nil {
 		return "", err
 	}
-	return u.landed(ctx, int64(len(b)))
+	return u.landed(ctx, size)
 }
 
 // landed returns the ETag of the upload's bytes, which have to have the size.

@@ -1,7 +1,9 @@
 package s3
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"sync"
 
 	"ingest/internal/errcode"
@@ -52,83 +54,166 @@ func (u *upload) seal(ctx context.Context, size int64) (string, error) {
 		return "", err
 	}
 	if size <= p.lay.sizeOf(0) && u.m.Multipart == "" {
-		b, err := p.rest(ctx, 0, size)
+		body, err := p.rest(ctx, 0, size)
 		if err != nil {
 			return "", err
 		}
-		return u.putWhole(ctx, b)
+		return u.putWhole(ctx, body, size)
 	}
 	count, err := u.sendRest(ctx, max(size, 1))
 	if err != nil {
+		p.forgetShort()
 		return "", err
 	}
-	return u.complete(ctx, count, size)
+	etag, err := u.complete(ctx, count, size)
+	if err != nil {
+		p.forgetShort()
+	}
+	return etag, err
 }
 
 // sendRest sends every part that the service does not have, and returns how many
-// there are. As many are in memory as are sent at once, beside those that were
-// begun.
+// there are. First those that are in memory, which free it, and those of zeros,
+// which take none; then those that stand below parts/, as many at once as the memory
+// holds, but one.
 func (u *upload) sendRest(ctx context.Context, size int64) (count int, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	p := u.parts
 	last, _, _, err := p.lay.at(size - 1)
 	if err != nil {
 		return 0, err
 	}
-	var wg sync.WaitGroup
-	for n := 0; n <= last; n++ {
+	var begun, away []int
+	for n := range last + 1 {
 		start, end := p.lay.bounds(n)
-		end = min(end, size)
-		if sp, ok := p.sentAs(n); ok && sp.size == end-start {
-			continue
-		} else if ok && p.lost(n) {
-			cancel(errCut(size))
-			break
+		sp, ok := p.sentAs(n)
+		inMemory, held := p.where(n)
+		switch {
+		case ok && sp.size == min(end, size)-start:
+		case ok && !inMemory && !held: // the service does not give it back before the end
+			return 0, errCut(size)
+		case held && !inMemory:
+			away = append(away, n)
+		default:
+			begun = append(begun, n)
 		}
-		taken := false
-		select {
-		case p.sem <- struct{}{}:
-			taken = true
-		case <-ctx.Done():
+	}
+	for _, which := range [][]int{begun, away} {
+		if err := u.sendAll(ctx, which, size); err != nil {
+			return 0, err
 		}
-		if !taken {
+	}
+	return last + 1, nil
+}
+
+// sendAll sends parts of an upload that ends at size.
+func (u *upload) sendAll(ctx context.Context, which []int, size int64) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := u.parts
+	var wg sync.WaitGroup
+	for _, n := range which {
+		start, end := p.lay.bounds(n)
+		free, ok := p.slot(ctx, n, end-start)
+		if !ok {
 			break
 		}
 		wg.Go(func() {
-			defer func() { <-p.sem }()
-			b, err := p.rest(ctx, n, end-start)
+			defer free()
+			body, err := p.rest(ctx, n, min(end, size)-start)
 			var sp sentPart
 			if err == nil {
-				sp, err = u.sendPart(ctx, n, b)
+				sp, err = u.sendPart(ctx, n, body, min(end, size)-start)
 			}
 			if err != nil {
 				cancel(err)
 				return
 			}
 			p.setSent(n, sp)
+			if f, ok := body.(*fetched); ok {
+				p.giveBack(f.buf)
+			}
 		})
 	}
 	wg.Wait()
-	return last + 1, context.Cause(ctx)
+	return context.Cause(ctx)
+}
+
+// slot waits until a part may be sent, and until there is memory for it if it has to
+// be fetched. free gives both back.
+func (p *parts) slot(ctx context.Context, n int, size int64) (free func(), ok bool) {
+	select {
+	case p.sem <- struct{}{}:
+	case <-ctx.Done():
+		return nil, false
+	}
+	free = func() { <-p.sem }
+	if inMemory, held := p.where(n); inMemory || !held {
+		return free, true
+	}
+	stop := context.AfterFunc(ctx, func() { p.mu.Lock(); p.cond.Broadcast(); p.mu.Unlock() })
+	defer stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.fetched > 0 && p.used+size > p.u.s.o.Memory && ctx.Err() == nil {
+		p.cond.Wait()
+	}
+	if ctx.Err() != nil {
+		free()
+		return nil, false
+	}
+	p.fetched++
+	p.used += size
+	p.most = max(p.most, p.used)
+	return func() {
+		<-p.sem
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.fetched--
+		p.used -= size
+		p.cond.Broadcast()
+	}, true
+}
+
+// where tells where the bytes of a part are that was not sent: neither means that it
+// has none but zeros.
+func (p *parts) where(n int) (inMemory, held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, held = p.held[n]
+	pt := p.open[n]
+	return pt != nil && pt.buf != nil, held
 }
 
 // rest returns the first n bytes of a part that was not sent whole.
-func (p *parts) rest(ctx context.Context, n int, size int64) ([]byte, error) {
+func (p *parts) rest(ctx context.Context, n int, size int64) (io.ReadSeeker, error) {
 	p.mu.Lock()
 	pt := p.open[n]
 	gen, held := p.held[n]
 	p.mu.Unlock()
 	if pt != nil && pt.buf != nil {
-		return pt.buf[:size], nil
+		return bytes.NewReader(pt.buf[:size]), nil
+	}
+	if !held {
+		return io.NewSectionReader(zeros{}, 0, size), nil
 	}
 	start, end := p.lay.bounds(n)
-	if !held {
-		return make([]byte, size), nil
-	}
-	buf := make([]byte, end-start)
+	buf := p.buffer(end - start)
 	_, err := p.u.s.fetchHeld(ctx, p.u.id, &part{n: n, start: start, end: end}, gen, buf)
-	return buf[:size], err
+	return &fetched{bytes.NewReader(buf[:size]), buf}, err
+}
+
+// fetched is a part that was read back, in a buffer that can be used again.
+type fetched struct {
+	*bytes.Reader
+	buf []byte
+}
+
+// zeros are as many as are read.
+type zeros struct{}
+
+func (zeros) ReadAt(p []byte, _ int64) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func (p *parts) sentAs(n int) (sentPart, bool) {
@@ -138,25 +223,35 @@ func (p *parts) sentAs(n int) (sentPart, bool) {
 	return sp, ok
 }
 
-// lost reports whether the bytes of a part are with the service alone, which
-// does not give them back before the end.
-func (p *parts) lost(n int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_, held := p.held[n]
-	pt := p.open[n]
-	return !held && (pt == nil || pt.buf == nil)
-}
-
+// setSent notes that the service has a part, and lets go of its memory if that was
+// all of it.
 func (p *parts) setSent(n int, sp sentPart) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent[n] = sp
+	if pt := p.open[n]; pt != nil && sp.size == p.lay.sizeOf(n) {
+		delete(p.open, n)
+		p.used -= int64(len(pt.buf))
+		p.giveBackLocked(pt.buf)
+		pt.buf = nil
+	}
+}
+
+// forgetShort takes back that the last part was sent: the next seal may have another
+// end.
+func (p *parts) forgetShort() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for n, sp := range p.sent {
+		if sp.size < p.lay.sizeOf(n) {
+			delete(p.sent, n)
+		}
+	}
 }
 
 // release gives the memory back of what is sealed.
 func (p *parts) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.open, p.used = map[int]*part{}, 0
+	p.open, p.used, p.free = map[int]*part{}, 0, nil
 }

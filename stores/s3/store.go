@@ -36,6 +36,7 @@ var (
 	_ stores.Store   = (*Store)(nil)
 	_ stores.Objects = (*Store)(nil)
 	_ stores.Finder  = (*Store)(nil)
+	_ stores.Bounded = (*Store)(nil)
 )
 
 // maxSmall bounds a manifest, a claim or the stamp, bytes: a note is a few KiB,

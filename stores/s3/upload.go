@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"sync"
 
 	"ingest/internal/errcode"
@@ -35,8 +36,29 @@ var (
 	_ stores.Zeroer = (*upload)(nil)
 )
 
-// Begin starts an upload.
+// Begin starts an upload. A size that is known decides how large the parts are.
 func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Upload, error) {
+	if most := s.maxObject(); size > most {
+		return nil, errcode.New(errcode.ObjectTooLarge, "an object of store %s has at most %d bytes, the image has %d", s.name, most, size).
+			With(errcode.Evidence{Structure: "store " + s.name, Field: "size", Value: strconv.FormatInt(size, 10), Limit: strconv.FormatInt(most, 10)})
+	}
+	return s.begin(ctx, key, size, size)
+}
+
+// BeginUpTo starts an upload whose size is not known.
+func (s *Store) BeginUpTo(ctx context.Context, key string, most int64) (stores.Upload, error) {
+	return s.begin(ctx, key, -1, min(most, s.maxObject()))
+}
+
+// maxObject is the largest object, bytes.
+func (s *Store) maxObject() int64 {
+	if s.o.PartSize > 0 {
+		return min(s.o.MaxObject, even(s.o.PartSize).max())
+	}
+	return s.o.MaxObject
+}
+
+func (s *Store) begin(ctx context.Context, key string, size, most int64) (stores.Upload, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -46,17 +68,13 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Uploa
 	if err := s.Check(ctx); err != nil {
 		return nil, err
 	}
-	lay := layoutFor(size, s.o.PartSize)
-	if size > lay.max() {
-		return nil, errcode.New(errcode.NoSpace, "an object of store %s has at most %d bytes", s.name, lay.max())
-	}
 	u := s.handle(stores.NewID(key), key)
-	u.m = manifest{State: stateOpen, Generation: 1, Size: size, PartSize: s.o.PartSize}
+	u.m = manifest{State: stateOpen, Generation: 1, Size: size, PartSize: s.o.PartSize, Layout: layoutFor(most, s.o.PartSize)}
 	var err error
 	if u.etag, err = s.writeManifest(ctx, u.id, &u.m, condition{absent: true}); err != nil {
 		return nil, storeError(err, "begin an upload in store %s", s.name)
 	}
-	u.parts = newParts(u, lay)
+	u.parts = newParts(u, u.m.layout())
 	return u, nil
 }
 
@@ -121,7 +139,7 @@ func (u *upload) resume(ctx context.Context) (again bool, err error) {
 	if m.State == stateSealed {
 		return false, nil
 	}
-	u.parts = newParts(u, layoutFor(m.Size, m.PartSize))
+	u.parts = newParts(u, m.layout())
 	return false, u.resumeParts(ctx)
 }
 
