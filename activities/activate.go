@@ -30,37 +30,61 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 		if err := a.d.judgeActivation(ctx, p); err != nil {
 			return contract.ImportResult{}, err
 		}
-		given, above := a.d.policy().Properties(p.Request.Owner)
-		out := contract.ImportResult{TaskID: p.Request.TaskID}
-		act := metadata.Activation{TaskID: out.TaskID}
+		var out contract.ImportResult
 		var size int64
-		for _, d := range disksOf(p) {
-			img := d.result(own.Name, len(p.Further) > 0)
-			if len(d.Copies) > 0 || len(p.FailedStores) > 0 {
-				img.Stores, img.FailedStores = storeNames(d.Stored, d.Copies), p.FailedStores
+		err = choosing(func() error {
+			var act metadata.Activation
+			var err error
+			if out, act, size, err = a.activation(ctx, p, own); err != nil {
+				return err
 			}
-			out.Images = append(out.Images, img)
-			act.Images = append(act.Images, metadata.ImageActivation{
-				ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
-				Size: img.Size, VirtualSize: img.VirtualSize,
-				Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
-				Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(), Override: above,
-				Copies: locations(d.Copies), FailedStores: p.FailedStores,
-				Properties: contract.MergeProperties(below(above, own.Properties), given, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
-			})
-			size += img.Size
-		}
-		if err = a.record(ctx, p, &act); err != nil {
-			return out, err
-		}
-		if act.Result, err = json.Marshal(out); err != nil {
-			return out, errcode.Wrap(err, errcode.Internal, "write result of task %s", out.TaskID)
-		}
-		if err = a.d.Catalogue.Activate(ctx, act); err == nil {
+			return a.d.Catalogue.Activate(ctx, act)
+		})
+		if err == nil {
 			a.d.line(ctx, w, size, 0, nil)
 		}
 		return out, err
 	})
+}
+
+// activation is what the catalogue shall record, and its result.
+func (a *ActivateActivity) activation(ctx context.Context, p contract.ActivateParams, own metadata.Image) (out contract.ImportResult, act metadata.Activation, size int64, err error) {
+	given, above := a.d.policy().Properties(p.Request.Owner)
+	out, act = contract.ImportResult{TaskID: p.Request.TaskID}, metadata.Activation{TaskID: p.Request.TaskID}
+	disks := disksOf(p)
+	mine := make([]string, 0, len(disks))
+	for _, d := range disks {
+		mine = append(mine, d.ImageID)
+	}
+	for _, d := range disks {
+		b := metadata.Bytes{HashAlgo: d.Checksummed.HashAlgo, HashValue: d.Checksummed.HashValue, Size: d.Converted.Size}
+		places, choice, err := a.d.share(ctx, own.Owner, b, append([]contract.Stored{d.Stored}, d.Copies...), mine)
+		if err != nil {
+			return out, act, size, err
+		}
+		d.Stored, d.Copies = places[0], places[1:]
+		img := d.result(own.Name, len(p.Further) > 0)
+		if len(d.Copies) > 0 || len(p.FailedStores) > 0 {
+			img.Stores, img.FailedStores = storeNames(d.Stored, d.Copies), p.FailedStores
+		}
+		out.Images = append(out.Images, img)
+		act.Images = append(act.Images, metadata.ImageActivation{
+			ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
+			Size: img.Size, VirtualSize: img.VirtualSize,
+			Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
+			Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(), Override: above, Twins: choice,
+			Copies: locations(d.Copies), FailedStores: p.FailedStores,
+			Properties: contract.MergeProperties(below(above, own.Properties), given, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
+		})
+		size += img.Size
+	}
+	if err = a.record(ctx, p, &act); err != nil {
+		return out, act, size, err
+	}
+	if act.Result, err = json.Marshal(out); err != nil {
+		return out, act, size, errcode.Wrap(err, errcode.Internal, "write result of task %s", out.TaskID)
+	}
+	return out, act, size, nil
 }
 
 // own returns the task's own image. That it is gone is Activate's to say.

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"ingest/internal/contract"
-	"ingest/internal/errcode"
 	"ingest/metadata"
 )
 
@@ -48,18 +47,19 @@ func (a *CleanupActivity) one(ctx context.Context, p contract.CleanupParams) err
 	if err != nil {
 		return err
 	}
-	p.Success = p.Success || named
+	if p.Key != "" && p.ImageID != "" {
+		// What a successful import has stored is nobody's, too, if its image was made
+		// of an object that had the same bytes.
+		p.Success = named
+	}
 	return a.d.Steps.Cleanup(ctx, p)
 }
 
-// named reports whether the catalogue's image is made of the object.
+// named reports whether an image of the catalogue is made of the object, be it that of
+// another task, which shares it.
 func (a *CleanupActivity) named(ctx context.Context, p contract.CleanupParams) (bool, error) {
 	if p.Key == "" || p.ImageID == "" {
 		return false, nil
 	}
-	img, err := a.d.Catalogue.Image(ctx, p.ImageID)
-	if errcode.Of(err) == errcode.NotFound {
-		return false, nil
-	}
-	return err == nil && img.Names(metadata.Location{Store: p.Store, Key: p.Key}), err
+	return a.d.Catalogue.Named(ctx, metadata.Location{Store: p.Store, Key: p.Key})
 }

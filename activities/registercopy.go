@@ -3,11 +3,13 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"path"
 	"slices"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/metadata"
+	"ingest/pipeline"
 )
 
 // RegisterCopyActivityName is the activity's name.
@@ -99,7 +101,7 @@ func (a *RegisterCopyActivity) plan(ctx context.Context, out contract.RegisterCo
 		out.Image.VirtualSize = *img.VirtualSize
 	}
 	for _, loc := range img.Locations() {
-		out.From = append(out.From, contract.Stored{Store: loc.Store, Key: loc.Key, Location: "store://" + loc.Store + "/" + loc.Key})
+		out.From = append(out.From, contract.Stored{Store: loc.Store, Key: loc.Key, Location: location(img, loc)})
 		out.Image.Stores = append(out.Image.Stores, loc.Store)
 	}
 	if len(out.From) > 0 {
@@ -111,4 +113,13 @@ func (a *RegisterCopyActivity) plan(ctx context.Context, out contract.RegisterCo
 		}
 	}
 	return out, nil
+}
+
+// location is where an image lies, as its owner is told: the key of an object that
+// was another image's first holds that one's id.
+func location(img metadata.Image, at metadata.Location) string {
+	if path.Dir(at.Key) != img.ID {
+		return "store://" + at.Store
+	}
+	return pipeline.Location(at.Store, at.Key)
 }

@@ -64,9 +64,11 @@ func (a *api) deleteFromStore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a.uncache(loc)
-	if err := a.Blobs.Delete(r.Context(), loc.Store, loc.Key); err != nil {
-		a.Log.Warn().Err(err).Str("image", img.ID).Str("store", store).Msg("remove the bytes of an image from a store")
+	if loc.Key != "" { // else another image is made of the object, too
+		a.uncache(loc)
+		if err := a.Blobs.Delete(r.Context(), loc.Store, loc.Key); err != nil {
+			a.Log.Warn().Err(err).Str("image", img.ID).Str("store", store).Msg("remove the bytes of an image from a store")
+		}
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

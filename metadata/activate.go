@@ -19,7 +19,7 @@ func (c *Catalogue) Activate(ctx context.Context, a Activation) error {
 			return err
 		}
 		if t.Status.Finished() {
-			return repeated(ctx, tx, t, a)
+			return c.repeated(ctx, tx, t, a)
 		}
 		own, err := taskImage(ctx, tx, t)
 		if err != nil {
@@ -36,6 +36,9 @@ func (c *Catalogue) Activate(ctx context.Context, a Activation) error {
 		}
 		var stored int64
 		for _, ia := range a.Images {
+			if err := c.shares(ctx, tx, own.Owner, a, ia); err != nil {
+				return err
+			}
 			if err := c.activateImage(ctx, tx, own, ia); err != nil {
 				return err
 			}
@@ -130,14 +133,14 @@ func shortName(s string) string {
 }
 
 // repeated returns nil if a is what ended the task.
-func repeated(ctx context.Context, tx Tx, t Task, a Activation) error {
+func (c *Catalogue) repeated(ctx context.Context, tx Tx, t Task, a Activation) error {
 	conflict := errcode.New(errcode.Conflict, "task %s has ended with %s", t.ID, string(t.Status))
 	if t.Status != TaskSuccess || len(a.Images) == 0 {
 		return conflict
 	}
 	for _, ia := range a.Images {
 		img, err := tx.Image(ctx, ia.ImageID)
-		if isNotFound(err) || err == nil && (img.Store != ia.Store || img.Key != ia.Key) {
+		if isNotFound(err) || err == nil && (img.Store != ia.Store || img.Key != ia.Key && !(c.sharing != ShareNothing && ia.fills(img))) {
 			return conflict
 		}
 		if err != nil {
@@ -145,4 +148,21 @@ func repeated(ctx context.Context, tx Tx, t Task, a Activation) error {
 		}
 	}
 	return nil
+}
+
+// fills reports whether the image has the very bytes of the activation: a run before
+// has chosen an object of the same bytes.
+func (ia ImageActivation) fills(img Image) bool {
+	return ia.HashValue != "" && img.HashAlgo == ia.HashAlgo && img.HashValue == ia.HashValue && img.Size != nil && *img.Size == ia.Size
+}
+
+// shares checks the choice of an image's twins. The other images of the same task are
+// no twins: they have none yet that others could see.
+func (c *Catalogue) shares(ctx context.Context, tx Tx, owner string, a Activation, ia ImageActivation) error {
+	var mine []string
+	for _, other := range a.Images {
+		mine = append(mine, other.ImageID)
+	}
+	places := append([]Location{{ia.Store, ia.Key}}, ia.Copies...)
+	return c.chosen(ctx, tx, owner, Bytes{ia.HashAlgo, ia.HashValue, ia.Size}, places, ia.Twins, mine)
 }

@@ -30,6 +30,7 @@ type Catalogue struct {
 	// limits returns those of a project, nil if there are none.
 	limits  func(owner string) Limits
 	delayed bool // deleted images keep their bytes for a time
+	sharing Sharing
 }
 
 // An Option adjusts a Catalogue.
@@ -91,6 +92,8 @@ type ImageActivation struct {
 	Key             string
 	// Copies are the further places that hold the bytes.
 	Copies []Location
+	// Twins says which of the places belong to other images too.
+	Twins Choice
 	// FailedStores are the stores that the bytes could not be brought into.
 	FailedStores []string
 	// MinDisk is the image's min_disk, GiB, if its owner has set none.

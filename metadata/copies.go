@@ -22,6 +22,7 @@ const (
 type CopiesDone struct {
 	TaskID string
 	Copies []Location // what was copied; none if the stores had it already
+	Twins  Choice     // which of them belong to other images too
 	Failed []string   // stores that it could not be copied to
 	Result json.RawMessage
 }
@@ -66,10 +67,16 @@ func (c *Catalogue) AddCopies(ctx context.Context, d CopiesDone) error {
 			return err
 		}
 		if t.Status.Finished() {
-			return copiedBefore(t, before, d)
+			return c.copiedBefore(t, before, d)
 		}
 		if err := stillActive(before); err != nil {
 			return err
+		}
+		if before.Size != nil {
+			b := Bytes{before.HashAlgo, before.HashValue, *before.Size}
+			if err := c.chosen(ctx, tx, before.Owner, b, d.Copies, d.Twins, []string{before.ID}); err != nil {
+				return err
+			}
 		}
 		after := before
 		after.Copies = slices.Clone(before.Copies)
@@ -108,13 +115,14 @@ func (c *Catalogue) AddCopies(ctx context.Context, d CopiesDone) error {
 }
 
 // copiedBefore returns nil if d is what ended the task.
-func copiedBefore(t Task, img Image, d CopiesDone) error {
+func (c *Catalogue) copiedBefore(t Task, img Image, d CopiesDone) error {
 	conflict := errcode.New(errcode.Conflict, "task %s has ended with %s", t.ID, string(t.Status))
 	if t.Status != TaskSuccess {
 		return conflict
 	}
 	for _, loc := range d.Copies {
-		if have, ok := img.in(loc.Store); !ok || have != loc {
+		// Where objects are shared, another run may have found a twin, or none.
+		if have, ok := img.in(loc.Store); !ok || have != loc && c.sharing == ShareNothing {
 			return conflict
 		}
 	}
@@ -122,7 +130,8 @@ func copiedBefore(t Task, img Image, d CopiesDone) error {
 }
 
 // RemoveCopy takes an image out of one store, and returns where its object lay
-// for the caller to remove; a reaper finds it if the caller dies before. The next
+// for the caller to remove; a reaper finds it if the caller dies before. It is zero
+// if another image is made of the object, too. The next
 // copy takes the place of a first location that goes. The last one is
 // errcode.Forbidden, a store without the image errcode.NotFound, and an image that
 // is not active, or that a task works on, errcode.Conflict.
@@ -156,7 +165,13 @@ func (c *Catalogue) RemoveCopy(ctx context.Context, imageID, store string) (Loca
 			after.Store, after.Key = after.Copies[next].Store, after.Copies[next].Key
 			after.Copies = slices.Delete(after.Copies, next, next+1)
 		}
-		_, err = c.storeImage(ctx, tx, before, after)
+		if _, err = c.storeImage(ctx, tx, before, after); err != nil {
+			return Location{}, err
+		}
+		last, err := unshared(ctx, tx, imageID, []Location{gone})
+		if len(last) == 0 {
+			return Location{}, err
+		}
 		return gone, err
 	})
 }

@@ -64,7 +64,8 @@ func (c *Catalogue) UpdateImage(ctx context.Context, id string, change func(*Ima
 }
 
 // DeleteImage marks an image as deleted and returns where its objects lie, for
-// the caller to remove; a reaper finds it if the caller dies before. A protected
+// the caller to remove; a reaper finds it if the caller dies before. Objects that
+// other images are made of, too, are not among them. A protected
 // image is errcode.Forbidden. An image that is being imported may be deleted:
 // its task then fails at its end.
 func (c *Catalogue) DeleteImage(ctx context.Context, id string) ([]Location, error) {
@@ -84,7 +85,7 @@ func (c *Catalogue) DeleteImage(ctx context.Context, id string) ([]Location, err
 		if _, err := c.storeImage(ctx, tx, before, after); err != nil {
 			return nil, err
 		}
-		return before.places(), nil
+		return unshared(ctx, tx, id, before.places())
 	})
 }
 

@@ -154,9 +154,11 @@ type ImageFilter struct {
 	Status     ImageStatus
 	DiskFormat string
 	Visibility string
-	Deleted    bool   // include deleted ones
-	Marker     string // id after which to go on
-	Limit      int    // 0 means no limit
+	HashValue  string
+	At         *Location // is among the image's places; without a store, its key is
+	Deleted    bool      // include deleted ones
+	Marker     string    // id after which to go on
+	Limit      int       // 0 means no limit
 }
 
 // A TaskFilter selects tasks, newest first. Zero fields select all.

@@ -27,7 +27,8 @@ func (c *Catalogue) PendingImages(ctx context.Context, before time.Time) ([]Imag
 
 // ScrubImage ends an image that waits for its deletion since before the given time,
 // and returns where its objects lie, for the caller to remove; a reaper finds them
-// if the caller dies before. One that was restored or scrubbed meanwhile is
+// if the caller dies before. Those that other images are made of, too, are not among
+// them. One that was restored or scrubbed meanwhile is
 // errcode.Conflict.
 func (c *Catalogue) ScrubImage(ctx context.Context, id string, before time.Time) ([]Location, error) {
 	return update(ctx, c, func(tx Tx) ([]Location, error) {
@@ -44,8 +45,10 @@ func (c *Catalogue) ScrubImage(ctx context.Context, id string, before time.Time)
 			at := c.moment()
 			after.DeletedAt = &at
 		}
-		_, err = c.storeImage(ctx, tx, img, after)
-		return img.places(), err
+		if _, err := c.storeImage(ctx, tx, img, after); err != nil {
+			return nil, err
+		}
+		return unshared(ctx, tx, id, img.places())
 	})
 }
 

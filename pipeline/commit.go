@@ -44,6 +44,23 @@ func committedBefore(ctx context.Context, store stores.Store, up stores.Upload, 
 // Location is how an object is named to people: the store and the key.
 func Location(store, key string) string { return "store://" + store + "/" + key }
 
+// Holds reports whether an object is there, with the digest that is wanted, as its
+// store has kept it. A store that is not this host's holds nothing.
+func (p *Pipeline) Holds(ctx context.Context, at contract.Stored, want stores.Digest) (bool, error) {
+	store, err := p.store(at.Store)
+	if errcode.Of(err) == errcode.StoreUnknown {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	o, err := store.Stat(ctx, at.Key)
+	if errcode.Of(err) == errcode.NotFound {
+		return false, nil
+	}
+	return err == nil && o.Size == want.Size && o.Digest == want, err
+}
+
 // Cleanup removes what an import left behind: the staged source always, the
 // upload and the object only of an import that did not succeed.
 func (p *Pipeline) Cleanup(ctx context.Context, c contract.CleanupParams) error {

@@ -155,6 +155,8 @@ type Steps interface {
 	// Copy brings stored bytes into another store, resuming what an earlier attempt
 	// copied, and proves on the way that they are those of the digest.
 	Copy(ctx context.Context, p contract.CopyParams, o Observe) (contract.Stored, error)
+	// Holds reports whether an object is there, with the digest that is wanted.
+	Holds(ctx context.Context, at contract.Stored, want stores.Digest) (bool, error)
 	// CopyTargets returns the stores that are meant.
 	CopyTargets(s contract.StoresSpec) ([]string, error)
 	// Cleanup removes what the import left behind. It is idempotent.

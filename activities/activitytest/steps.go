@@ -8,6 +8,7 @@ import (
 	"ingest/formats"
 	"ingest/internal/contract"
 	"ingest/pipeline"
+	"ingest/stores"
 )
 
 // Steps is a pipeline that moves no bytes. A nil function gives a plausible
@@ -22,6 +23,7 @@ type Steps struct {
 	OnChecksum func(context.Context, contract.ChecksumParams, []byte, pipeline.Observe) (contract.Checksummed, error)
 	OnCommit   func(context.Context, contract.StoreParams) (contract.Stored, error)
 	OnCopy     func(context.Context, contract.CopyParams, pipeline.Observe) (contract.Stored, error)
+	OnHolds    func(context.Context, contract.Stored, stores.Digest) (bool, error)
 	OnTargets  func(contract.StoresSpec) ([]string, error)
 	OnCleanup  func(context.Context, contract.CleanupParams) error
 
@@ -177,6 +179,14 @@ func (s *Steps) Copy(ctx context.Context, p contract.CopyParams, o pipeline.Obse
 	}
 	o(p.Size, p.Size, nil)
 	return contract.Stored{Store: p.Store, Key: p.Key, Location: "store://" + p.Store + "/" + p.Key}, nil
+}
+
+// Holds implements pipeline.Steps.
+func (s *Steps) Holds(ctx context.Context, at contract.Stored, want stores.Digest) (bool, error) {
+	if s.OnHolds != nil {
+		return s.OnHolds(ctx, at, want)
+	}
+	return true, nil
 }
 
 // AllStores are those of a server with several stores, which is plausible.

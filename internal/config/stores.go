@@ -18,6 +18,10 @@ type Stores struct {
 	List    []Store // as declared, the one below the data folder first
 	Default string  // its name, used by imports that name none
 
+	// Once lets images share the objects of equal bytes: "" for none, "project" or
+	// "all".
+	Once string
+
 	declared declarations
 }
 
@@ -62,6 +66,7 @@ func (d *declarations) Type() string { return "NAME=PLACE" }
 
 func (c *Stores) flags(f *pflag.FlagSet) {
 	f.Var(&c.declared, "store", "a further store, NAME=FOLDER[:FOLDER...] or NAME=s3://BUCKET/PREFIX?credential=NAME&region=R; given again for each")
+	f.StringVar(&c.Once, "store-once", "", "keep equal bytes once in a store: \"project\" for the images of a project, \"all\" for those of all projects (default: every image has its own)")
 	f.StringVar(&c.Default, "default-store", LocalStore, "store of imports that name none")
 }
 
@@ -97,6 +102,9 @@ func (c *Stores) check(local string) error {
 	}
 	if !slices.ContainsFunc(c.List, func(s Store) bool { return s.Name == c.Default }) {
 		return bad("--default-store", c.Default, "is not declared; say --store "+c.Default+"=PLACE")
+	}
+	if !slices.Contains([]string{"", "project", "all"}, c.Once) {
+		return bad("--store-once", shown(c.Once), "is neither project nor all")
 	}
 	return nil
 }

@@ -47,6 +47,7 @@ func TestStores(t *testing.T) {
 		"one folder":        {"--store", "a=/mnt", "--store", "b=/srv/../mnt/"},
 		"one bucket":        {"--store", "a=s3://bucket/x/", "--store", "b=s3://bucket/x?region=eu-1"},
 		"unknown default":   {"--default-store", "b"},
+		"shared by some":    {"--store-once", "some"},
 	} {
 		if _, err := parse(t, args...); errcode.Of(err) != errcode.BadRequest {
 			t.Errorf("%s: %v", name, err)

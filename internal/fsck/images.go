@@ -120,7 +120,7 @@ func (r *run) dropCopy(ctx context.Context, d *contract.Difference) {
 		return
 	}
 	loc, err := r.Catalogue.RemoveCopy(ctx, d.ImageID, d.Store)
-	if err == nil {
+	if err == nil && loc.Key != "" { // else another image names it, too, and has its own line
 		err = r.Stores[loc.Store].Delete(ctx, loc.Key)
 	}
 	d.Repaired = err == nil

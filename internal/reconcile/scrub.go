@@ -40,6 +40,9 @@ func (r *Reaper) images(ctx context.Context, p contract.ReapParams, out *contrac
 				errs = append(errs, err)
 				continue
 			}
+			if img.Size != nil {
+				it.Bytes = *img.Size * int64(len(places)) // others may be made of the same objects
+			}
 			errs = append(errs, r.removeBytes(ctx, places))
 		}
 		out.Add(it)

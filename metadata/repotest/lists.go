@@ -16,9 +16,10 @@ import (
 
 func imageFilters(t *testing.T, repo metadata.Repository) {
 	rows := []metadata.Image{
-		{ID: "a", Owner: "p", Name: "n", Status: metadata.ImageActive, DiskFormat: "raw", Visibility: "public"},
-		{ID: "b", Owner: "p", Name: "m", Status: metadata.ImageQueued, DiskFormat: "qcow2", Visibility: "shared"},
-		{ID: "c", Owner: "q", Name: "n", Status: metadata.ImageDeleted, DiskFormat: "raw", Visibility: "shared"},
+		{ID: "a", Owner: "p", Name: "n", Status: metadata.ImageActive, DiskFormat: "raw", Visibility: "public", HashValue: "aa", Store: "s", Key: "k",
+			Copies: []metadata.Copy{{Location: at("t", "l"), CreatedAt: noon}, {Location: at("u", "k"), CreatedAt: noon}}},
+		{ID: "b", Owner: "p", Name: "m", Status: metadata.ImageQueued, DiskFormat: "qcow2", Visibility: "shared", HashValue: "bb", Store: "s", Key: "k"},
+		{ID: "c", Owner: "q", Name: "n", Status: metadata.ImageDeleted, DiskFormat: "raw", Visibility: "shared", Store: "x", Key: "x"},
 	}
 	for i, img := range rows {
 		img.CreatedAt = noon.Add(time.Duration(i) * time.Microsecond)
@@ -43,6 +44,15 @@ func imageFilters(t *testing.T, repo metadata.Repository) {
 		{metadata.ImageFilter{Deleted: true, Marker: "b"}, "[a]"},
 		{metadata.ImageFilter{Marker: "c"}, "[b a]"},
 		{metadata.ImageFilter{Marker: "a"}, "[]"},
+		{metadata.ImageFilter{HashValue: "aa"}, "[a]"},
+		{metadata.ImageFilter{At: &metadata.Location{Store: "s", Key: "k"}}, "[b a]"},
+		{metadata.ImageFilter{At: &metadata.Location{Store: "s", Key: "k"}, Limit: 1}, "[b]"},
+		{metadata.ImageFilter{At: &metadata.Location{Store: "u", Key: "k"}}, "[a]"},
+		{metadata.ImageFilter{At: &metadata.Location{Store: "u", Key: "k"}, Status: metadata.ImageQueued}, "[]"},
+		{metadata.ImageFilter{At: &metadata.Location{Key: "l"}}, "[a]"},
+		{metadata.ImageFilter{At: &metadata.Location{Key: "k"}}, "[b a]"},
+		{metadata.ImageFilter{At: &metadata.Location{Store: "t", Key: "k"}}, "[]"},
+		{metadata.ImageFilter{At: &metadata.Location{Store: "x", Key: "x"}, Deleted: true}, "[c]"},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%+v", tt.filter), func(t *testing.T) {
@@ -52,6 +62,8 @@ func imageFilters(t *testing.T, repo metadata.Repository) {
 		})
 	}
 }
+
+func at(store, key string) metadata.Location { return metadata.Location{Store: store, Key: key} }
 
 func taskFilters(t *testing.T, repo metadata.Repository) {
 	rows := []metadata.Task{

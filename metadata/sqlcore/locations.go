@@ -105,3 +105,15 @@ func (t *tx) putCopies(ctx context.Context, img metadata.Image) error {
 func sameCopy(a, b metadata.Copy) bool {
 	return a.Location == b.Location && a.Status == b.Status && a.CreatedAt.Equal(b.CreatedAt) && maps.Equal(a.Metadata, b.Metadata)
 }
+
+// at narrows a query of images to those that have a place: the first one, or a copy.
+func (t *tx) at(q *bun.SelectQuery, loc metadata.Location) {
+	copies := t.db.NewSelect().Table("image_locations").Column("image_id").Where("object_key = ?", loc.Key)
+	equal(copies, "store", loc.Store)
+	q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.WhereGroup(" OR ", func(q *bun.SelectQuery) *bun.SelectQuery {
+			equal(q.Where("object_key = ?", loc.Key), "store", loc.Store)
+			return q
+		}).WhereOr("id IN (?)", copies)
+	})
+}

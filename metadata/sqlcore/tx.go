@@ -49,6 +49,10 @@ func (t *tx) Images(ctx context.Context, f metadata.ImageFilter) ([]metadata.Ima
 	equal(q, "status", string(f.Status))
 	equal(q, "disk_format", f.DiskFormat)
 	equal(q, "visibility", f.Visibility)
+	equal(q, "hash_value", f.HashValue)
+	if f.At != nil {
+		t.at(q, *f.At)
+	}
 	if !f.Deleted {
 		q.Where("status <> ?", string(metadata.ImageDeleted))
 	}
