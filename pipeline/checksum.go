@@ -2,14 +2,8 @@ package pipeline
 
 import (
 	"context"
-	"crypto/md5"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"hash"
 	"io"
 	"time"
 
@@ -65,9 +59,11 @@ func (p *Pipeline) ReadBack(ctx context.Context, up stores.Upload, t contract.Ta
 // A readback is one pass over the sealed bytes, and for a target that is not
 // raw a second one over the guest's bytes in them.
 //
-// The first pass is there at every level: the stored digest is Glance's
-// os_hash_value, and cannot be taken while a target is written, whose tables
-// come before the data or whose head comes last.
+// The first pass takes the stored digest, which is Glance's os_hash_value. It cannot
+// be taken while a target is written whose tables come before the data, or whose
+// head comes last. That of a raw target is: the pass then proves by the content
+// digest, which several cores take, that the bytes are those that were hashed. At a
+// level that proves nothing there is no pass left.
 type readback struct {
 	p      *Pipeline
 	r      io.ReaderAt
@@ -76,10 +72,9 @@ type readback struct {
 	level  string // one of contract.VerifyLevels
 	o      Observe
 
-	algo   string
-	sum    hash.Hash // stored digest
-	md5    hash.Hash // nil if switched off
-	off    int64     // stored bytes hashed
+	sums   *storedSums
+	known  *contract.StoredSums // what was taken while it was written, nil if nothing was
+	off    int64                // stored bytes read
 	digest *content.Hasher
 	hinted time.Time // when the last hint was given
 }
@@ -88,12 +83,9 @@ type readback struct {
 const hintEvery = time.Second
 
 func newReadback(p *Pipeline, r io.ReaderAt, t contract.TargetSpec, c contract.Converted, level string, o Observe) *readback {
-	rb := &readback{p: p, r: r, target: t, want: c, level: level, o: o, algo: "sha256", sum: sha256.New(), digest: content.New(c.SourceSize)}
-	if p.HashAlgo == "sha512" {
-		rb.algo, rb.sum = "sha512", sha512.New()
-	}
-	if p.MD5 {
-		rb.md5 = md5.New()
+	rb := &readback{p: p, r: r, target: t, want: c, level: level, o: o, sums: p.newSums(), digest: content.New(c.SourceSize)}
+	if rb.plain() && rb.sums.fits(c.Sums) {
+		rb.known = c.Sums
 	}
 	return rb
 }
@@ -122,20 +114,14 @@ func (rb *readback) total() int64 {
 type readState struct {
 	UploadID string `json:"upload_id"`
 	Level    string `json:"level"`
-	Algo     string `json:"algo"`
 	Off      int64  `json:"off"`
-	Sum      []byte `json:"sum"`
-	MD5      []byte `json:"md5,omitempty"`
-	Digest   []byte `json:"digest,omitempty"`
+	sumsState
+	Digest []byte `json:"digest,omitempty"`
 }
 
 // hint returns the state after a whole unit, nil if it cannot be told.
 func (rb *readback) hint() []byte {
-	st := readState{UploadID: rb.want.UploadID, Level: rb.level, Algo: rb.algo, Off: rb.off}
-	st.Sum, _ = rb.sum.(encoding.BinaryMarshaler).MarshalBinary()
-	if rb.md5 != nil {
-		st.MD5, _ = rb.md5.(encoding.BinaryMarshaler).MarshalBinary()
-	}
+	st := readState{UploadID: rb.want.UploadID, Level: rb.level, Off: rb.off, sumsState: rb.sums.state()}
 	st.Digest, _ = rb.digest.MarshalBinary()
 	p, _ := json.Marshal(st)
 	return p
@@ -145,12 +131,11 @@ func (rb *readback) hint() []byte {
 func (rb *readback) restore(resume []byte) {
 	var st readState
 	if len(resume) == 0 || json.Unmarshal(resume, &st) != nil || st.UploadID != rb.want.UploadID || st.Level != rb.level ||
-		st.Algo != rb.algo || st.Off%transfer.UnitBytes != 0 || st.Off > rb.want.Size || len(st.MD5) > 0 != (rb.md5 != nil) {
+		st.Off%transfer.UnitBytes != 0 || st.Off > rb.want.Size {
 		return
 	}
 	fresh := newReadback(rb.p, rb.r, rb.target, rb.want, rb.level, rb.o)
-	ok := restore(fresh.sum, st.Sum) && fresh.digest.UnmarshalBinary(st.Digest) == nil &&
-		(fresh.md5 == nil || restore(fresh.md5, st.MD5)) && fresh.digest.Size() == rb.want.SourceSize
+	ok := fresh.sums.restore(st.sumsState) && fresh.digest.UnmarshalBinary(st.Digest) == nil && fresh.digest.Size() == rb.want.SourceSize
 	if ok && (!fresh.inPass() || fresh.digest.Off() == min(st.Off, rb.want.SourceSize)) {
 		fresh.off = st.Off
 		*rb = *fresh
@@ -160,30 +145,21 @@ func (rb *readback) restore(resume []byte) {
 // stored hashes the sealed bytes in order. For a raw target the content digest
 // is taken in the same pass.
 func (rb *readback) stored(ctx context.Context) error {
+	if rb.known != nil && !rb.inPass() {
+		return nil
+	}
 	e := rb.p.engine()
 	if rb.inPass() {
 		e.Digest = rb.digest
 	}
+	if rb.known == nil {
+		e.Tap = rb.sums.unit
+	}
 	return e.Run(ctx, raw.New(rb.r, rb.want.Size), rb.off, rb.want.Size, nil, func(u *transfer.Unit) error {
-		if u.Data == nil {
-			rb.hashZeros(u.Len)
-		} else {
-			rb.sum.Write(u.Data)
-			if rb.md5 != nil {
-				rb.md5.Write(u.Data)
-			}
-		}
 		rb.off = u.Off + u.Len
 		rb.report(rb.off)
 		return nil
 	})
-}
-
-func (rb *readback) hashZeros(n int64) {
-	hashZeros(rb.sum, n)
-	if rb.md5 != nil {
-		hashZeros(rb.md5, n)
-	}
 }
 
 // report tells how far it is; the hint only where it can be taken up.
@@ -320,9 +296,9 @@ func readBackError(err error) error {
 }
 
 func (rb *readback) result() contract.Checksummed {
-	out := contract.Checksummed{HashAlgo: rb.algo, HashValue: hex.EncodeToString(rb.sum.Sum(nil)), Verify: rb.level}
-	if rb.md5 != nil {
-		out.Checksum = hex.EncodeToString(rb.md5.Sum(nil))
+	sums := rb.sums.result()
+	if rb.known != nil {
+		sums = *rb.known
 	}
-	return out
+	return contract.Checksummed{HashAlgo: sums.HashAlgo, HashValue: sums.HashValue, Checksum: sums.Checksum, Verify: rb.level}
 }

@@ -63,7 +63,7 @@ func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk for
 	}
 	defer up.Close()
 	space := p.claim(Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID, Store: store.Name(), Key: c.Key})
-	out, err := p.writeDisks(ctx, disk, c.Target, up, work{laid: plan, space: space}, o)
+	out, err := p.writeDisks(ctx, disk, c.Target, up, work{laid: plan, space: space, hash: true}, o)
 	if err == nil {
 		err = space.settle(ctx, out.Size)
 	}
@@ -122,6 +122,7 @@ type note struct {
 	SourceSize int64               `json:"source_size"`
 	Checkpoint formats.Checkpoint  `json:"checkpoint"`
 	Digest     []byte              `json:"digest"`         // state of the content digest at Checkpoint.Off
+	Sums       *sumsState          `json:"sums,omitempty"` // of the stored digests at Checkpoint.Off, if they are taken on the way
 	Plan       string              `json:"plan,omitempty"` // SHA-256 of the plan's metadata: which plan it is
 	Done       *contract.Converted `json:"done,omitempty"`
 }
@@ -138,6 +139,7 @@ type work struct {
 	laid  formats.Plan  // of the disk, nil if it is not laid out yet, or is encoded
 	more  *furtherDisks // for a container that takes them
 	space *claim        // of what is written
+	hash  bool          // the stored digests are wanted, if they can be had on the way
 }
 
 // writeDisks is Write with what else is known.
@@ -162,6 +164,7 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 			return contract.Converted{}, err
 		}
 	}
+	w.begin(t)
 	sum, err := p.write(ctx, w, disk, t)
 	if err != nil {
 		return contract.Converted{}, err
@@ -173,6 +176,11 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 	out := contract.Converted{
 		Size: sum.FileSize, VirtualSize: sum.VirtualSize, SourceSize: disk.Size(), ContentDigest: digest,
 		UploadID: up.ID(), Codec: w.n.Codec,
+	}
+	if w.sums != nil {
+		w.sums.zeros(out.Size - out.SourceSize)
+		sums := w.sums.result()
+		out.Sums = &sums
 	}
 	w.n.Done = &out
 	return out, w.save()
@@ -212,11 +220,27 @@ func (p *Pipeline) codec(t contract.TargetSpec, info formats.Info) (string, erro
 	return m.Encoder.Codec(), nil
 }
 
+// begin takes the stored digests on the way, if the stored bytes are the guest's. A
+// note without their state, of an older version or of other digests, leaves them to
+// the pass over what is stored.
+func (w *writer) begin(t contract.TargetSpec) {
+	if !w.hash || !verbatim(formats.Name(t.Format)) {
+		return
+	}
+	sums := w.p.newSums()
+	if w.n.Checkpoint.Off == 0 || w.n.Sums != nil && sums.restore(*w.n.Sums) {
+		w.sums = sums
+	}
+}
+
 // write runs the plan or the encoder.
 func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t contract.TargetSpec) (formats.Summary, error) {
 	e := p.engine()
 	e.Digest = w.digest
 	e.Progress = func(off int64) { w.o(off, w.size, nil) }
+	if w.sums != nil {
+		e.Tap = w.sums.unit
+	}
 	m, err := writerOf(t, e)
 	if err != nil {
 		return formats.Summary{}, err
@@ -251,6 +275,7 @@ type writer struct {
 	last   time.Time
 	dirty  atomic.Int64 // bytes written since the last checkpoint
 	digest *content.Hasher
+	sums   *storedSums // nil if the stored bytes do not come in order, or nobody asks
 }
 
 var _ formats.Sink = (*writer)(nil)
@@ -280,6 +305,10 @@ func (w *writer) save() error {
 		return err
 	}
 	w.n.Digest = st
+	if w.sums != nil {
+		sums := w.sums.state()
+		w.n.Sums = &sums
+	}
 	p, err := json.Marshal(w.n)
 	if err != nil {
 		return err

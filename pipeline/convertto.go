@@ -92,7 +92,7 @@ func (p *Pipeline) ConvertTo(ctx context.Context, c ConvertRequest, stage func(s
 	// Aborts whatever was not committed, also after a cancel.
 	defer up.Abort(context.WithoutCancel(ctx))
 	stage("convert")
-	w, err := p.writeAll(ctx, disks, &out, up, o)
+	w, err := p.writeAll(ctx, disks, &out, up, c.Verify, o)
 	if err != nil {
 		return out, err
 	}
@@ -199,9 +199,9 @@ func takesDisks(t contract.TargetSpec, n int) error {
 }
 
 // writeAll writes the disks.
-func (p *Pipeline) writeAll(ctx context.Context, disks []*OpenDisk, out *Conversion, up stores.Upload, o Observe) (contract.Converted, error) {
+func (p *Pipeline) writeAll(ctx context.Context, disks []*OpenDisk, out *Conversion, up stores.Upload, verify bool, o Observe) (contract.Converted, error) {
 	if len(disks) == 1 {
-		return p.Write(ctx, disks[0].Disk, out.Target, up, o)
+		return p.writeDisks(ctx, disks[0].Disk, out.Target, up, work{hash: verify}, o)
 	}
 	s := &furtherDisks{}
 	for _, d := range disks[1:] {

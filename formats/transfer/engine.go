@@ -30,6 +30,9 @@ type Engine struct {
 	// Digest, if set, is fed with every unit in order. A run that starts at
 	// from > 0 needs one that has seen everything before.
 	Digest *content.Hasher
+	// Tap, if set, is given every unit in order, before it is delivered. Whoever
+	// takes a digest of all bytes in order hangs it here.
+	Tap func(u *Unit)
 	// Progress, if set, is called after each delivered unit with the guest
 	// offset reached. It must be quick.
 	Progress func(off int64)

@@ -244,6 +244,9 @@ func (e *Engine) deliverOne(j *job, fn Deliver) error {
 			e.Digest.Add(u.leaf)
 		}
 	}
+	if e.Tap != nil {
+		e.Tap(u)
+	}
 	if fn != nil {
 		if err := fn(u); err != nil {
 			return err

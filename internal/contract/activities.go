@@ -227,6 +227,16 @@ type Converted struct {
 	ContentDigest string `json:"content_digest"` // of the source's guest bytes
 	// Codec names what made the stored bytes: writer, options and version.
 	Codec string `json:"codec,omitempty"`
+	// Sums are the digests of the bytes that were stored, taken while they were
+	// written, where they come in order; nil where they do not.
+	Sums *StoredSums `json:"sums,omitempty"`
+}
+
+// StoredSums are digests of an image's stored bytes.
+type StoredSums struct {
+	HashAlgo  string `json:"os_hash_algo"`
+	HashValue string `json:"os_hash_value"`
+	Checksum  string `json:"checksum,omitempty"` // MD5, if switched on
 }
 
 // ChecksumParams asks to seal an upload and to read it back.
