@@ -16,6 +16,7 @@ import (
 	"ingest/pipeline"
 	"ingest/sources"
 	"ingest/sources/file"
+	glancesource "ingest/sources/glance"
 	httpsource "ingest/sources/http"
 )
 
@@ -81,9 +82,10 @@ func (l *local) pipeline(cmd *cobra.Command) (*pipeline.Pipeline, error) {
 		}
 		nets = append(nets, p.Masked())
 	}
+	web := httpsource.New(httpsource.Options{AllowNets: nets})
 	return &pipeline.Pipeline{
 		Readers:      readers.All(),
-		Sources:      sources.Set{file.New([]string{"/"}), httpsource.New(httpsource.Options{AllowNets: nets})},
+		Sources:      sources.Set{file.New([]string{"/"}), web, glancesource.New(web, nil)},
 		OutputFormat: string(formats.QCOW2),
 		HashAlgo:     "sha256",
 		Verify:       "full",

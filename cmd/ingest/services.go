@@ -36,6 +36,7 @@ import (
 	"ingest/pipeline"
 	"ingest/sources"
 	"ingest/sources/file"
+	glancesource "ingest/sources/glance"
 	httpsource "ingest/sources/http"
 	s3source "ingest/sources/s3"
 )
@@ -134,14 +135,16 @@ func (s *services) openPipeline() error {
 	if fetching.RootCAs, err = authorities(s.c.Fetch.CA); err != nil {
 		return err
 	}
+	web := httpsource.New(fetching)
 	s.pipeline = &pipeline.Pipeline{
 		Keyrings: keyrings,
 		AllowMD5: s.c.Trust.AllowMD5,
 		Readers:  readers.All(),
 		Sources: sources.Set{
 			file.New(s.c.FileRoots),
-			httpsource.New(fetching),
+			web,
 			s3source.New(s3Options(s.c, vault)),
+			glancesource.New(web, vault),
 		},
 		Stores:            kept,
 		DefaultStore:      s.c.Stores.Default,

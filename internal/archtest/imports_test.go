@@ -61,6 +61,11 @@ var rules = []rule{
 		why: "drivers do not know each other",
 	},
 	{
+		who: []string{"ingest/sources/glance/..."},
+		not: []string{"ingest/sources/s3/...", "ingest/sources/file/..."},
+		why: "the driver for Glance reads as that for web servers does, and knows no other",
+	},
+	{
 		who: []string{"ingest/stores/fs/...", "ingest/stores/mem/..."},
 		not: []string{"ingest/stores/s3/...", "github.com/aws/..."},
 		why: "drivers do not know each other",

@@ -45,7 +45,7 @@ func fieldsOf(kind string) ([]field, bool) {
 	case OpenStack:
 		return []field{{"auth_url", true}, {"region", false}, {"interface", false}, {"application_credential_id", false},
 			{"application_credential_name", false}, {"application_credential_secret", false}, {"username", false}, {"password", false},
-			{"user_domain", false}, {"project_name", false}, {"project_domain", false}}, true
+			{"user_domain", false}, {"project_name", false}, {"project_domain", false}, {"project_id", false}}, true
 	}
 	return nil, false
 }
@@ -132,6 +132,9 @@ func (c *Credential) checkType() error {
 		bind = c.fields["url"]
 	case OpenStack:
 		bind = c.fields["auth_url"]
+		if why := c.checkOpenStack(); why != "" {
+			return c.invalid(why)
+		}
 	case S3:
 		if bind = c.fields["endpoint"]; bind == "" && len(c.Hosts) == 0 {
 			bind = "https://*." + amazon
@@ -164,6 +167,27 @@ func (c *Credential) checkType() error {
 		c.Hosts = []string{u.Host}
 	}
 	return nil
+}
+
+// checkOpenStack says what is missing of an application credential, or of a password
+// with its project; "" if one of them is whole.
+func (c *Credential) checkOpenStack() string {
+	has := func(name string) bool { return c.fields[name] != "" }
+	switch {
+	case has("application_credential_secret"):
+		if !has("application_credential_id") && (!has("application_credential_name") || !has("username")) {
+			return "an application credential has an id, or a name and a username"
+		}
+	case !has("username") || !has("password"):
+		return "it has neither an application_credential_secret nor username and password"
+	case !has("project_name") && !has("project_id"):
+		return "a password is for a project: say project_name or project_id"
+	}
+	switch c.fields["interface"] {
+	case "", "public", "internal", "admin":
+		return ""
+	}
+	return "interface is public, internal or admin"
 }
 
 func (c *Credential) invalid(why string) error {
@@ -207,9 +231,15 @@ func (c *Credential) notAllowed(what, value string) error {
 		With(errcode.Evidence{Structure: "credential " + c.Name, Field: what, Value: errcode.Shown(value)})
 }
 
+// MayGoOver reports whether the credential may be sent by u's scheme: with TLS, and
+// without it to this host or where the file allows it.
+func (c *Credential) MayGoOver(u *url.URL) bool {
+	return u.Scheme == "https" || u.Scheme == "http" && (c.AllowHTTP || loopback(u.Hostname()))
+}
+
 // MayGoTo reports whether the credential may be sent to the host of u.
 func (c *Credential) MayGoTo(u *url.URL) bool {
-	if u.Scheme != "https" && (u.Scheme != "http" || !c.AllowHTTP && !loopback(u.Hostname())) {
+	if !c.MayGoOver(u) {
 		return false
 	}
 	host, port := strings.ToLower(u.Hostname()), u.Port()

@@ -16,6 +16,9 @@ const (
 	SourceTooSlow        Code = "IMG_SOURCE_TOO_SLOW"
 	SourceLengthMismatch Code = "IMG_SOURCE_LENGTH_MISMATCH"
 	SourceEncoding       Code = "IMG_SOURCE_ENCODING"
+	SourceAmbiguous      Code = "IMG_SOURCE_AMBIGUOUS"
+	SourceNotReady       Code = "IMG_SOURCE_NOT_READY"
+	SourceDeactivated    Code = "IMG_SOURCE_DEACTIVATED"
 	SourceNotRegular     Code = "IMG_SOURCE_NOT_REGULAR"
 	SourceOutsideRoots   Code = "IMG_SOURCE_OUTSIDE_ROOTS"
 	ChecksumMismatch     Code = "IMG_CHECKSUM_MISMATCH"
@@ -189,6 +192,9 @@ var table = []Descriptor{
 	{SourceTooSlow, "The source sent less than the minimum rate for too long.", 504, true, "Try a nearer mirror, or again later."},
 	{SourceLengthMismatch, "The source ended before or after the length that it announced.", 502, true, "Check that the source is complete; a proxy in between may be cutting it."},
 	{SourceEncoding, "The source's server sent a Content-Encoding, so the bytes are not the file's own.", 415, false, "Serve the image file without transparent compression."},
+	{SourceAmbiguous, "Several images of the source's cloud have the name that was given.", 409, false, "Name the image by its id, in place of its name."},
+	{SourceNotReady, "The image has no bytes in its cloud yet.", 409, false, "Import it once its cloud shows it as active."},
+	{SourceDeactivated, "The image is deactivated in its cloud, whose administrators keep its bytes from being read.", 403, false, "Ask the administrators of that cloud to reactivate the image, or import another one."},
 	{SourceNotRegular, "The source is not a regular file.", 400, false, "Name a regular file, not a device, pipe, socket, folder or symbolic link."},
 	{SourceOutsideRoots, "The source's path does not lie below a folder from which the server may read.", 403, false, "Move the file below one of the server's file roots, or start the server with --file-roots DIR[:DIR]."},
 	{ChecksumMismatch, "The source's bytes do not have the digest that was given.", 422, false, "Fetch the image again from its publisher and compare the digest; the download may be damaged or the wrong version."},

@@ -21,8 +21,10 @@ type replica struct {
 	orig  *url.URL
 	at    *url.URL // where the last answer came from
 	pin   sources.Pin
-	auth  *login // nil without a credential
+	auth  signer
 	shown string // for notes
+	// service says what the version is; nil is the web server itself.
+	service Service
 
 	pace    pace
 	busy    int

@@ -16,12 +16,19 @@ import (
 const Name = "http"
 
 // A Driver opens http and https URLs.
-type Driver struct{ c *client }
+type Driver struct {
+	c *client
+	// trusted connects to whatever the operator has not denied.
+	trusted *client
+}
 
 var _ sources.Driver = (*Driver)(nil)
 
 // New returns a driver with the given options.
-func New(o Options) *Driver { return &Driver{newClient(o.withDefaults())} }
+func New(o Options) *Driver {
+	c := newClient(o.withDefaults())
+	return &Driver{c: c, trusted: c.trusting()}
+}
 
 // Name returns "http".
 func (d *Driver) Name() string { return Name }

@@ -21,6 +21,12 @@ type login struct {
 
 type loginKey struct{}
 
+// A signer has requests signed.
+type signer interface {
+	// with returns a context whose requests are signed.
+	with(ctx context.Context) context.Context
+}
+
 // with returns a context whose requests carry the credential.
 func (l *login) with(ctx context.Context) context.Context {
 	if l == nil {
@@ -70,6 +76,12 @@ func sign(req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	Authorize(req, c)
+	return nil
+}
+
+// Authorize adds what a credential of type basic, bearer or header holds to a request.
+func Authorize(req *http.Request, c *credentials.Credential) {
 	switch c.Type {
 	case credentials.Basic:
 		req.SetBasicAuth(c.Field("username"), c.Field("password"))
@@ -78,5 +90,4 @@ func sign(req *http.Request) error {
 	case credentials.Header:
 		req.Header.Set(c.Field("header"), c.Field("value"))
 	}
-	return nil
 }

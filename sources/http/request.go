@@ -70,7 +70,7 @@ type answer struct {
 	*http.Response
 	url  *url.URL // where the answer came from
 	via  []string // public URLs of where the redirects led
-	addr string   // host:port of the server that answered
+	addr string   // host:port of the server that notOK
 	body *body
 }
 
@@ -78,6 +78,7 @@ type answer struct {
 // 412 or 416 is an error. errors.As finds a passing failure as *transient.
 func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, m *meter) (*answer, error) {
 	var via []string
+	renewed := false
 	for hop := 0; ; hop++ {
 		a, err := c.send(ctx, u, header, m)
 		if err != nil {
@@ -95,6 +96,9 @@ func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, 
 			return a, nil
 		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 			a.body.Close()
+			if serviceOf(ctx) != nil {
+				return nil, errcode.New(errcode.SourceRedirect, "the service sends the request elsewhere, which is not followed")
+			}
 			if hop >= max(c.opt.MaxRedirects, 0) {
 				return nil, errcode.New(errcode.SourceRedirect, "the source redirects more than %d times", max(c.opt.MaxRedirects, 0))
 			}
@@ -106,7 +110,14 @@ func (c *client) get(ctx context.Context, u *url.URL, header map[string]string, 
 			}
 		default:
 			a.body.Close()
-			return nil, statusError(a.Response)
+			again, err := refused(ctx, a, &renewed)
+			if err != nil {
+				return nil, err
+			}
+			if !again {
+				return nil, statusError(a.Response)
+			}
+			hop--
 		}
 	}
 }
@@ -142,23 +153,33 @@ func redirect(from *url.URL, location []string) (*url.URL, error) {
 // send sends one request. The time to the answer's header counts as waiting for
 // the server.
 func (c *client) send(parent context.Context, u *url.URL, header map[string]string, m *meter) (*answer, error) {
+	return c.round(parent, m, func(ctx context.Context) (*http.Request, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+		if err != nil {
+			return nil, invalid("it cannot be requested")
+		}
+		req.Header.Set("User-Agent", c.opt.UserAgent)
+		req.Header.Set("Accept-Encoding", "identity")
+		for k, v := range header {
+			req.Header.Set(k, v)
+		}
+		if s := serviceOf(ctx); s != nil {
+			return req, s.Sign(req)
+		}
+		return req, sign(req)
+	})
+}
+
+// round sends the request that build makes for the context of the answer.
+func (c *client) round(parent context.Context, m *meter, build func(context.Context) (*http.Request, error)) (*answer, error) {
 	if err := parent.Err(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	var addr string
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { addr = i.Conn.RemoteAddr().String() }})
-	req, err := http.NewRequestWithContext(traced, http.MethodGet, u.String(), nil)
+	req, err := build(traced)
 	if err != nil {
-		cancel(nil)
-		return nil, invalid("it cannot be requested")
-	}
-	req.Header.Set("User-Agent", c.opt.UserAgent)
-	req.Header.Set("Accept-Encoding", "identity")
-	for k, v := range header {
-		req.Header.Set(k, v)
-	}
-	if err := sign(req); err != nil {
 		cancel(nil)
 		return nil, err
 	}
@@ -172,7 +193,7 @@ func (c *client) send(parent context.Context, u *url.URL, header map[string]stri
 	}
 	b := newBody(parent, cancel, ctx, resp.Body, c.opt.StallTimeout, m)
 	b.host, b.release = h, sync.OnceFunc(func() { c.hosts.release(h) })
-	return &answer{Response: resp, url: u, addr: addr, body: b}, nil
+	return &answer{Response: resp, url: req.URL, addr: addr, body: b}, nil
 }
 
 // exchange sends a request within its host's budget, which is given back with an
@@ -230,8 +251,16 @@ func unreachable(cause error) error {
 	return errcode.Wrap(cause, errcode.SourceUnreachable, "the source could not be reached, or stopped answering")
 }
 
+// A notOK is the status of an answer that is no success.
+type notOK struct {
+	code int
+	text string
+}
+
+func (a *notOK) Error() string { return fmt.Sprintf("status %q", a.text) }
+
 func statusError(resp *http.Response) error {
-	cause := fmt.Errorf("status %q", resp.Status)
+	cause := &notOK{resp.StatusCode, resp.Status}
 	switch code := resp.StatusCode; {
 	case code == http.StatusNotFound || code == http.StatusGone:
 		return errcode.Wrap(cause, errcode.SourceNotFound, "the server has no such source")

@@ -36,7 +36,10 @@ var (
 // newSource returns the source that the crew holds, the first of which answered
 // with a.
 func newSource(c *client, of *crew, a *answer, pin sources.Pin) *source {
-	s := &source{c: c, crew: of, pin: pin, trace: traceOf(a)}
+	s := &source{c: c, crew: of, pin: pin}
+	if a != nil {
+		s.trace = traceOf(a)
+	}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -81,6 +84,12 @@ func (s *source) Close() error {
 // validator each answer has been checked already, and nothing is asked.
 func (s *source) Check(ctx context.Context) error {
 	for _, r := range s.crew.used() {
+		if r.service != nil {
+			if err := r.service.Check(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if r.pin.Strong {
 			continue
 		}
@@ -166,10 +175,11 @@ func noRanges() error {
 // openRange asks a replica for [off, end) of the pinned version and returns its body.
 func (s *source) openRange(ctx context.Context, r *replica, off, end int64, m *meter) (*body, error) {
 	at := s.crew.place(r)
-	a, err := s.c.get(r.auth.with(ctx), at, map[string]string{
-		"Range":    fmt.Sprintf("bytes=%d-%d", off, end-1),
-		"If-Range": r.pin.Validator,
-	}, m)
+	header := map[string]string{"Range": fmt.Sprintf("bytes=%d-%d", off, end-1)}
+	if r.service == nil {
+		header["If-Range"] = r.pin.Validator
+	}
+	a, err := s.c.get(r.auth.with(ctx), at, header, m)
 	if code := errcode.Of(err); at != r.orig && (code == errcode.SourceNotFound || code == errcode.SourceAuth) {
 		// Where a redirect led may be valid for a while only: ask again where
 		// it leads.
@@ -177,7 +187,7 @@ func (s *source) openRange(ctx context.Context, r *replica, off, end int64, m *m
 		return nil, passing(err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, r.explain(ctx, err)
 	}
 	if err := r.checkRange(a.Response, off, end); err != nil {
 		a.body.Close()
@@ -199,6 +209,9 @@ func (r *replica) checkRange(resp *http.Response, off, end int64) error {
 	}
 	if n := resp.ContentLength; n >= 0 && n != end-off {
 		return sources.Changed("Content-Length", strconv.FormatInt(n, 10), strconv.FormatInt(end-off, 10))
+	}
+	if r.service != nil {
+		return r.service.Same(resp.Header)
 	}
 	if r.pin.Strong {
 		if etag := resp.Header.Get("ETag"); etag != r.pin.Validator {
@@ -343,13 +356,14 @@ func (s *source) openPlain(ctx context.Context) (*plain, error) {
 	r := s.crew.all[0]
 	a, err := s.c.get(r.auth.with(ctx), r.orig, nil, s.c.newMeter())
 	if err != nil {
-		return nil, err
+		return nil, r.explain(ctx, err)
 	}
-	switch v, _ := validator(a.Header); {
+	same := r.sameVersion(a.Header)
+	switch {
 	case a.StatusCode != http.StatusOK:
 		err = sources.Changed("status", strconv.Itoa(a.StatusCode), "200")
-	case v != s.pin.Validator:
-		err = sources.Changed("validator", v, s.pin.Validator)
+	case same != nil:
+		err = same
 	case a.ContentLength >= 0 && s.pin.Size >= 0 && a.ContentLength != s.pin.Size:
 		err = sources.Changed("length", strconv.FormatInt(a.ContentLength, 10), strconv.FormatInt(s.pin.Size, 10))
 	case a.ContentLength > s.c.opt.MaxBytes:
@@ -359,6 +373,17 @@ func (s *source) openPlain(ctx context.Context) (*plain, error) {
 	}
 	a.body.Close()
 	return nil, err
+}
+
+// sameVersion compares the header of a whole answer with the pinned version.
+func (r *replica) sameVersion(h http.Header) error {
+	if r.service != nil {
+		return r.service.Same(h)
+	}
+	if v, _ := validator(h); v != r.pin.Validator {
+		return sources.Changed("validator", v, r.pin.Validator)
+	}
+	return nil
 }
 
 // Read reads on, and compares the length at the end.
