@@ -9,10 +9,10 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test slow race fuzz bench bench-io bench-memory bench-inspect lint errors images replay clean setup servers
+.PHONY: help build slim demo run test slow race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-inspect lint errors images replay clean setup servers
 
 help: ## show this menu
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: bin/ingest ## build bin/ingest, with the embedded Temporal server
 
@@ -50,8 +50,15 @@ race: setup servers ## the tests of everything but the embedded server, under th
 fuzz: ## fuzz every parser for FUZZTIME (30s) each
 	@scripts/fuzz $(FUZZTIME)
 
-bench: ## Go benchmarks of readers, writers and the engine, in bytes of guest data
-	$(GO) test -run '^$$' -bench . -benchtime 1s ./formats/... ./pipeline/...
+bench: setup ## benchmarks of every reader and writer and of the engine, beside the committed baseline
+	@scripts/bench
+
+bench-baseline: setup ## make what is measured now the baseline of `make bench`
+	@scripts/bench -update
+
+# Flags of the tool: make bench-convert ARGS='-only "^convert" -pairs 1 -size 1GiB'
+bench-convert: build setup ## every conversion beside qemu-img, imports beside curl and Glance (an hour; ARGS=-list)
+	@$(GO) run ./internal/tools/convertbench -ingest bin/ingest $(ARGS)
 
 bench-memory: build setup ## import 20 GiB virtual, 4 GiB allocated, and print the resident memory
 	$(GO) run ./internal/tools/memory -ingest bin/ingest

@@ -18,9 +18,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
+
+	"ingest/internal/tools/ingestserver"
+	"ingest/internal/tools/sizeflag"
 )
 
 // limit is what an import may take above the idle server, bytes.
@@ -31,35 +32,8 @@ const (
 	gib = 1 << 30
 )
 
-// A size is a number of bytes, written as 20GiB or 512MiB.
-type size int64
-
-// String writes the size in the largest unit that divides it.
-func (s *size) String() string {
-	if *s%gib == 0 {
-		return fmt.Sprintf("%dGiB", *s/gib)
-	}
-	return fmt.Sprintf("%dMiB", *s/mib)
-}
-
-// Set reads a size of whole MiB.
-func (s *size) Set(v string) error {
-	unit := int64(mib)
-	n, ok := strings.CutSuffix(v, "MiB")
-	if !ok {
-		unit = gib
-		n, ok = strings.CutSuffix(v, "GiB")
-	}
-	k, err := strconv.ParseInt(n, 10, 32)
-	if !ok || err != nil || k <= 0 {
-		return errors.New("is not of the form 20GiB or 512MiB")
-	}
-	*s = size(k * unit)
-	return nil
-}
-
 func main() {
-	virtual, allocated := size(20*gib), size(4*gib)
+	virtual, allocated := sizeflag.Size(20*gib), sizeflag.Size(4*gib)
 	bin := flag.String("ingest", "bin/ingest", "the ingest binary")
 	dir := flag.String("dir", os.TempDir(), "folder with room for four times the allocated size")
 	flag.Var(&virtual, "virtual", "virtual size of the disk")
@@ -102,12 +76,12 @@ func run(ctx context.Context, bin, dir string, virtual, allocated int64) (err er
 	if err != nil {
 		return err
 	}
-	s, err := startServer(ctx, bin, dir)
+	s, err := ingestserver.Start(ctx, bin, dir, "--file-roots", filepath.Join(dir, "images"))
 	if err != nil {
 		return err
 	}
-	defer s.stop()
-	idle, err := s.idle(ctx)
+	defer s.Stop()
+	idle, err := idle(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -116,9 +90,9 @@ func run(ctx context.Context, bin, dir string, virtual, allocated int64) (err er
 		{"raw file to qcow2", raw, "qcow2"},
 		{"qcow2 over HTTP to raw", files + "/" + filepath.Base(qcow2), "raw"},
 	} {
-		row, err := s.measure(ctx, job.what, job.url, job.to)
+		row, err := measure(ctx, s, job.what, job.url, job.to)
 		if err != nil {
-			return fmt.Errorf("%s: %w\n%s", job.what, err, s.tail())
+			return fmt.Errorf("%s: %w\n%s", job.what, err, s.Tail())
 		}
 		row.idle = idle
 		rows = append(rows, row)

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"regexp"
-	"strconv"
 	"sync"
 	"text/tabwriter"
 	"time"
+
+	"ingest/internal/contract"
+	"ingest/internal/tools/ingestserver"
 )
 
 const (
@@ -33,24 +33,26 @@ func (m measured) above() int64 { return m.peak - m.idle }
 
 // idle lets the server settle and returns the memory that it takes then. All
 // imports are compared with this, so that what one does not give back counts.
-func (s *server) idle(ctx context.Context) (int64, error) {
-	if err := s.pause(ctx, settle); err != nil {
+func idle(ctx context.Context, s *ingestserver.Server) (int64, error) {
+	if err := s.Pause(ctx, settle); err != nil {
 		return 0, err
 	}
-	now, _, err := s.memory()
+	now, _, err := s.Memory()
 	return now, err
 }
 
 // measure imports, and takes the peak meanwhile: the largest of the samples and
 // of the kernel's own high-water mark.
-func (s *server) measure(ctx context.Context, what, url, to string) (measured, error) {
+func measure(ctx context.Context, s *ingestserver.Server, what, url, to string) (measured, error) {
 	m := measured{what: what}
-	resetErr := s.resetMark()
+	resetErr := s.ResetMark()
 	fmt.Fprintf(os.Stderr, "importing: %s\n", what)
 	quit, done := make(chan struct{}), sync.WaitGroup{}
-	done.Go(func() { m.peak = s.watch(quit) })
+	done.Go(func() { m.peak = watch(s, quit) })
 	began := time.Now()
-	task, err := s.importOne(ctx, url, to)
+	task, err := s.Import(ctx, contract.ImportRequest{
+		Source: contract.SourceSpec{URL: url}, Target: contract.TargetSpec{Format: to}, Image: contract.ImageSpec{Name: "memory"},
+	})
 	m.took = time.Since(began)
 	close(quit)
 	done.Wait()
@@ -59,7 +61,7 @@ func (s *server) measure(ctx context.Context, what, url, to string) (measured, e
 	}
 	m.content = task.Result.Images[0].ContentDigest
 	if resetErr == nil {
-		_, mark, err := s.memory()
+		_, mark, err := s.Memory()
 		if err != nil {
 			return m, err
 		}
@@ -69,12 +71,12 @@ func (s *server) measure(ctx context.Context, what, url, to string) (measured, e
 }
 
 // watch samples until quit is closed and returns the largest sample.
-func (s *server) watch(quit <-chan struct{}) int64 {
+func watch(s *ingestserver.Server, quit <-chan struct{}) int64 {
 	var most int64
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
-		if now, _, err := s.memory(); err == nil {
+		if now, _, err := s.Memory(); err == nil {
 			most = max(most, now)
 		}
 		select {
@@ -83,35 +85,6 @@ func (s *server) watch(quit <-chan struct{}) int64 {
 			return most
 		}
 	}
-}
-
-func (s *server) proc(name string) string {
-	return filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), name)
-}
-
-// memory returns the resident memory of this moment and its high-water mark,
-// bytes.
-func (s *server) memory() (now, mark int64, err error) {
-	b, err := os.ReadFile(s.proc("status"))
-	if err != nil {
-		return 0, 0, err
-	}
-	field := func(name string) int64 {
-		m := regexp.MustCompile(name + `:\s+(\d+) kB`).FindSubmatch(b)
-		if m == nil {
-			err = fmt.Errorf("no %s in %s", name, s.proc("status"))
-			return 0
-		}
-		n, _ := strconv.ParseInt(string(m[1]), 10, 64) // digits
-		return n << 10
-	}
-	return field("VmRSS"), field("VmHWM"), err
-}
-
-// resetMark sets the high-water mark to the memory of this moment (proc(5),
-// clear_refs). Without it the mark is that of the whole life and of no use.
-func (s *server) resetMark() error {
-	return os.WriteFile(s.proc("clear_refs"), []byte("5"), 0)
 }
 
 // report prints the table. Too much memory, and images whose content differs,

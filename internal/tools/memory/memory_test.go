@@ -11,25 +11,6 @@ import (
 	"ingest/internal/fsutil"
 )
 
-func TestSizes(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		want int64
-	}{
-		{"20GiB", 20 * gib}, {"512MiB", 512 * mib},
-		{"", 0}, {"20", 0}, {"20GB", 0}, {"-1GiB", 0}, {"0MiB", 0}, {"GiB", 0}, {"9999999999GiB", 0},
-	} {
-		var s size
-		err := s.Set(c.text)
-		if int64(s) != c.want || (err == nil) != (c.want > 0) {
-			t.Errorf("%q is %d, %v", c.text, s, err)
-		}
-		if err == nil && s.String() != c.text {
-			t.Errorf("%q is written as %q", c.text, s.String())
-		}
-	}
-}
-
 func TestDiskHoldsWhatWasAskedFor(t *testing.T) {
 	for _, c := range []struct{ virtual, allocated int64 }{
 		{256 * mib, 40 * mib}, {64 * mib, 64 * mib}, {100 * mib, 17 * mib},

@@ -1,4 +1,5 @@
-package main
+// Package ingestserver runs an `ingest serve` for the tools that measure it.
+package ingestserver
 
 import (
 	"context"
@@ -16,38 +17,39 @@ import (
 	"ingest/internal/contract"
 )
 
-// A server is the `ingest serve` that is measured.
-type server struct {
+// A Server is an `ingest serve` with a data folder of its own.
+type Server struct {
+	API *client.Client
+
 	cmd    *exec.Cmd
 	exited chan error
 	log    string
-	api    *client.Client
 }
 
-// startServer starts a server with its own data folder and waits for its
-// greeting.
-func startServer(ctx context.Context, bin, dir string) (*server, error) {
-	s := &server{log: filepath.Join(dir, "serve.log"), exited: make(chan error, 1)}
+// Start starts a server that keeps its data and log below dir and may read loopback
+// addresses, with further arguments, and waits for its greeting.
+func Start(ctx context.Context, bin, dir string, args ...string) (*Server, error) {
+	s := &Server{log: filepath.Join(dir, "serve.log"), exited: make(chan error, 1)}
 	log, err := os.Create(s.log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	s.cmd = exec.Command(bin, "serve", "--data-dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0",
-		"--file-roots", filepath.Join(dir, "images"), "--allow-net", "127.0.0.0/8")
+	s.cmd = exec.Command(bin, append([]string{"serve", "--data-dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0",
+		"--allow-net", "127.0.0.0/8"}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() { s.exited <- s.cmd.Wait() }()
 	if err := s.greeted(ctx); err != nil {
-		s.stop()
+		s.Stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *server) greeted(ctx context.Context) error {
+func (s *Server) greeted(ctx context.Context) error {
 	line := regexp.MustCompile(`(?m)^ +API +(http://\S+)$`)
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		b, err := os.ReadFile(s.log)
@@ -55,18 +57,18 @@ func (s *server) greeted(ctx context.Context) error {
 			return err
 		}
 		if m := line.FindSubmatch(b); m != nil {
-			s.api, err = client.New(string(m[1]), "")
+			s.API, err = client.New(string(m[1]), "")
 			return err
 		}
-		if err := s.pause(ctx, 50*time.Millisecond); err != nil {
+		if err := s.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("the server did not come up\n%s", s.tail())
+	return fmt.Errorf("the server did not come up\n%s", s.Tail())
 }
 
-// pause waits, unless the server ends or the context does.
-func (s *server) pause(ctx context.Context, d time.Duration) error {
+// Pause waits, unless the server ends or the context does.
+func (s *Server) Pause(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
@@ -78,8 +80,8 @@ func (s *server) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// stop asks the server to stop, and makes it after a while.
-func (s *server) stop() {
+// Stop asks the server to stop, and makes it after a while.
+func (s *Server) Stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.exited:
@@ -89,8 +91,8 @@ func (s *server) stop() {
 	}
 }
 
-// tail returns the end of the server's log.
-func (s *server) tail() string {
+// Tail returns the end of the server's log.
+func (s *Server) Tail() string {
 	b, err := os.ReadFile(s.log)
 	if err != nil {
 		return err.Error()
@@ -98,16 +100,17 @@ func (s *server) tail() string {
 	return string(b[max(0, len(b)-4000):])
 }
 
-// importOne imports one image and waits for its end.
-func (s *server) importOne(ctx context.Context, url, to string) (wire.Task, error) {
-	sub, err := s.api.Import(ctx, contract.ImportRequest{
-		Source: contract.SourceSpec{URL: url}, Target: contract.TargetSpec{Format: to}, Image: contract.ImageSpec{Name: "memory"},
-	})
+// askEvery is how often a task is asked for: it is part of what an import takes.
+const askEvery = 20 * time.Millisecond
+
+// Import imports one image and waits for its end.
+func (s *Server) Import(ctx context.Context, req contract.ImportRequest) (wire.Task, error) {
+	sub, err := s.API.Import(ctx, req)
 	if err != nil {
 		return wire.Task{}, err
 	}
 	for {
-		task, err := s.api.Task(ctx, sub.TaskID)
+		task, err := s.API.Task(ctx, sub.TaskID)
 		switch {
 		case err != nil:
 			return task, err
@@ -118,7 +121,7 @@ func (s *server) importOne(ctx context.Context, url, to string) (wire.Task, erro
 		case task.Finished():
 			return task, errors.New(task.Message)
 		}
-		if err := s.pause(ctx, 200*time.Millisecond); err != nil {
+		if err := s.Pause(ctx, askEvery); err != nil {
 			return task, err
 		}
 	}
