@@ -160,6 +160,16 @@ func (s *Server) Bucket(tb testing.TB) string {
 	return name
 }
 
+// Folder returns where versitygw keeps a bucket's objects, each as a file of its name:
+// thousands are made there at once.
+func (s *Server) Folder(tb testing.TB, bucket string) string {
+	tb.Helper()
+	if s.Kind.Name != versity.Name {
+		tb.Fatalf("%s keeps no plain files", s.Kind.Name)
+	}
+	return filepath.Join(s.dir, "root", bucket)
+}
+
 // NewClient returns a plain client of an endpoint, beside the one under test.
 func NewClient(endpoint string) *s3.Client {
 	return s3.New(s3.Options{

@@ -56,38 +56,6 @@ func (u *upload) commit(ctx context.Context, want stores.Digest) error {
 	return u.publish(ctx)
 }
 
-// claimKey puts the claim under the key, or finds it there. The claim of an
-// upload that is gone is replaced.
-func (u *upload) claimKey(ctx context.Context) error {
-	cond := condition{absent: true}
-	for {
-		_, err := u.s.put(ctx, u.s.claimPath(u.key), claim{Upload: u.id}, cond)
-		if !errors.Is(err, errCondition) {
-			return err
-		}
-		c, etag, err := u.s.readClaim(ctx, u.key)
-		switch {
-		case isMissing(err):
-			cond = condition{absent: true}
-			continue
-		case err != nil:
-			return err
-		case c.Upload == u.id:
-			return nil
-		case !c.Final:
-			m, _, err := u.s.readManifest(ctx, c.Upload)
-			if isMissing(err) || (err == nil && m.State == stateAborted) {
-				cond = condition{etag: etag}
-				continue
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return errcode.New(errcode.Conflict, "there is an object %s from another upload", u.key)
-	}
-}
-
 // publish finishes a commit: the claim takes the record over, and the manifest
 // goes. The upload is committed already.
 func (u *upload) publish(ctx context.Context) error {
@@ -100,6 +68,7 @@ func (u *upload) publish(ctx context.Context) error {
 			cond = condition{absent: true}
 		case err != nil:
 			return err
+		case c.Upload == "":
 		case c.Upload != u.id:
 			return errcode.New(errcode.Conflict, "there is an object %s from another upload", u.key)
 		}
@@ -111,7 +80,7 @@ func (u *upload) publish(ctx context.Context) error {
 		} else if err != nil {
 			return err
 		}
-		if cond.absent {
+		if c.Upload == "" {
 			if err := u.stillCommitted(ctx); err != nil {
 				return err
 			}
@@ -129,7 +98,8 @@ func (u *upload) publish(ctx context.Context) error {
 	return nil
 }
 
-// stillCommitted is asked behind a claim that was put where there was none: the
+// stillCommitted is asked behind a claim that was put where there was none, or one
+// that was given up: the
 // object may have been deleted since it was committed, and the claim goes again.
 func (u *upload) stillCommitted(ctx context.Context) error {
 	m, _, err := u.s.readManifest(ctx, u.id)
@@ -184,33 +154,21 @@ func (u *upload) clear(ctx context.Context) error {
 	if err := u.unclaim(ctx); err != nil {
 		return err
 	}
-	if err := u.s.dropMultiparts(ctx, u.s.dataPath(u.id)); err != nil {
-		return err
-	}
-	if err := u.s.remove(ctx, u.s.dataPath(u.id)); err != nil {
-		return err
-	}
-	if err := u.s.clearParts(ctx, u.id); err != nil {
+	if err := u.s.clearBytes(ctx, u.id); err != nil {
 		return err
 	}
 	return u.s.remove(ctx, u.s.manifestPath(u.id))
 }
 
-// unclaim removes the claim of the upload. Another upload may replace it at any
-// moment, and its claim stays.
-func (u *upload) unclaim(ctx context.Context) error {
-	for {
-		c, etag, err := u.s.readClaim(ctx, u.key)
-		if isMissing(err) || err == nil && c.Upload != u.id {
-			return nil
-		}
-		if err == nil {
-			err = u.s.removeIf(ctx, u.s.claimPath(u.key), etag)
-		}
-		if !errors.Is(err, errCondition) {
-			return err
-		}
+// clearBytes removes what an upload has written.
+func (s *Store) clearBytes(ctx context.Context, id string) error {
+	if err := s.dropMultiparts(ctx, s.dataPath(id)); err != nil {
+		return err
 	}
+	if err := s.remove(ctx, s.dataPath(id)); err != nil {
+		return err
+	}
+	return s.clearParts(ctx, id)
 }
 
 // dropMultiparts aborts every multipart upload to a name, also one whose id was

@@ -30,8 +30,13 @@
 // process takes the conditions' place.
 //
 // A claim is removed under If-Match too. A service that takes no notice of it on
-// DELETE leaves a gap of one request, in which a process that stands still and goes
-// on after another upload of the very key was committed would remove that one's.
+// DELETE, which is tried as well, is never told to remove one: the claim is given up,
+// by a conditional PUT of an empty one, which the next upload of the key replaces. A
+// removal that comes late can so never meet another upload's claim. The sweep removes
+// empty claims after a week.
+//
+// Uploads finds what has no manifest too: parts, multipart uploads, and bytes that no
+// claim names, by reading the listings of both side by side.
 //
 // Objects are dense: what was not written is sent as zeros.
 package s3

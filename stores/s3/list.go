@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,90 +18,46 @@ import (
 // errStop ends a listing early.
 var errStop = errors.New("no more is wanted")
 
-// Objects yields every committed object, ordered by key.
+// atOnce is how many claims are read at once for a listing.
+const atOnce = 16
+
+// Objects yields every committed object, ordered by key. Claims are read some at a
+// time, since each is a request.
 func (s *Store) Objects(ctx context.Context) iter.Seq2[stores.ObjectInfo, error] {
 	return func(yield func(stores.ObjectInfo, error) bool) {
-		prefix := s.o.Prefix + objectsName
-		err := s.list(ctx, prefix, func(o types.Object) error {
-			key, ok := strings.CutSuffix(strings.TrimPrefix(aws.ToString(o.Key), prefix), suffix)
-			if !ok || stores.CheckKey(key) != nil {
-				return nil
+		var keys []string
+		flush := func() bool {
+			infos, errs := make([]stores.ObjectInfo, len(keys)), make([]error, len(keys))
+			var wg sync.WaitGroup
+			for i, key := range keys {
+				wg.Go(func() { infos[i], errs[i] = s.Stat(ctx, key) })
 			}
-			info, err := s.Stat(ctx, key)
-			if errcode.Of(err) == errcode.NotFound {
-				return nil // deleted meanwhile, or not committed yet
+			wg.Wait()
+			keys = keys[:0]
+			for i, err := range errs {
+				if errcode.Of(err) == errcode.NotFound {
+					continue // deleted meanwhile, or not committed yet
+				}
+				if !yield(infos[i], err) || err != nil {
+					return false
+				}
 			}
+			return true
+		}
+		for c, err := range s.claims(ctx) {
 			if err != nil {
-				return err
+				yield(stores.ObjectInfo{}, storeError(err, "list the objects of store %s", s.name))
+				return
 			}
-			if !yield(info, nil) {
-				return errStop
+			if c.givenUp {
+				continue
 			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errStop) {
-			yield(stores.ObjectInfo{}, storeError(err, "list the objects of store %s", s.name))
+			if keys = append(keys, c.key); len(keys) == atOnce && !flush() {
+				return
+			}
 		}
+		flush()
 	}
-}
-
-// Uploads yields the uploads whose manifest was last written before the given
-// time, by the service's clock, and parts without a manifest. What a crash left
-// half aborted, half committed or half deleted is listed too: Resume cleans it up.
-func (s *Store) Uploads(ctx context.Context, before time.Time) iter.Seq2[stores.UploadInfo, error] {
-	return func(yield func(stores.UploadInfo, error) bool) {
-		err := s.uploads(ctx, before, func(u stores.UploadInfo) bool { return yield(u, nil) })
-		if err != nil && !errors.Is(err, errStop) {
-			yield(stores.UploadInfo{}, storeError(err, "list the uploads of store %s", s.name))
-		}
-	}
-}
-
-func (s *Store) uploads(ctx context.Context, before time.Time, yield func(stores.UploadInfo) bool) error {
-	known := map[string]bool{}
-	prefix := s.o.Prefix + uploadsName
-	err := s.list(ctx, prefix, func(o types.Object) error {
-		id := idOf(aws.ToString(o.Key), prefix, suffix)
-		if id == "" {
-			return nil
-		}
-		known[id] = true
-		key, _ := stores.KeyOfID(id)
-		info := stores.UploadInfo{ID: id, Key: key, Touched: aws.ToTime(o.LastModified)}
-		if info.Touched.IsZero() || !info.Touched.Before(before) {
-			return nil
-		}
-		m, _, err := s.readManifest(ctx, id)
-		if isMissing(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		info.Bytes = m.Bytes
-		if !yield(info) {
-			return errStop
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	// A late answer to a handle that was overtaken can leave a part behind.
-	prefix = s.o.Prefix + partsName
-	return s.list(ctx, prefix, func(o types.Object) error {
-		name, _, _ := strings.Cut(strings.TrimPrefix(aws.ToString(o.Key), prefix), "/")
-		key, ok := stores.KeyOfID(name)
-		touched := aws.ToTime(o.LastModified)
-		if !ok || known[name] || touched.IsZero() || !touched.Before(before) {
-			return nil
-		}
-		known[name] = true
-		if !yield(stores.UploadInfo{ID: name, Key: key, Touched: touched, Bytes: aws.ToInt64(o.Size)}) {
-			return errStop
-		}
-		return nil
-	})
 }
 
 // Find returns the id of the upload that was begun for key.
@@ -136,4 +93,31 @@ func (s *Store) Find(ctx context.Context, key string) (string, error) {
 		return "", errcode.New(errcode.UploadUnknown, "there is no upload for %s", key)
 	}
 	return id, nil
+}
+
+// A listedClaim is what a listing tells of a claim.
+type listedClaim struct {
+	key     string
+	givenUp bool
+	touched time.Time
+}
+
+// claims lists the claims, in the order of their keys.
+func (s *Store) claims(ctx context.Context) iter.Seq2[listedClaim, error] {
+	return func(yield func(listedClaim, error) bool) {
+		prefix := s.o.Prefix + objectsName
+		err := s.list(ctx, prefix, func(o types.Object) error {
+			key, ok := strings.CutSuffix(strings.TrimPrefix(aws.ToString(o.Key), prefix), suffix)
+			if !ok || stores.CheckKey(key) != nil {
+				return nil
+			}
+			if !yield(listedClaim{key, aws.ToInt64(o.Size) == int64(len(givenUp)), aws.ToTime(o.LastModified)}, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(listedClaim{}, err)
+		}
+	}
 }

@@ -49,22 +49,6 @@ type held struct {
 	Generation int64 `json:"generation"`
 }
 
-// A claim says which upload's bytes a key has.
-type claim struct {
-	Upload string `json:"upload"`
-	// Final: the rest is filled in, and the manifest is of no more use.
-	Final      bool          `json:"final"`
-	Generation int64         `json:"generation,omitempty"`
-	Size       int64         `json:"size"`
-	ETag       string        `json:"etag,omitempty"`
-	Digest     stores.Digest `json:"digest"`
-	Committed  time.Time     `json:"committed,omitzero"`
-}
-
-func (m *manifest) claim(id string) claim {
-	return claim{Upload: id, Final: true, Generation: m.Generation, Size: m.Sealed, ETag: m.ETag, Digest: m.Digest, Committed: m.Committed}
-}
-
 // readManifest returns the manifest of an upload and its ETag; isMissing tells
 // that there is none.
 func (s *Store) readManifest(ctx context.Context, id string) (m manifest, etag string, err error) {
@@ -87,10 +71,4 @@ func (s *Store) writeManifest(ctx context.Context, id string, m *manifest, cond 
 		return etag, nil
 	}
 	return "", err
-}
-
-// readClaim returns the claim of a key; isMissing tells that there is none.
-func (s *Store) readClaim(ctx context.Context, key string) (c claim, etag string, err error) {
-	etag, err = s.get(ctx, s.claimPath(key), &c)
-	return c, etag, err
 }

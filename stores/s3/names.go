@@ -25,6 +25,11 @@ func (s *Store) partPath(id string, n int) string {
 	return s.o.Prefix + partsName + id + "/" + strconv.Itoa(n)
 }
 
+// idOfData returns the id in the name of an upload's bytes.
+func (s *Store) idOfData(path string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(path, s.o.Prefix+dataName), "/", ".")
+}
+
 // idOf returns the id in a listed name below prefix, "" if it is none.
 func idOf(name, prefix, end string) string {
 	id, ok := strings.CutPrefix(name, prefix)

@@ -25,6 +25,9 @@ func (s *Store) object(ctx context.Context, key string) (c claim, m manifest, er
 		if err != nil || c.Final {
 			break
 		}
+		if c.Upload == "" {
+			return c, m, notFound(key)
+		}
 		m, _, err = s.readManifest(ctx, c.Upload)
 		if err == nil && m.State == stateCommitted {
 			return m.claim(c.Upload), m, nil

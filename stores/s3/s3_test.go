@@ -65,7 +65,11 @@ func leftovers(tb testing.TB, server *s3test.Server, s *Store) []string {
 		tb.Fatal(err)
 	}
 	for _, o := range objects.Contents {
-		if name := aws.ToString(o.Key); !strings.HasSuffix(name, stampName) && !strings.HasSuffix(name, "/") {
+		name := aws.ToString(o.Key)
+		if server.Kind.Name == "minio" && strings.Contains(name, objectsName) && aws.ToInt64(o.Size) == int64(len(givenUp)) {
+			continue // it takes no notice of If-Match on DELETE
+		}
+		if !strings.HasSuffix(name, stampName) && !strings.HasSuffix(name, "/") {
 			out = append(out, name)
 		}
 	}

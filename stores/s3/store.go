@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/google/uuid"
 
 	"ingest/internal/errcode"
 	"ingest/stores"
@@ -23,13 +24,16 @@ type Store struct {
 	o    Options
 	c    *s3.Client
 
+	givenUpFor time.Duration // how long claims stay that were given up
+
 	// write is held over each change of a small object of a service without
 	// conditional writes, which only one process writes to.
 	write sync.Mutex
 
 	mu    sync.Mutex
 	tried bool // the service's conditions were tried and are what they have to be
-	conds bool // the service keeps If-Match and If-None-Match
+	conds bool // the service keeps If-Match and If-None-Match on PUT
+	drops bool // and If-Match on DELETE
 }
 
 var (
@@ -50,7 +54,7 @@ func New(name string, c *s3.Client, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{name: name, o: o, c: c}, nil
+	return &Store{name: name, o: o, c: c, givenUpFor: givenUpFor}, nil
 }
 
 // Name returns the operator's name for the store.
@@ -73,7 +77,13 @@ func (s *Store) Check(ctx context.Context) error {
 		return errcode.New(errcode.StoreUnsuitable, "the server of store %s has no conditional writes, so that two workers could overwrite each other", s.name).
 			With(errcode.Evidence{Structure: "store " + s.name, Field: "If-None-Match", Value: "not kept", Limit: "writers=one"})
 	}
-	s.tried, s.conds = true, conds
+	drops := false
+	if conds {
+		if drops, err = s.tryDelete(ctx); err != nil {
+			return storeError(err, "delete in store %s", s.name)
+		}
+	}
+	s.tried, s.conds, s.drops = true, conds, drops
 	return nil
 }
 
@@ -82,7 +92,7 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) tryConditions(ctx context.Context) (bool, error) {
 	path := s.o.Prefix + stampName
 	body := []byte(`{"store":"ingest","version":1}` + "\n")
-	for _, cond := range []condition{{absent: true}, {absent: true}, {etag: `"00000000000000000000000000000000"`}} {
+	for _, cond := range []condition{{absent: true}, {absent: true}, {etag: noETag}} {
 		_, err := s.putIf(ctx, path, body, cond)
 		switch {
 		case isPrecondition(err):
@@ -101,6 +111,26 @@ func (s *Store) tryConditions(ctx context.Context) (bool, error) {
 	}
 	return true, nil
 }
+
+// tryDelete deletes an object under a condition that does not hold. The object is of
+// no upload, so that it is swept if a crash leaves it.
+func (s *Store) tryDelete(ctx context.Context) (bool, error) {
+	path := s.partPath(stores.NewID(stores.NewKey(uuid.Nil.String(), uuid.NewString())), 0)
+	if _, err := s.putIf(ctx, path, []byte("{}"), condition{}); err != nil {
+		return false, err
+	}
+	_, err := s.c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.o.Bucket, Key: &path, IfMatch: aws.String(noETag)})
+	if err == nil || isMissing(err) {
+		return false, nil
+	}
+	if !isPrecondition(err) && !isNotImplemented(err) {
+		return false, err
+	}
+	return isPrecondition(err), s.remove(ctx, path)
+}
+
+// noETag is that of no object.
+const noETag = `"00000000000000000000000000000000"`
 
 // A condition of a write: nothing stands there yet, or what does has the ETag.
 // The zero value is none.
@@ -194,7 +224,7 @@ func (s *Store) remove(ctx context.Context, path string) error {
 
 // removeIf deletes one object if it still has the ETag; errCondition says that it
 // has another one. A service that takes no notice of conditions on DELETE removes
-// it in any case.
+// it in any case: what must not be removed then is no business of it.
 func (s *Store) removeIf(ctx context.Context, path, etag string) error {
 	if !s.conds {
 		return s.removeLocked(ctx, path, etag)

@@ -144,14 +144,19 @@ func (u *upload) resume(ctx context.Context) (again bool, err error) {
 }
 
 // resumeFinal takes up an upload without a manifest: it is an object, or
-// nothing, of which parts may be left.
+// nothing, of which parts or bytes may be left.
 func (u *upload) resumeFinal(ctx context.Context) error {
-	c, _, err := u.s.readClaim(ctx, u.key)
+	c, etag, err := u.s.readClaim(ctx, u.key)
 	if err != nil && !isMissing(err) {
 		return err
 	}
+	if err == nil && c.Upload == "" {
+		if err := u.s.sweepClaim(ctx, u.key, etag); err != nil {
+			return err
+		}
+	}
 	if err != nil || c.Upload != u.id || !c.Final {
-		if err := u.s.clearParts(ctx, u.id); err != nil {
+		if err := u.s.clearBytes(ctx, u.id); err != nil {
 			return err
 		}
 		return stores.Unknown(u.id)
