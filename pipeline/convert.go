@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync/atomic"
-	"time"
 
 	"ingest/formats"
 	"ingest/formats/content"
@@ -147,7 +145,8 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 	if o == nil {
 		o = ignore
 	}
-	w := &writer{p: p, ctx: ctx, up: up, work: k, o: o, size: disk.Size(), last: time.Now()}
+	w := &writer{p: p, ctx: ctx, up: up, work: k, o: o, size: disk.Size(), saver: newSaver(ctx, p, up)}
+	defer w.saver.ended(true)
 	if k.more != nil {
 		w.size = disk.Size() + k.more.size
 	}
@@ -183,7 +182,11 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 		out.Sums = &sums
 	}
 	w.n.Done = &out
-	return out, w.save()
+	text, err := w.note()
+	if err != nil {
+		return contract.Converted{}, err
+	}
+	return out, w.saver.keep(text)
 }
 
 // resumeNote returns the upload's note if it is of the same work and codec, and
@@ -241,6 +244,9 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 	if w.sums != nil {
 		e.Tap = w.sums.unit
 	}
+	if w.more == nil {
+		e.Window = w.saver.window
+	}
 	m, err := writerOf(t, e)
 	if err != nil {
 		return formats.Summary{}, err
@@ -257,7 +263,7 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 		}
 		return plan.Summary(), w.plan(ctx, e, disk, plan)
 	}
-	if w.more != nil {
+	if w.more != nil { // several runs, which cannot be continued
 		return m.Several(w.more.disks, w.more.digests).Encode(ctx, w, disk, formats.Checkpoint{})
 	}
 	return m.Encoder.Encode(ctx, w, disk, w.n.Checkpoint)
@@ -272,8 +278,7 @@ type writer struct {
 	n      note
 	o      Observe
 	size   int64 // of all disks, bytes
-	last   time.Time
-	dirty  atomic.Int64 // bytes written since the last checkpoint
+	saver  *saver
 	digest *content.Hasher
 	sums   *storedSums // nil if the stored bytes do not come in order, or nobody asks
 }
@@ -285,35 +290,26 @@ func (w *writer) WriteAt(p []byte, off int64) (int, error) {
 	if err := w.space.reach(w.ctx, off+int64(len(p))); err != nil {
 		return 0, err
 	}
-	w.dirty.Add(int64(len(p)))
+	w.saver.dirty.Add(int64(len(p)))
 	return w.up.WriteAt(p, off)
 }
 
-// Checkpoint keeps an encoder's state with the upload, if one is due.
+// Checkpoint keeps an encoder's state with the upload, if that is due.
 func (w *writer) Checkpoint(ctx context.Context, state func() formats.Checkpoint) error {
-	if !w.p.checkpointDue(w.last, w.dirty.Load()) {
-		return nil
-	}
-	w.n.Checkpoint = state()
-	return w.save()
+	return w.saver.offer(func() ([]byte, error) {
+		w.n.Checkpoint = state()
+		return w.note()
+	})
 }
 
-// save makes the bytes and then the note durable.
-func (w *writer) save() error {
-	st, err := w.digest.MarshalBinary()
-	if err != nil {
-		return err
+// note is what has been done so far.
+func (w *writer) note() (text []byte, err error) {
+	if w.n.Digest, err = w.digest.MarshalBinary(); err != nil {
+		return nil, err
 	}
-	w.n.Digest = st
 	if w.sums != nil {
 		sums := w.sums.state()
 		w.n.Sums = &sums
 	}
-	p, err := json.Marshal(w.n)
-	if err != nil {
-		return err
-	}
-	w.last = time.Now()
-	w.dirty.Store(0)
-	return w.up.Checkpoint(w.ctx, p)
+	return json.Marshal(w.n)
 }

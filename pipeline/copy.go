@@ -13,7 +13,6 @@ import (
 	"hash"
 	"maps"
 	"slices"
-	"time"
 
 	"ingest/formats/raw"
 	"ingest/formats/transfer"
@@ -78,7 +77,7 @@ func (p *Pipeline) copyFrom(ctx context.Context, dst stores.Store, from []contra
 	if err := space.set(ctx, c.Size, src.room()); err != nil {
 		return err
 	}
-	w := newCopier(p, up, c, first, o)
+	w := newCopier(ctx, p, up, c, first, o)
 	if err := w.run(ctx, src); err != nil {
 		return err
 	}
@@ -141,12 +140,11 @@ type copier struct {
 	note  copyNote
 	sum   hash.Hash
 	o     Observe
-	last  time.Time
-	dirty int64 // bytes written since the last checkpoint
+	saver *saver
 }
 
-func newCopier(p *Pipeline, up stores.Upload, c contract.CopyParams, from string, o Observe) *copier {
-	w := &copier{p: p, up: up, o: o, last: time.Now()}
+func newCopier(ctx context.Context, p *Pipeline, up stores.Upload, c contract.CopyParams, from string, o Observe) *copier {
+	w := &copier{p: p, up: up, o: o, saver: newSaver(ctx, p, up)}
 	var ok bool
 	if w.note, ok = copyNoteOf(up, c, from); !ok {
 		w.note = copyNote{Codec: copyCodec, From: from, Size: c.Size, Algo: copyAlgo(c)}
@@ -165,27 +163,36 @@ func (w *copier) run(ctx context.Context, src *storedReader) error {
 	if w.note.Off == w.note.Size && w.note.Size > 0 {
 		return nil
 	}
+	defer w.saver.ended(true)
 	e := w.p.engine()
+	e.Window = w.saver.window
 	err := e.Run(ctx, raw.New(src.readerAt(), w.note.Size), w.note.Off, w.note.Size, nil, func(u *transfer.Unit) error {
 		if err := w.write(u); err != nil {
 			return err
 		}
 		w.note.Off = u.Off + u.Len
 		w.o(w.note.Off, w.note.Size, nil)
-		if w.note.Off%transfer.UnitBytes == 0 && w.p.checkpointDue(w.last, w.dirty) {
-			return w.save(ctx)
+		if w.note.Off%transfer.UnitBytes != 0 {
+			return nil
 		}
-		return nil
+		return w.saver.offer(w.text)
 	})
 	if err != nil {
 		return err
 	}
-	return w.save(ctx)
+	if err := w.saver.ended(true); err != nil {
+		return err
+	}
+	text, err := w.text()
+	if err != nil || bytes.Equal(text, w.up.Note()) {
+		return err
+	}
+	return w.saver.keep(text)
 }
 
 func (w *copier) write(u *transfer.Unit) error {
 	if u.Data != nil {
-		w.dirty += u.Len
+		w.saver.dirty.Add(u.Len)
 		_, err := w.up.WriteAt(u.Data, u.Off)
 		w.sum.Write(u.Data)
 		return err
@@ -197,19 +204,12 @@ func (w *copier) write(u *transfer.Unit) error {
 	return nil
 }
 
-// save makes the bytes and then the note durable.
-func (w *copier) save(ctx context.Context) error {
-	st, err := w.sum.(encoding.BinaryMarshaler).MarshalBinary()
-	if err != nil {
-		return err
+// text is the note of what has been copied so far.
+func (w *copier) text() (text []byte, err error) {
+	if w.note.Sum, err = w.sum.(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+		return nil, err
 	}
-	w.note.Sum = st
-	note, err := json.Marshal(w.note)
-	if err != nil || bytes.Equal(note, w.up.Note()) {
-		return err
-	}
-	w.last, w.dirty = time.Now(), 0
-	return w.up.Checkpoint(ctx, note)
+	return json.Marshal(w.note)
 }
 
 // CopyTargets returns the stores that are meant, each of which there is.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"ingest/formats/transfer"
@@ -47,15 +46,6 @@ type journal struct {
 
 func (s staging) journal() string { return s.data() + ".now.json" }
 
-// bootID names the host's boot, "" if it has no name.
-func bootID() string {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(id))
-}
-
 // loadJournal returns what the journal knows, false if it is worth nothing.
 func (s staging) loadJournal() (sidecar, bool) {
 	text, err := os.ReadFile(s.journal())
@@ -64,7 +54,7 @@ func (s staging) loadJournal() (sidecar, bool) {
 	}
 	var j journal
 	there, err := os.Stat(s.data())
-	if err != nil || json.Unmarshal(text, &j) != nil || j.Boot == "" || j.Boot != bootID() || j.Inode != fsutil.Inode(there) {
+	if err != nil || json.Unmarshal(text, &j) != nil || j.Boot == "" || j.Boot != fsutil.Boot() || j.Inode != fsutil.Inode(there) {
 		return sidecar{}, false
 	}
 	return j.Known, true
@@ -126,7 +116,7 @@ func (s *stager) ranges(ctx context.Context, p *Pipeline, src sources.Source) er
 	if err != nil {
 		return err
 	}
-	b := &ranged{stager: s, r: r, boot: bootID(), inode: fsutil.Inode(there), length: there.Size(), dirty: there.Size(), done: slices.Clone(s.c.Ranges)}
+	b := &ranged{stager: s, r: r, boot: fsutil.Boot(), inode: fsutil.Inode(there), length: there.Size(), dirty: there.Size(), done: slices.Clone(s.c.Ranges)}
 	b.kept, b.kept.Ranges, b.kept.State = s.c, nil, state
 	b.moved = sync.NewCond(&b.mu)
 	for _, end := range s.look.legs(s.c.Off, size) {

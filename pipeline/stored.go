@@ -17,9 +17,9 @@ import (
 // What is read ahead of a store whose every read is a request: chunks large enough
 // to be worth one, and as many at a time as hide what a request takes.
 const (
-	storedChunk  = 4 << 20
-	storedAhead  = 6
-	storedMemory = 48 << 20
+	storedChunk  = 2 << 20
+	storedAhead  = 8
+	storedMemory = 24 << 20
 )
 
 // A storedReader reads an object of which there are several copies. It goes to the

@@ -124,6 +124,17 @@ type Zeroer interface {
 	WriteZeros(off, n int64) error
 }
 
+// A Marker is an Upload whose notes can outlive the process at no cost, where what
+// was written is in the kernel's hands and needs no disk: between two checkpoints, a
+// killed process then loses what it has written since the last mark.
+type Marker interface {
+	// Mark keeps a note for what has been written so far. Unlike one of Checkpoint it
+	// is found again on this host until the host itself stops, and then vouches for
+	// its bytes; elsewhere and later it is not there. It may run beside a Checkpoint:
+	// of the two notes, the one that was begun later counts.
+	Mark(ctx context.Context, note []byte) error
+}
+
 // NewKey returns the key of one upload of an image. Both are UUIDs, so that a
 // second import of the same image never touches the object of the first.
 func NewKey(imageID, uploadID string) string { return imageID + "/" + uploadID }

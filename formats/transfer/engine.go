@@ -36,6 +36,9 @@ type Engine struct {
 	// Progress, if set, is called after each delivered unit with the guest
 	// offset reached. It must be quick.
 	Progress func(off int64)
+	// Window, if set, bounds how far the reads run ahead of what is safe. It is of
+	// one run.
+	Window *Window
 }
 
 // ErrDigestElsewhere means that a copy begins where its digest does not stand: an

@@ -32,6 +32,7 @@ func (e *Engine) slots() int {
 type job struct {
 	unit Unit
 	buf  []byte        // the slot's own buffer, UnitBytes long once used
+	read bool          // its bytes are read, and count in the window
 	done chan struct{} // closed by the worker
 	err  error
 }
@@ -70,12 +71,13 @@ type pass struct {
 	todo    chan *job // for the workers
 	ordered chan *job // for the deliverer, in order of offset
 	digest  bool
+	window  *Window
 }
 
 func newPass(e *Engine, src formats.Disk, work Work) *pass {
 	n := e.slots()
 	p := &pass{
-		src: src, fn: work, digest: e.Digest != nil,
+		src: src, fn: work, digest: e.Digest != nil, window: e.Window,
 		free: make(chan *job, n), todo: make(chan *job, n), ordered: make(chan *job, n),
 	}
 	for range n {
@@ -140,10 +142,14 @@ func (p *pass) emit(ctx context.Context, u Unit, err error) bool {
 
 // send hands a unit with data to the workers and, in order, to the deliverer.
 func (p *pass) send(ctx context.Context, u Unit) bool {
+	if !p.window.admit(ctx, u.Len) {
+		return false
+	}
 	j, ok := p.slot(ctx, u)
 	if !ok {
 		return false
 	}
+	j.read = true
 	p.todo <- j
 	p.ordered <- j
 	return true
@@ -155,7 +161,7 @@ func (p *pass) slot(ctx context.Context, u Unit) (*job, bool) {
 	select {
 	case j := <-p.free:
 		u.Buf = j.unit.Buf
-		j.unit, j.err, j.done = u, nil, make(chan struct{})
+		j.unit, j.err, j.read, j.done = u, nil, false, make(chan struct{})
 		return j, true
 	case <-ctx.Done():
 		return nil, false
@@ -224,8 +230,14 @@ func (p *pass) deliver(ctx context.Context, e *Engine, fn Deliver) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		if j.read {
+			e.Window.delivering(j.unit.Len)
+		}
 		if err := e.deliverOne(j, fn); err != nil {
 			return err
+		}
+		if j.read {
+			e.Window.delivered()
 		}
 		p.free <- j
 	}

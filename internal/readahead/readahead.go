@@ -10,11 +10,13 @@ import (
 
 // The defaults of Options.
 const (
-	DefaultChunk  = 1 << 20
-	DefaultMemory = 32 << 20
+	DefaultChunk = 1 << 20
+	// DefaultMemory is a part of what a killed import may have to read again:
+	// pipeline.LostByKill.
+	DefaultMemory = 24 << 20
 	DefaultAhead  = 4
-	// DefaultMostAhead is what 100 ms of latency take to keep 200 MB/s busy.
-	DefaultMostAhead = 24
+	// DefaultMostAhead is what 100 ms of latency take to keep 1 Gbit/s busy, and some.
+	DefaultMostAhead = 16
 )
 
 // A Fetch fills p with the bytes at off, or returns an error. It is called
@@ -45,7 +47,9 @@ type Reader struct {
 	mu     sync.Mutex
 	chunks map[int64]*chunk
 	lru    list.List // of *chunk that are filled, the last used in front
+	spent  list.List // of *chunk that runs have passed, the last in front: dropped first
 	flying int       // chunks being fetched
+	unread int       // chunks fetched ahead that no read has come to
 	ahead  int       // chunks being fetched ahead
 	depth  int       // chunks that may be fetched ahead
 	runs   []run     // the last seen in front
@@ -60,12 +64,20 @@ type chunk struct {
 	data  []byte
 	err   error
 	elem  *list.Element // nil while it is fetched
+	in    *list.List    // that elem is of
+	// passed says that runs of reads have read all of it. Chunks ahead were used less
+	// lately and are wanted next.
+	passed bool
+	read   int64 // bytes that runs have read
+	ahead  bool // fetched ahead, and no read has come to it
 }
 
 // run is a sequence of reads that follow each other.
 type run struct {
-	end  int64 // where the last read ended
-	hits int   // reads that followed
+	end   int64 // where the furthest read ended
+	hits  int   // reads that followed
+	large bool  // of reads that are larger than a chunk
+	wide  int64 // how far behind the end reads have begun, bytes
 }
 
 // New returns a reader of size bytes. The context ends all reads, also those
@@ -109,21 +121,15 @@ func (r *Reader) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (r *Reader) read(p []byte, off int64) (int, error) {
-	hits := -1 // not noted yet
-	if len(p) > r.opt.Chunk {
-		if hits = r.noted(off, off+int64(len(p))); hits == 0 || r.opt.Ahead < 0 || 4*int64(len(p)) > r.opt.Memory {
-			if err := r.fetch(r.ctx, p, off); err != nil {
-				return 0, err
-			}
-			return len(p), nil
+	chunks := r.take(off, int64(len(p)))
+	if chunks == nil {
+		if err := r.fetch(r.ctx, p, off); err != nil {
+			return 0, err
 		}
-		r.spread(off, off+int64(len(p)), hits)
+		return len(p), nil
 	}
-	size := int64(r.opt.Chunk)
 	done := 0
-	for done < len(p) {
-		at := off + int64(done)
-		c := r.demand(at/size, off, off+int64(len(p)), hits)
+	for _, c := range chunks {
 		select {
 		case <-c.ready:
 		default:
@@ -137,30 +143,58 @@ func (r *Reader) read(p []byte, off int64) (int, error) {
 		if c.err != nil {
 			return done, c.err
 		}
-		done += copy(p[done:], c.data[at%size:])
+		done += copy(p[done:], c.data[off+int64(done)-c.index*int64(r.opt.Chunk):])
 	}
 	return done, nil
 }
 
-// noted is follow for a read that is larger than a chunk.
-func (r *Reader) noted(off, end int64) int {
+// take returns the chunks of a read, kept or being fetched, and fetches ahead if the
+// read follows others. They are taken at once: one that is dropped before the read
+// comes to it would be fetched again. A read that is better made by itself has none.
+func (r *Reader) take(off, n int64) []*chunk {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.follow(off, end)
+	size := int64(r.opt.Chunk)
+	first, last := off/size, (off+n-1)/size
+	at := r.follow(off, off+n)
+	if n > size && (r.opt.Ahead < 0 || 4*n > r.opt.Memory || at.hits == 0 && !r.has(first, last)) {
+		return nil
+	}
+	chunks := make([]*chunk, 0, last-first+1)
+	for index := first; index <= last; index++ {
+		c := r.chunks[index]
+		if c == nil {
+			c = r.start(index, false)
+		}
+		if end := min((index+1)*size, r.size); at.hits > 0 {
+			// Of two reads on both sides of a border, either may come first.
+			c.read += min(off+n, end) - max(off, index*size)
+			c.passed = c.read >= end-index*size
+		}
+		if c.ahead && c.elem != nil {
+			r.unread--
+		}
+		c.ahead = false
+		r.place(c)
+		chunks = append(chunks, c)
+	}
+	// Each read of a run counts as many chunks as it has.
+	hits := at.hits
+	if n > size {
+		hits *= int(last - first + 1)
+	}
+	r.readAhead(max(last, (at.end-1)/size), hits, at.wide)
+	return chunks
 }
 
-// spread begins the fetches of all chunks of a large read, and of some behind it.
-func (r *Reader) spread(off, end int64, hits int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last := (end - 1) / int64(r.opt.Chunk)
-	for index := off / int64(r.opt.Chunk); index <= last; index++ {
-		if r.chunks[index] == nil {
-			r.start(index, false)
+// has reports whether one of the chunks is kept or being fetched.
+func (r *Reader) has(first, last int64) bool {
+	for index := first; index <= last; index++ {
+		if r.chunks[index] != nil {
+			return true
 		}
 	}
-	// Each read of the run counts as many chunks as it has.
-	r.readAhead(last, hits*int(last-off/int64(r.opt.Chunk)+1))
+	return false
 }
 
 // deepen lets more chunks be fetched ahead, since a reader has to wait: how many it
@@ -174,74 +208,51 @@ func (r *Reader) deepen() {
 	}
 }
 
-// demand returns the chunk, fetched or being fetched, for a read of [off, end),
-// and fetches ahead if the read follows another. hits is how many reads have led up
-// to it, -1 if that has not been noted.
-func (r *Reader) demand(index, off, end int64, hits int) *chunk {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := r.chunks[index]
-	if c == nil {
-		c = r.start(index, false)
-	} else if c.elem != nil {
-		r.lru.MoveToFront(c.elem)
-	}
-	if hits < 0 && index == (end-1)/int64(r.opt.Chunk) { // once for each read
-		r.readAhead(index, r.follow(off, end))
-	}
-	return c
-}
+// nearReads is how far large reads of one run come out of order, in reads: the workers
+// of a copy take its units in order, and ask for them as they get to it.
+const nearReads = 8
 
-// follow notes a read of [off, end) and returns how many reads have led up to
-// it without a gap.
-func (r *Reader) follow(off, end int64) int {
+// follow notes a read of [off, end) and returns the run that it belongs to: as many
+// reads as have led up to it without a gap.
+func (r *Reader) follow(off, end int64) run {
+	near := int64(0)
+	if n := end - off; n > int64(r.opt.Chunk) {
+		near = nearReads * n
+	}
 	for i, have := range r.runs {
-		if have.end == off {
+		if off-have.end <= near && have.end-off <= near && (near == 0 || have.large) {
 			copy(r.runs[1:i+1], r.runs[:i])
-			r.runs[0] = run{end: end, hits: have.hits + 1}
-			return r.runs[0].hits
+			r.runs[0] = run{end: max(end, have.end), hits: have.hits + 1, large: have.large, wide: max(have.wide, have.end-off)}
+			return r.runs[0]
 		}
 	}
 	if len(r.runs) < maxRuns {
 		r.runs = append(r.runs, run{})
 	}
 	copy(r.runs[1:], r.runs)
-	r.runs[0] = run{end: end}
-	return 0
+	r.runs[0] = run{end: end, large: near > 0}
+	return r.runs[0]
 }
 
-// readAhead fetches chunks behind index beside the read, more of them the
-// longer the run is.
-func (r *Reader) readAhead(index int64, hits int) {
+// readAhead fetches chunks behind the front of a run beside a read, more of them the
+// longer the run is. wide is what reads behind its front may still ask for.
+func (r *Reader) readAhead(front int64, hits int, wide int64) {
 	last := (r.size - 1) / int64(r.opt.Chunk)
-	if hits > 0 {
-		r.pass(index)
-	}
-	for next := index + 1; next <= index+int64(min(hits, r.depth)) && next <= last; next++ {
+	for next := front + 1; next <= front+int64(min(hits, r.depth)) && next <= last; next++ {
 		if r.chunks[next] != nil {
 			continue
 		}
 		// Room for the chunk that is being read stays, or it would be fetched again.
-		if r.ahead >= r.depth || int64(r.flying+2)*int64(r.opt.Chunk) > r.opt.Memory {
+		if r.ahead >= r.depth || int64(r.flying+r.unread+2)*int64(r.opt.Chunk)+wide > r.opt.Memory {
 			return
 		}
 		r.start(next, true)
 	}
 }
 
-// pass makes the chunks that a sequence has left behind the first to be dropped:
-// those ahead were used less lately, and are wanted next.
-func (r *Reader) pass(index int64) {
-	for i := index - 1; i >= index-8; i-- {
-		if c := r.chunks[i]; c != nil && c.elem != nil {
-			r.lru.MoveToBack(c.elem)
-		}
-	}
-}
-
 // start begins the fetch of a chunk.
 func (r *Reader) start(index int64, ahead bool) *chunk {
-	c := &chunk{index: index, ready: make(chan struct{})}
+	c := &chunk{index: index, ready: make(chan struct{}), ahead: ahead}
 	r.chunks[index] = c
 	r.flying++
 	if ahead {
@@ -265,17 +276,46 @@ func (r *Reader) start(index int64, ahead bool) *chunk {
 			return
 		}
 		c.data = data
+		if c.ahead {
+			r.unread++
+		}
+		c.in = &r.lru
 		c.elem = r.lru.PushFront(c)
+		r.place(c)
 		r.evict()
 	}()
 	return c
 }
 
-// evict drops the chunks that were used the longest ago until the rest fits.
-// Those being fetched count and stay. A read that holds a dropped one keeps it.
+// place puts a kept chunk where it is dropped in its turn.
+func (r *Reader) place(c *chunk) {
+	switch {
+	case c.elem == nil: // being fetched
+	case c.passed && c.in != &r.spent:
+		c.in.Remove(c.elem)
+		c.in = &r.spent
+		c.elem = c.in.PushFront(c)
+	default:
+		c.in.MoveToFront(c.elem)
+	}
+}
+
+// evict drops the chunks that runs have passed, and then those that were used the
+// longest ago, until the rest fits. Those being fetched count and stay. A read that
+// holds a dropped one keeps it.
 func (r *Reader) evict() {
-	for int64(r.flying+r.lru.Len())*int64(r.opt.Chunk) > r.opt.Memory && r.lru.Len() > 0 {
-		c := r.lru.Remove(r.lru.Back()).(*chunk)
+	for int64(r.flying+r.spent.Len()+r.lru.Len())*int64(r.opt.Chunk) > r.opt.Memory {
+		from := &r.spent
+		if from.Len() == 0 {
+			from = &r.lru
+		}
+		if from.Len() == 0 {
+			return
+		}
+		c := from.Remove(from.Back()).(*chunk)
+		if c.ahead {
+			r.unread--
+		}
 		delete(r.chunks, c.index)
 	}
 }

@@ -15,6 +15,8 @@ import (
 type fake struct {
 	data []byte
 	gate chan struct{} // if not nil, each fetch takes one token
+	// pause, if set, is how long each fetch takes.
+	pause func()
 
 	mu      sync.Mutex
 	fetches []span
@@ -45,6 +47,9 @@ func (f *fake) fetch(ctx context.Context, p []byte, off int64) error {
 	f.fail--
 	f.mu.Unlock()
 	defer func() { f.mu.Lock(); f.flying--; f.mu.Unlock() }()
+	if f.pause != nil {
+		f.pause()
+	}
 	if f.gate != nil {
 		select {
 		case <-f.gate:

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"ingest/internal/directio"
 	"ingest/internal/errcode"
@@ -21,7 +22,8 @@ type content struct {
 	gone error          // why the bytes are out of reach, nil while they are not
 	// broken is the first sync that failed. It is never cleared: what was
 	// written before may be lost, and a later sync would not tell.
-	broken error
+	broken  error
+	suspect atomic.Bool // set with it, for who does not wait for a sync
 }
 
 // use makes f the bytes; size is that of its seal, -1 if it is written still.
@@ -86,6 +88,7 @@ func (c *content) sync(call func(*os.File) error) error {
 func (c *content) syncLocked(call func(*os.File) error) error {
 	if c.broken == nil {
 		c.broken = storeError(call(c.f), "make the bytes durable")
+		c.suspect.Store(c.broken != nil)
 	}
 	return c.broken
 }

@@ -12,7 +12,9 @@
 //	    <image>.<upload>.<random>/        one upload; the name is its id. flock: one change at a time
 //	      data                            its bytes, sparse
 //	      manifest.json                   generation, note, sealed size
+//	      mark.json                       a note for this boot of this host
 //	      manifest.json.tmp, record.tmp   half-written, of no value
+//	      mark.json.tmp
 //
 // <image> and <upload> are the two UUIDs of the key. An object is visible when
 // its data file stands under objects; the record is put there first. A record
@@ -22,6 +24,9 @@
 //
 //   - Checkpoint: fdatasync of data, then the manifest (write, fsync, rename,
 //     fsync of the folder). A note that is found vouches for its bytes.
+//   - Mark: nothing. The mark is written and renamed, and stands in the page cache
+//     as the data does. It names the boot of the host and the data's inode, and is
+//     believed where both are the same and its serial is above the manifest's.
 //   - Seal: truncate, fsync of data, then the manifest with the sealed size.
 //   - Commit: the record, then one rename of data, then fsync of both folders,
 //     then the upload's folder is removed. Stopped between any two of these

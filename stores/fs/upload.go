@@ -21,8 +21,10 @@ type manifest struct {
 	Generation int64 `json:"generation"`
 	// Sealed is the sealed size, nil while the upload is written.
 	Sealed *int64 `json:"sealed,omitempty"`
-	// Note vouches for the bytes that were durable before it.
-	Note []byte `json:"note,omitempty"`
+	// Note vouches for the bytes that were durable before it. Serial tells which of
+	// two notes is the later one: this, or that of a mark.
+	Note   []byte `json:"note,omitempty"`
+	Serial int64  `json:"serial,omitempty"`
 }
 
 // upload is one handle on an upload.
@@ -35,7 +37,7 @@ type upload struct {
 	gen    int64
 
 	op        sync.Mutex // one Checkpoint, Seal, Commit, Abort or Close at a time
-	note      []byte
+	notes     notes
 	committed *record // set once the bytes are visible
 	ended     bool    // closed or aborted
 }
@@ -159,12 +161,16 @@ func (u *upload) resume() (stores.Upload, error) {
 		f.Close()
 		return nil, err
 	}
-	u.gen, u.note = m.Generation, m.Note
+	u.gen = m.Generation
 	size := int64(-1)
 	if m.Sealed != nil {
 		size = *m.Sealed
 	}
 	u.use(f, size)
+	u.notes.found(m.Note, m.Serial)
+	if marked, ok := u.marked(); ok && marked.Serial > m.Serial {
+		u.notes.found(marked.Note, marked.Serial)
+	}
 	return u, nil
 }
 
@@ -193,12 +199,8 @@ func (s *Store) resumeCommitted(id, key string) (stores.Upload, error) {
 // ID names the upload for Resume.
 func (u *upload) ID() string { return u.id }
 
-// Note returns the last durable note.
-func (u *upload) Note() []byte {
-	u.op.Lock()
-	defer u.op.Unlock()
-	return u.note
-}
+// Note returns the last note that outlives the process.
+func (u *upload) Note() []byte { return u.notes.last() }
 
 // Checkpoint makes the bytes durable and then the note. It may be called on a
 // sealed upload, to keep a note with it.
@@ -211,18 +213,20 @@ func (u *upload) Checkpoint(ctx context.Context, note []byte) error {
 	if u.committed != nil {
 		return errcode.New(errcode.Conflict, "upload %s is committed", u.id)
 	}
+	serial := u.notes.begin()
 	if err := u.sync(fsutil.Datasync); err != nil {
-		return err
+		// The kernel may have dropped what a mark vouches for.
+		return errors.Join(err, u.unmark())
 	}
 	note = append([]byte(nil), note...)
 	err := u.change(func(m *manifest) error {
-		m.Note = note
+		m.Note, m.Serial = note, serial
 		return u.writeManifest(m)
 	})
 	if err != nil {
 		return storeError(err, "checkpoint upload %s", u.id)
 	}
-	u.note = note
+	u.notes.kept(note, serial)
 	return nil
 }
 

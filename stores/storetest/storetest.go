@@ -39,6 +39,7 @@ func Run(t *testing.T, h Harness) {
 		{"life of an upload", testLife},
 		{"invisible before the commit", testInvisible},
 		{"resume at a checkpoint", testResume},
+		{"marks", testMarks},
 		{"resume when sealed", testResumeSealed},
 		{"resume when committed", testResumeCommitted},
 		{"resume of an unknown upload", testUnknown},
