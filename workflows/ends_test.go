@@ -86,7 +86,7 @@ func TestCatalogueIsWaitedFor(t *testing.T) {
 func TestFailureIsRecordedWhenTheCatalogueIsBack(t *testing.T) {
 	b := newBench(t)
 	b.script(contract.StageConvert, func(context.Context) error {
-		b.repo.Down.Store(25)
+		b.repo.Down.Store(9) // the test environment gives up after ten
 		return errcode.New(errcode.QCOW2Corrupt, "overlapping clusters")
 	}, &activitytest.Steps{})
 	_, err := b.run(request)
@@ -94,6 +94,39 @@ func TestFailureIsRecordedWhenTheCatalogueIsBack(t *testing.T) {
 		t.Errorf("code %s, want %s", v.Code, errcode.QCOW2Corrupt)
 	}
 	b.wantStatus(metadata.TaskFailure, metadata.ImageQueued)
+}
+
+// A store that is away keeps nobody waiting for the word that the import has failed.
+func TestFailureIsRecordedBeforeTheCleanup(t *testing.T) {
+	for _, code := range []errcode.Code{errcode.QCOW2Corrupt, errcode.TaskCancelled} {
+		t.Run(string(code), func(t *testing.T) {
+			b := newBench(t)
+			b.script(contract.StageConvert, func(context.Context) error {
+				if code == errcode.TaskCancelled {
+					b.env.CancelWorkflow()
+				}
+				return errcode.New(errcode.QCOW2Corrupt, "overlapping clusters")
+			}, &activitytest.Steps{})
+			cleanups := 0
+			b.steps.OnCleanup = func(_ context.Context, p contract.CleanupParams) error {
+				cleanups++
+				b.wantStatus(metadata.TaskFailure, metadata.ImageQueued)
+				if p.Success || p.Key == "" {
+					t.Errorf("cleanup %+v, want that of a failure", p)
+				}
+				return errcode.New(errcode.StoreUnavailable, "the store is away")
+			}
+			if _, err := b.run(request); err == nil {
+				t.Error("the workflow succeeds")
+			}
+			if e := b.task().Error; e == nil || e.Code != code || e.Stage != string(contract.StageConvert) {
+				t.Errorf("task's error is %+v, want %s", e, code)
+			}
+			if cleanups < 2 {
+				t.Errorf("%d cleanups, want it tried again", cleanups)
+			}
+		})
+	}
 }
 
 func TestImageDeletedMeanwhile(t *testing.T) {

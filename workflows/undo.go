@@ -9,22 +9,21 @@ import (
 	"ingest/internal/contract"
 )
 
-// undo removes what a failed or cancelled import left, records why it ended and
+// failureFirst names the change by which a failure is recorded before what is left
+// is removed.
+const failureFirst = "failure-first"
+
+// undo records why an import failed or was cancelled, removes what it left, and
 // returns the error with which the workflow ends. It is out of reach of the
-// workflow's cancellation.
+// workflow's cancellation. A store that is away can hold the removal up for an hour,
+// and nobody should have to wait so long to be told.
 func undo(ctx workflow.Context, st *state, cause error) error {
-	why := explain(cause, st.progress.Stage)
-	cancelled := ctx.Err() != nil || temporal.IsCanceledError(cause)
-	if cancelled {
-		why = cancelledValue()
-	} else if st.disk > 0 {
-		why.Message = fmt.Sprintf("disk %d of %d: %s", st.disk, len(st.disks), why.Message)
-	}
-	why.Queue = "" // says where to clean up, and nothing to people
+	why, cancelled := reason(ctx, st, cause)
 	at := st.progress.Stage
 	st.at(-1)
 	keep, _ := workflow.NewDisconnectedContext(ctx)
-	if st.registered {
+	first := workflow.GetVersion(keep, failureFirst, workflow.DefaultVersion, 1) >= 1
+	if !first && st.registered {
 		st.enter(keep, contract.StageCleanup)
 		cleanup(keep, st, false)
 	}
@@ -35,10 +34,26 @@ func undo(ctx workflow.Context, st *state, cause error) error {
 		workflow.GetLogger(ctx).Error("failure not recorded", "code", string(why.Code), "error", err)
 	}
 	st.publish(keep)
+	if first && st.registered {
+		cleanup(keep, st, false)
+	}
 	if cancelled {
 		return temporal.NewCanceledError(why)
 	}
 	return failure(why)
+}
+
+// reason is what people are told.
+func reason(ctx workflow.Context, st *state, cause error) (why contract.ErrorValue, cancelled bool) {
+	why = explain(cause, st.progress.Stage)
+	cancelled = ctx.Err() != nil || temporal.IsCanceledError(cause)
+	if cancelled {
+		why = cancelledValue()
+	} else if st.disk > 0 {
+		why.Message = fmt.Sprintf("disk %d of %d: %s", st.disk, len(st.disks), why.Message)
+	}
+	why.Queue = "" // says where to clean up, and nothing to people
+	return why, cancelled
 }
 
 // tidy removes what a successful import no longer needs. The import has

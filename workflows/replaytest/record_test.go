@@ -148,6 +148,8 @@ type recording struct {
 	ended func(error) bool
 }
 
+// recordings are of today's version. Those of names that end in -first record a failure
+// before they clean up; the names without it stand beside them, of the version before.
 func recordings() []recording {
 	plain := &activitytest.Steps{}
 	succeeded := func(err error) bool { return err == nil }
@@ -162,12 +164,12 @@ func recordings() []recording {
 				return plain.Convert(ctx, p, o)
 			}
 		}},
-		{name: "failure", ended: func(err error) bool { return failedWith(err, errcode.ChecksumMismatch) }, steps: func(s *activitytest.Steps) {
+		{name: "failure-first", ended: func(err error) bool { return failedWith(err, errcode.ChecksumMismatch) }, steps: func(s *activitytest.Steps) {
 			s.OnFetch = func(context.Context, contract.FetchParams, pipeline.Observe) (contract.Fetched, error) {
 				return contract.Fetched{}, errcode.New(errcode.ChecksumMismatch, "the source's digest differs")
 			}
 		}},
-		{name: "cancel", cancel: true, ended: temporal.IsCanceledError, steps: func(s *activitytest.Steps) {
+		{name: "cancel-first", cancel: true, ended: temporal.IsCanceledError, steps: func(s *activitytest.Steps) {
 			s.OnConvert = func(ctx context.Context, _ contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
 				return contract.Converted{}, slowly(ctx, 60, o)
 			}
@@ -204,7 +206,7 @@ func recordings() []recording {
 			}
 		}},
 		{name: "copy", ended: succeeded, copyTo: []string{"fast", "remote"}, steps: func(*activitytest.Steps) {}},
-		{name: "copy-fails", ended: func(err error) bool { return failedWith(err, errcode.NoSpace) }, copyTo: []string{"fast", "remote"}, steps: func(s *activitytest.Steps) {
+		{name: "copy-fails-first", ended: func(err error) bool { return failedWith(err, errcode.NoSpace) }, copyTo: []string{"fast", "remote"}, steps: func(s *activitytest.Steps) {
 			s.OnCopy = func(ctx context.Context, p contract.CopyParams, o pipeline.Observe) (contract.Stored, error) {
 				if p.Store == "fast" {
 					return contract.Stored{}, errcode.New(errcode.NoSpace, "full")
@@ -213,7 +215,7 @@ func recordings() []recording {
 			}
 		}},
 		{name: "two-disks", ended: succeeded, steps: func(s *activitytest.Steps) { s.OnDetect = twoDisks }},
-		{name: "second-disk-fails", ended: func(err error) bool { return failedWith(err, errcode.VMDKGrain) }, steps: func(s *activitytest.Steps) {
+		{name: "second-disk-fails-first", ended: func(err error) bool { return failedWith(err, errcode.VMDKGrain) }, steps: func(s *activitytest.Steps) {
 			s.OnDetect = twoDisks
 			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
 				if p.Disk == 2 {
