@@ -41,7 +41,7 @@ func fieldsOf(kind string) ([]field, bool) {
 	case S3:
 		return []field{{"endpoint", false}, {"region", false}, {"style", false}, {"access_key", false}, {"secret_key", false},
 			{"session_token", false}, {"profile", false}, {"role", false}, {"external_id", false}, {"web_identity_file", false},
-			{"anonymous", false}, {"instance", false}}, true
+			{"sts_endpoint", false}, {"anonymous", false}, {"instance", false}}, true
 	case OpenStack:
 		return []field{{"auth_url", true}, {"region", false}, {"interface", false}, {"application_credential_id", false},
 			{"application_credential_name", false}, {"application_credential_secret", false}, {"username", false}, {"password", false},
@@ -139,14 +139,8 @@ func (c *Credential) checkType() error {
 		if bind = c.fields["endpoint"]; bind == "" && len(c.Hosts) == 0 {
 			bind = "https://*." + amazon
 		}
-		if (c.fields["access_key"] == "") != (c.fields["secret_key"] == "") {
-			return c.invalid("access_key and secret_key belong together")
-		}
-		if c.fields["access_key"] == "" && c.fields["profile"] == "" && c.fields["role"] == "" && c.fields["anonymous"] == "" && c.fields["instance"] == "" {
-			return c.invalid("it has none of access_key, profile, role, instance, anonymous")
-		}
-		if s := c.fields["style"]; s != "" && s != "path" && s != "virtual" {
-			return c.invalid("style is path or virtual")
+		if why := c.checkS3(); why != "" {
+			return c.invalid(why)
 		}
 	case Header:
 		if strings.ContainsAny(c.fields["header"]+c.fields["value"], "\r\n\x00") || strings.ContainsAny(c.fields["header"], " :") {
@@ -167,6 +161,41 @@ func (c *Credential) checkType() error {
 		c.Hosts = []string{u.Host}
 	}
 	return nil
+}
+
+// checkS3 says what is missing of a credential for buckets, or belongs to another way
+// of saying who asks.
+func (c *Credential) checkS3() string {
+	has := func(name string) bool { return c.fields[name] != "" }
+	ways := 0
+	for _, name := range []string{"access_key", "profile", "instance", "web_identity_file", "anonymous"} {
+		if has(name) {
+			ways++
+		}
+	}
+	switch {
+	case has("access_key") != has("secret_key"):
+		return "access_key and secret_key belong together"
+	case ways == 0 && has("role"):
+		return "a role is assumed with access_key, profile, instance or web_identity_file"
+	case ways == 0:
+		return "it has none of access_key, profile, instance, web_identity_file, anonymous"
+	case ways > 1:
+		return "it has more than one of access_key, profile, instance, web_identity_file, anonymous"
+	case has("session_token") && !has("access_key"):
+		return "a session_token belongs to an access_key"
+	case !has("role") && (has("external_id") || has("web_identity_file") || has("sts_endpoint")):
+		return "external_id, web_identity_file and sts_endpoint are for a role"
+	case has("role") && has("anonymous"):
+		return "nobody assumes a role"
+	case has("style") && c.fields["style"] != "path" && c.fields["style"] != "virtual":
+		return "style is path or virtual"
+	case has("sts_endpoint"):
+		if u, err := url.Parse(c.fields["sts_endpoint"]); err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || !c.MayGoOver(u) {
+			return "its sts_endpoint is not an https URL of a server"
+		}
+	}
+	return ""
 }
 
 // checkOpenStack says what is missing of an application credential, or of a password

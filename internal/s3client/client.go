@@ -19,12 +19,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
-	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"ingest/internal/errcode"
 )
@@ -41,8 +36,11 @@ type Options struct {
 	Style string
 	Keys  Keys
 	// KeysNow, if set, is asked before each signature, so that keys that were
-	// changed are used at once. It counts for access and secret keys only.
+	// changed are used at once, and for each session of a role. It counts for access
+	// and secret keys only.
 	KeysNow func() (Keys, error)
+	// Metadata is the machine's metadata service; "" means where it always is.
+	Metadata string
 
 	// Dial connects, after whatever check the caller wants; nil means a plain
 	// dialer. RootCAs nil means the system's.
@@ -53,21 +51,6 @@ type Options struct {
 	// Connections is how many are kept open to one host: 16.
 	Connections int
 }
-
-// Keys say as whom. The zero value asks anonymously.
-type Keys struct {
-	AccessKey, SecretKey, SessionToken string
-	// Profile names a profile of the operator's AWS configuration files.
-	Profile string
-	// Role is assumed with the keys above, or by WebIdentityFile alone.
-	Role, ExternalID string
-	WebIdentityFile  string
-	// Instance takes what the machine's metadata service gives.
-	Instance bool
-}
-
-// Anonymous reports whether requests are not signed.
-func (k Keys) Anonymous() bool { return k == Keys{} }
 
 // New returns a client. It makes no request unless a profile needs one.
 func New(ctx context.Context, o Options) (*s3.Client, error) {
@@ -131,50 +114,4 @@ func retryer(attempts int) aws.Retryer {
 		r.MaxAttempts = attempts
 		r.MaxBackoff = 10 * time.Second
 	})
-}
-
-// provider returns the credentials of the options and of nothing else.
-func provider(ctx context.Context, o Options, hc *http.Client) (aws.CredentialsProvider, error) {
-	k := o.Keys
-	if k.Anonymous() {
-		return aws.AnonymousCredentials{}, nil
-	}
-	if k.Role == "" && k.Profile == "" && !k.Instance && o.KeysNow != nil {
-		return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			k, err := o.KeysNow()
-			return aws.Credentials{AccessKeyID: k.AccessKey, SecretAccessKey: k.SecretKey, SessionToken: k.SessionToken, Source: "credentials file"}, err
-		}), nil
-	}
-	if k.Role == "" && k.Profile == "" && !k.Instance {
-		return credentials.NewStaticCredentialsProvider(k.AccessKey, k.SecretKey, k.SessionToken), nil
-	}
-	state := imds.ClientDisabled
-	if k.Instance {
-		state = imds.ClientEnabled
-	}
-	load := []func(*config.LoadOptions) error{config.WithRegion(o.Region), config.WithEC2IMDSClientEnableState(state)}
-	switch {
-	case k.Profile != "":
-		load = append(load, config.WithSharedConfigProfile(k.Profile))
-	case k.AccessKey != "":
-		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(k.AccessKey, k.SecretKey, k.SessionToken)))
-	case !k.Instance:
-		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
-	}
-	c, err := config.LoadDefaultConfig(ctx, load...)
-	if err != nil {
-		return nil, errcode.Wrap(err, errcode.CredentialInvalid, "the AWS configuration of the credential cannot be read")
-	}
-	if k.Role == "" {
-		return c.Credentials, nil
-	}
-	client := sts.NewFromConfig(c, func(so *sts.Options) { so.HTTPClient = hc })
-	if k.WebIdentityFile != "" {
-		return aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(client, k.Role, stscreds.IdentityTokenFile(k.WebIdentityFile))), nil
-	}
-	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, k.Role, func(ro *stscreds.AssumeRoleOptions) {
-		if k.ExternalID != "" {
-			ro.ExternalID = aws.String(k.ExternalID)
-		}
-	})), nil
 }

@@ -22,7 +22,7 @@ func From(c *credentials.Credential, o Options) Options {
 	o.Keys = Keys{
 		AccessKey: c.Field("access_key"), SecretKey: c.Field("secret_key"), SessionToken: c.Field("session_token"),
 		Profile: c.Field("profile"), Role: c.Field("role"), ExternalID: c.Field("external_id"),
-		WebIdentityFile: c.Field("web_identity_file"), Instance: c.Field("instance") != "",
+		WebIdentityFile: c.Field("web_identity_file"), STS: c.Field("sts_endpoint"), Instance: c.Field("instance") != "",
 	}
 	return o
 }

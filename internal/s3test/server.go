@@ -28,7 +28,8 @@ type Kind struct {
 	Name    string
 	Version string
 	start   func(dir, addr string) (args, env []string)
-	health  string // path that answers when the server is ready
+	more    []string // variables beside those of start
+	health  string   // path that answers when the server is ready
 }
 
 // Versity is versitygw on a folder.
@@ -54,6 +55,21 @@ const (
 	SecretKey = "testsecret-of-the-server"
 	Region    = "us-east-1"
 )
+
+// With returns the kind with variables in its servers' environment.
+func (k Kind) With(env ...string) Kind {
+	k.more = append(append([]string{}, k.more...), env...)
+	return k
+}
+
+// Minio returns MinIO, for what versitygw has not: roles, encryption. A test skips
+// itself, and says so, where it is left out.
+func Minio(tb testing.TB) Kind {
+	if os.Getenv("INGEST_SKIP_MINIO") == "1" {
+		tb.Skip("INGEST_SKIP_MINIO is set: not tried against MinIO")
+	}
+	return minio
+}
 
 // Versity returns versitygw.
 func Versity() Kind { return versity }
@@ -107,7 +123,7 @@ func Run(k Kind, dir string) (s *Server, stop func(), err error) {
 	s = &Server{Kind: k, Endpoint: "http://" + addr, dir: dir, addr: addr, Client: NewClient("http://" + addr)}
 	args, env := k.start(dir, addr)
 	s.cmd = exec.Command(bin, args...)
-	s.cmd.Env = append(os.Environ(), env...)
+	s.cmd.Env = append(append(os.Environ(), env...), k.more...)
 	s.cmd.Dir = dir
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out lockedBuffer
