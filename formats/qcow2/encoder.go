@@ -91,7 +91,7 @@ func (e Encoder) Encode(ctx context.Context, dst formats.Sink, src formats.Disk,
 		}
 		return dst.Checkpoint(ctx, func() formats.Checkpoint { return b.checkpoint(e.Codec(), end) })
 	}
-	work := newWorkshop(t, engine.NumWorkers())
+	work := newWorkshop(t, src, engine.NumWorkers())
 	if err := engine.Run(ctx, src, start, src.Size(), work.unit, deliver); err != nil {
 		return formats.Summary{}, err
 	}

@@ -7,6 +7,8 @@ import (
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
 
+	"ingest/formats"
+	"ingest/formats/asis"
 	"ingest/formats/transfer"
 	"ingest/internal/binio"
 )
@@ -32,6 +34,7 @@ const minZstdWindow = 1 << 10
 // bytes), and behind all lengths the compressed bytes, one after the other.
 type workshop struct {
 	target
+	src   *asis.Source // streams that the source has already, nil if none
 	tools []tools
 }
 
@@ -39,11 +42,12 @@ type tools struct {
 	deflate *flate.Writer
 	zstd    *zstd.Encoder
 	out     boundedBuffer
+	take    asis.Taker
 	last    []byte // the disk's last cluster, filled up with zeros
 }
 
-func newWorkshop(t target, workers int) *workshop {
-	return &workshop{target: t, tools: make([]tools, workers)}
+func newWorkshop(t target, src formats.Disk, workers int) *workshop {
+	return &workshop{target: t, src: asis.Of(src, t.cluster), tools: make([]tools, workers)}
 }
 
 const lengthBytes = 4
@@ -60,7 +64,7 @@ func (w *workshop) unit(_ context.Context, worker int, u *transfer.Unit) error {
 		if !binio.IsZero(p) {
 			before := len(buf)
 			var err error
-			if buf, err = w.compress(tools, buf, p); err != nil {
+			if buf, err = w.pack(tools, buf, p, u.Off+at); err != nil {
 				return err
 			}
 			if length = int64(len(buf) - before); length == 0 {
@@ -75,6 +79,27 @@ func (w *workshop) unit(_ context.Context, worker int, u *transfer.Unit) error {
 	}
 	u.Buf = buf
 	return nil
+}
+
+// pack appends the compressed form of the cluster at off, as the source has it or
+// made anew, or nothing if it is not smaller.
+func (w *workshop) pack(t *tools, buf, p []byte, off int64) ([]byte, error) {
+	var stream []byte
+	var ok bool
+	var err error
+	switch w.compression {
+	case compressDeflate:
+		stream, ok, err = t.take.Deflate(w.src, off, p, deflateWindow)
+	case compressZstd:
+		stream, ok, err = t.take.Zstd(w.src, off, p)
+	}
+	if err != nil {
+		return buf, err
+	}
+	if ok && len(stream) < len(p) {
+		return append(buf, stream...), nil
+	}
+	return w.compress(t, buf, p)
 }
 
 // compress appends the compressed form of a cluster to buf, or nothing if it

@@ -99,7 +99,7 @@ func (s Stream) Encode(ctx context.Context, dst formats.Sink, src formats.Disk, 
 		}
 		return dst.Checkpoint(ctx, func() formats.Checkpoint { return b.checkpoint(s.Codec(), end) })
 	}
-	work := newGrainWorkshop(s.level(), engine.NumWorkers())
+	work := newGrainWorkshop(s.level(), src, engine.NumWorkers())
 	if err := engine.Run(ctx, src, start, src.Size(), work.unit, deliver); err != nil {
 		return formats.Summary{}, err
 	}

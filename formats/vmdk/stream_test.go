@@ -152,7 +152,7 @@ func TestWorkersDoNotAllocate(t *testing.T) {
 	imgtest.CountsAllocations(t)
 	data := make([]byte, transfer.UnitBytes)
 	imgtest.ReadFull(t, imgtest.Random(3, transfer.UnitBytes, transfer.UnitBytes), data, 0)
-	w := newGrainWorkshop(DefaultCompressionLevel, 1)
+	w := newGrainWorkshop(DefaultCompressionLevel, nil, 1)
 	u := &transfer.Unit{Len: transfer.UnitBytes, Data: data}
 	work := func() {
 		if err := w.unit(t.Context(), 0, u); err != nil {

@@ -3,9 +3,12 @@ package vmdk
 import (
 	"context"
 	"encoding/binary"
+	"hash/adler32"
 
 	"github.com/klauspost/compress/zlib"
 
+	"ingest/formats"
+	"ingest/formats/asis"
 	"ingest/formats/transfer"
 	"ingest/internal/binio"
 )
@@ -18,20 +21,25 @@ import (
 // they are to stand in the file: marker, zlib stream, zeros up to a sector.
 type grainWorkshop struct {
 	level int
+	src   *asis.Source // streams that the source has already, nil if none
 	tools []grainTools
 }
 
 type grainTools struct {
 	zlib *zlib.Writer
 	out  appender
+	take asis.Taker
 	last []byte // the disk's last grain, filled up with zeros
 }
 
-func newGrainWorkshop(level, workers int) *grainWorkshop {
-	return &grainWorkshop{level: level, tools: make([]grainTools, workers)}
+func newGrainWorkshop(level int, src formats.Disk, workers int) *grainWorkshop {
+	return &grainWorkshop{level: level, src: asis.Of(src, grainBytes), tools: make([]grainTools, workers)}
 }
 
 const lengthBytes = 4
+
+// zlibWindow is how far back the readers of a grain look, bytes.
+const zlibWindow = 32 << 10
 
 // unit works on one unit of data.
 func (w *grainWorkshop) unit(_ context.Context, worker int, u *transfer.Unit) error {
@@ -64,7 +72,16 @@ func (w *grainWorkshop) grain(t *grainTools, p []byte, off int64) error {
 	}
 	start := len(t.out)
 	t.out = appendZeros(t.out, grainHeaderBytes)
-	if err := w.deflate(t, p); err != nil {
+	stream, ok, err := t.take.Deflate(w.src, off, p, zlibWindow)
+	if err != nil {
+		return err
+	}
+	if ok && len(stream) < len(p) {
+		// RFC 1950 section 2.2: deflate with a window of 32 KiB, no dictionary, no
+		// word on the level; behind the stream the checksum of what it stands for.
+		t.out = append(append(t.out, 0x78, 0x01), stream...)
+		t.out = binary.BigEndian.AppendUint32(t.out, adler32.Checksum(p))
+	} else if err := w.deflate(t, p); err != nil {
 		return err
 	}
 	marker := t.out[start:]

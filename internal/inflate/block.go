@@ -93,6 +93,7 @@ func (d *Decoder) slowMatch(length int) error {
 	if dist > d.out {
 		return ErrCorrupt
 	}
+	d.far |= uint(dist - 1)
 	full := length > len(d.dst)-d.out
 	for range min(length, len(d.dst)-d.out) {
 		d.dst[d.out] = d.dst[d.out-dist]
@@ -112,7 +113,7 @@ func (d *Decoder) slowMatch(length int) error {
 // entries that were subtracted whole.
 func (d *Decoder) fast() (ended bool, err error) {
 	src, dst := d.src, d.dst
-	pos, out, buf, n := d.pos, d.out, d.buf, uint32(d.n)
+	pos, out, buf, n, far := d.pos, d.out, d.buf, uint32(d.n), d.far
 	posEnd, outEnd := len(src)-inMargin, len(dst)-outMargin
 	litlen, dists := &d.litlen, &d.dist
 	if pos >= posEnd || out >= outEnd {
@@ -205,6 +206,7 @@ func (d *Decoder) fast() (ended bool, err error) {
 			err = ErrCorrupt
 			break
 		}
+		far |= uint(dist - 1)
 
 		buf |= binary.LittleEndian.Uint64(src[pos:]) << (n & 63)
 		pos += int(^n & 63 >> 3)
@@ -233,6 +235,6 @@ func (d *Decoder) fast() (ended bool, err error) {
 		out = end
 	}
 	n &= 63
-	d.pos, d.out, d.buf, d.n = pos, out, buf&(1<<n-1), uint(n)
+	d.pos, d.out, d.buf, d.n, d.far = pos, out, buf&(1<<n-1), uint(n), far
 	return ended, err
 }

@@ -14,6 +14,7 @@ package inflate
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 // What can be wrong with a stream.
@@ -39,6 +40,7 @@ type Decoder struct {
 	out int    // bytes written to dst
 	buf uint64 // bit buffer: the next bit is the lowest
 	n   uint   // bits in it
+	far uint   // all distances of the stream, less one each, ORed
 
 	litlen litlenTable
 	dist   distTable
@@ -54,12 +56,16 @@ type Decoder struct {
 // stream gives; with ErrFull all of dst is. What follows the stream in src is
 // left alone.
 func (d *Decoder) Raw(dst, src []byte) (written, used int, err error) {
-	d.src, d.dst, d.pos, d.out, d.buf, d.n = src, dst, 0, 0, 0, 0
+	d.src, d.dst, d.pos, d.out, d.buf, d.n, d.far = src, dst, 0, 0, 0, 0, 0
 	err = d.stream()
 	written, used = d.out, d.pos-int(d.n>>3)
 	d.src, d.dst = nil, nil
 	return written, used, err
 }
+
+// Window returns the window that the last stream needs, bytes: the least power of
+// two that no distance of it exceeds.
+func (d *Decoder) Window() int { return 1 << bits.Len(d.far) }
 
 // stream inflates block after block.
 func (d *Decoder) stream() error {
