@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"maps"
 	"slices"
 
@@ -78,7 +79,7 @@ func (p *Pipeline) copyFrom(ctx context.Context, dst stores.Store, from []contra
 		return err
 	}
 	w := newCopier(ctx, p, up, c, first, o)
-	if err := w.run(ctx, src); err != nil {
+	if err := w.fill(ctx, src); err != nil {
 		return err
 	}
 	got := stores.Digest{Algo: w.note.Algo, Hex: hex.EncodeToString(w.sum.Sum(nil)), Size: c.Size}
@@ -96,8 +97,12 @@ func (p *Pipeline) copyFrom(ctx context.Context, dst stores.Store, from []contra
 	return nil
 }
 
-// copyCodec names what a copy's note means.
-const copyCodec = "copy/1"
+// What a copy's note means: of one whose bytes pass through here, and of one that
+// the stores have made among themselves, which is read back.
+const (
+	copyCodec  = "copy/1"
+	cloneCodec = "clone/1"
+)
 
 // A copyNote is what an upload that is a copy keeps with its durable bytes.
 type copyNote struct {
@@ -105,13 +110,13 @@ type copyNote struct {
 	From  string `json:"from"` // the place that is read first: another one starts again
 	Size  int64  `json:"size"`
 	Algo  string `json:"algo"`
-	Off   int64  `json:"off"` // bytes copied and hashed; of whole units, or all
+	Off   int64  `json:"off"` // bytes hashed, and copied before; of whole units, or all
 	Sum   []byte `json:"sum"` // state of the hash at Off
 }
 
 // copyNoteOf reads the note of an upload, ok false if it is not of this copy.
 func copyNoteOf(up stores.Upload, c contract.CopyParams, from string) (n copyNote, ok bool) {
-	if json.Unmarshal(up.Note(), &n) != nil || n.Codec != copyCodec || n.Size != c.Size || n.Algo != copyAlgo(c) || n.From != from {
+	if json.Unmarshal(up.Note(), &n) != nil || n.Codec != copyCodec && n.Codec != cloneCodec || n.Size != c.Size || n.Algo != copyAlgo(c) || n.From != from {
 		return copyNote{}, false
 	}
 	whole := n.Off >= 0 && n.Off <= n.Size && (n.Off%transfer.UnitBytes == 0 || n.Off == n.Size)
@@ -156,9 +161,56 @@ func newCopier(ctx context.Context, p *Pipeline, up stores.Upload, c contract.Co
 	return w
 }
 
+// fill makes the upload the object, and takes its digest. Stores that can make the
+// copy among themselves do; then it is the copy that is read, as it is sealed.
+func (w *copier) fill(ctx context.Context, src *storedReader) error {
+	if w.note.Codec == copyCodec && w.note.Off == 0 {
+		if err := w.clone(ctx, src); err != nil {
+			return err
+		}
+	}
+	if w.note.Codec == copyCodec {
+		return w.run(ctx, src.readerAt(), w.write)
+	}
+	if err := w.up.Seal(ctx, w.note.Size); err != nil {
+		return err
+	}
+	r, err := w.up.ReaderAt()
+	if err != nil {
+		return err
+	}
+	return w.run(ctx, r, func(u *transfer.Unit) error {
+		w.saver.dirty.Add(u.Len) // what a crash would cost
+		w.hash(u)
+		return nil
+	})
+}
+
+// clone has the stores make the copy, if they can. What they have made is noted
+// before it is read.
+func (w *copier) clone(ctx context.Context, src *storedReader) error {
+	to, ok := w.up.(stores.Cloner)
+	if !ok || src.object == nil || w.note.Size == 0 {
+		return nil
+	}
+	ok, err := to.Clone(ctx, src.object, func(int64) { w.o(0, w.note.Size, nil) })
+	if code := errcode.Of(err); ctx.Err() != nil || code == errcode.NoSpace || code == errcode.UploadFenced {
+		return err
+	}
+	if err != nil || !ok {
+		return nil // what failed of it is found where the bytes are read and written
+	}
+	w.note.Codec = cloneCodec
+	text, err := w.text()
+	if err != nil {
+		return err
+	}
+	return w.saver.keep(text)
+}
+
 // run copies what is left: ranges are read in parallel, and hashed and written in
 // order. Zeros are left out; they are holes in the copy.
-func (w *copier) run(ctx context.Context, src *storedReader) error {
+func (w *copier) run(ctx context.Context, from io.ReaderAt, each func(*transfer.Unit) error) error {
 	w.o(w.note.Off, w.note.Size, nil)
 	if w.note.Off == w.note.Size && w.note.Size > 0 {
 		return nil
@@ -166,8 +218,8 @@ func (w *copier) run(ctx context.Context, src *storedReader) error {
 	defer w.saver.ended(true)
 	e := w.p.engine()
 	e.Window = w.saver.window
-	err := e.Run(ctx, raw.New(src.readerAt(), w.note.Size), w.note.Off, w.note.Size, nil, func(u *transfer.Unit) error {
-		if err := w.write(u); err != nil {
+	err := e.Run(ctx, raw.New(from, w.note.Size), w.note.Off, w.note.Size, nil, func(u *transfer.Unit) error {
+		if err := each(u); err != nil {
 			return err
 		}
 		w.note.Off = u.Off + u.Len
@@ -191,17 +243,24 @@ func (w *copier) run(ctx context.Context, src *storedReader) error {
 }
 
 func (w *copier) write(u *transfer.Unit) error {
+	w.hash(u)
 	if u.Data != nil {
 		w.saver.dirty.Add(u.Len)
 		_, err := w.up.WriteAt(u.Data, u.Off)
-		w.sum.Write(u.Data)
 		return err
 	}
-	hashZeros(w.sum, u.Len)
 	if z, ok := w.up.(stores.Zeroer); ok {
 		return z.WriteZeros(u.Off, u.Len)
 	}
 	return nil
+}
+
+func (w *copier) hash(u *transfer.Unit) {
+	if u.Data != nil {
+		w.sum.Write(u.Data)
+	} else {
+		hashZeros(w.sum, u.Len)
+	}
 }
 
 // text is the note of what has been copied so far.

@@ -38,7 +38,7 @@ func sparse(t *testing.T) []byte {
 }
 
 // keepObject commits an object, with holes for its zeros.
-func keepObject(t *testing.T, s stores.Store, p []byte) contract.Stored {
+func keepObject(t testing.TB, s stores.Store, p []byte) contract.Stored {
 	t.Helper()
 	ctx := t.Context()
 	key := stores.NewKey(uuid.NewString(), uuid.NewString())

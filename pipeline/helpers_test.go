@@ -20,7 +20,7 @@ import (
 
 // newPipeline returns a pipeline with a store, a staging folder and the sources
 // below root.
-func newPipeline(t *testing.T, root string, more ...sources.Driver) (*pipeline.Pipeline, *fs.Store) {
+func newPipeline(t testing.TB, root string, more ...sources.Driver) (*pipeline.Pipeline, *fs.Store) {
 	t.Helper()
 	dir := t.TempDir()
 	store, err := fs.Open(filepath.Join(dir, "store"), "main")

@@ -41,6 +41,8 @@ type Store struct {
 	// step, if set by a test, is called between the steps of an operation and
 	// stops it there by an error, as a crash would.
 	step func(at string) error
+	// cloneWays, if set by a test, are those of Clone.
+	cloneWays []cloneWay
 }
 
 var (
