@@ -55,7 +55,8 @@ func TestVerdicts(t *testing.T) {
 		{"disk", result{First: times(10), Second: times(10), Written: 800, Limit: limit{Value: 0.9, Disk: 1}}, rates{Durable: 100}, atDisk, [3]float64{1, 1, 1}},
 		{"not the disk", result{First: times(10), Second: times(10), Written: 700, Limit: limit{Value: 0.9, Disk: 1}}, rates{Durable: 100}, over, [3]float64{1, 1, 1}},
 		{"slower than the disk's limit", result{First: times(10.1), Second: times(10), Written: 1000, Limit: limit{Value: 0.9, Disk: 1}}, rates{Durable: 100}, over, [3]float64{1.01, 1.01, 1.01}},
-		{"figure", result{Figures: []float64{97, 95, 96}, Limit: limit{Value: 96}, Unit: "MiB"}, rates{}, within, [3]float64{96, 95, 97}},
+		{"figure", result{Figures: []float64{94, 96, 95}, Limit: limit{Value: 96}, Unit: "MiB"}, rates{}, within, [3]float64{96, 94, 96}},
+		{"one figure too high", result{Figures: []float64{94, 97, 95}, Limit: limit{Value: 96}, Unit: "MiB"}, rates{}, over, [3]float64{97, 94, 97}},
 	} {
 		c.in.sum(c.rate)
 		got := [3]float64{c.in.Value, c.in.Low, c.in.High}
@@ -66,6 +67,23 @@ func TestVerdicts(t *testing.T) {
 		if err := rep.verdict(); errors.Is(err, errOver) != (c.want == over) {
 			t.Errorf("%s: the run ends with %v", c.name, err)
 		}
+	}
+}
+
+// TestSameMemory has the larger disk take as much as the smaller one, and more.
+func TestSameMemory(t *testing.T) {
+	row := func(what string, value float64) result {
+		return result{Group: groupMemory, What: what, Value: value, Verdict: within}
+	}
+	rows := []result{row("1 GiB, a", 20), row("1 GiB, b", 20), row("64 GiB, a", 20+sameMemory), row("64 GiB, b", 21+sameMemory), row("64 GiB, c", 90)}
+	holdSame(rows)
+	for i, r := range rows {
+		if (r.Verdict == over) != (i == 3) {
+			t.Errorf("%s: %s", r.What, r.Verdict)
+		}
+	}
+	if memoryRow(fullDisk, raw, qcow2).what != "1 GiB, raw → qcow2" || importMemoryRow(wideDisk).what[:7] != "64 GiB," {
+		t.Error("rows are called otherwise")
 	}
 }
 

@@ -9,11 +9,14 @@ import (
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"ingest/internal/tools/ingestserver"
 )
 
 // A glance is an image service that runs already and converts what it imports to raw.
 type glance struct {
 	url, token string
+	pid        int // 0: unknown
 }
 
 // glanceRow is an import beside Glance's.
@@ -21,15 +24,22 @@ func glanceRow() row {
 	src := source{smallDisk, qcow2zlib}
 	return row{group: groupGlance, what: "web-download, qcow2/zlib → raw", sources: []source{src}, limit: limit{Value: 0.2},
 		prepare: func(ctx context.Context, b *bench, paths []string) (pair, error) {
-			g := b.o.glance
+			g, stop := b.o.glance, func() {}
 			if g.url == "" {
-				return pair{}, fmt.Errorf("%w: no -glance is given", errSkip)
+				var err error
+				if g, stop, err = startGlance(ctx, b.work); err != nil {
+					return pair{}, err
+				}
 			}
 			s, err := b.serving(ctx)
 			if err != nil {
+				stop()
 				return pair{}, err
 			}
-			return pair{close: s.stop, first: s.side(src, paths[0], ""), second: g.side(s.files + filepath.Base(paths[0]))}, nil
+			return pair{
+				close: func() { s.stop(); stop() },
+				first: s.side(src, paths[0], ""), second: g.side(s.files + filepath.Base(paths[0])),
+			}, nil
 		}}
 }
 
@@ -44,18 +54,30 @@ func (g glance) side(url string) side {
 				return usage{}, err
 			}
 			id = image.ID
+			before := g.cpu()
 			began := time.Now()
 			order := map[string]any{"method": map[string]string{"name": "web-download", "uri": url}}
 			if err := g.call(ctx, http.MethodPost, "/v2/images/"+id+"/import", order, nil); err != nil {
 				return usage{}, err
 			}
 			err := g.active(ctx, id)
-			return usage{Wall: time.Since(began)}, err
+			u := usage{Wall: time.Since(began)}
+			u.CPU = g.cpu() - before
+			return u, err
 		},
 		after: func(ctx context.Context, check bool) error {
 			return g.call(ctx, http.MethodDelete, "/v2/images/"+id, nil, nil)
 		},
 	}
+}
+
+// cpu is what the service has taken so far, 0 if nobody knows.
+func (g glance) cpu() time.Duration {
+	if g.pid == 0 {
+		return 0
+	}
+	d, _ := ingestserver.CPU(g.pid)
+	return d
 }
 
 // active waits until the image is active and raw.

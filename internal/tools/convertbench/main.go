@@ -63,7 +63,7 @@ func (o *options) declare(f *flag.FlagSet) {
 	f.BoolVar(&o.check, "check", true, "compare the content of what is written with the source's")
 	f.BoolVar(&o.list, "list", false, "list the rows, and measure nothing")
 	f.StringVar(&o.cache, "qemu-cache", "unsafe", "qemu-img's -t; its default, unsafe, leaves the file in the page cache, while ingest makes it durable; writeback does so too")
-	f.StringVar(&o.glance.url, "glance", "", "URL of a Glance that converts to raw, for its row")
+	f.StringVar(&o.glance.url, "glance", "", "URL of a Glance that converts to raw, for its row (default: one is started, if glance-api is installed)")
 	f.StringVar(&o.glance.token, "glance-token", "", "token for it")
 }
 
@@ -118,6 +118,7 @@ func run(ctx context.Context, o options, w io.Writer) (err error) {
 			return err
 		}
 	}
+	holdSame(rep.Rows)
 	return errors.Join(rep.print(w, o.json), rep.verdict())
 }
 

@@ -17,6 +17,9 @@ import (
 // errSkip says that a row cannot be measured here; what wraps it says why.
 var errSkip = errors.New("not measured")
 
+// figureRuns is how often a row runs whose figure is not a time.
+const figureRuns = 2
+
 // measure runs a row's pairs.
 func (b *bench) measure(ctx context.Context, r row) (result, error) {
 	res := result{Group: r.group, What: r.what, Limit: r.limit}
@@ -42,7 +45,11 @@ func (b *bench) measure(ctx context.Context, r row) (result, error) {
 	if err := warm(paths); err != nil {
 		return res, err
 	}
-	for i := range b.o.pairs {
+	runs := b.o.pairs
+	if p.figure != nil {
+		runs = min(runs, figureRuns)
+	}
+	for i := range runs {
 		if err := b.once(ctx, i, p, &res); err != nil {
 			return res, err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A result is a row with its figures.
@@ -20,7 +21,7 @@ type result struct {
 	Skipped  string    `json:"skipped,omitempty"` // why there are none
 
 	// What sum makes of them.
-	Value     float64 `json:"value"` // the median of the pairs' ratios, or of the figures
+	Value     float64 `json:"value"` // the median of the pairs' ratios, or the largest figure
 	Low       float64 `json:"low"`
 	High      float64 `json:"high"`
 	DiskShare float64 `json:"disk_share,omitempty"` // of the first one's time, which only writing as much takes
@@ -49,6 +50,9 @@ func (r *result) sum(rate rates) {
 		}
 	}
 	r.Value, r.Low, r.High = median(values), slices.Min(values), slices.Max(values)
+	if len(r.Figures) > 0 {
+		r.Value = r.High
+	}
 	if r.Written > 0 && rate.best() > 0 {
 		r.DiskShare = float64(r.Written) / rate.best() / median(walls(r.First))
 	}
@@ -68,6 +72,26 @@ func (r *result) judge() {
 		r.Verdict = atDisk
 	default:
 		r.Verdict = over
+	}
+}
+
+// sameMemory is how much more a disk of 64 GiB may take than one of 1 GiB, MiB: what two
+// runs of one conversion differ by.
+const sameMemory = 16
+
+// holdSame judges the figures of the larger disk beside those of the smaller one.
+func holdSame(rows []result) {
+	for i, r := range rows {
+		rest, ok := strings.CutPrefix(r.What, wideDisk.String())
+		if !ok || r.Group != groupMemory || r.Skipped != "" {
+			continue
+		}
+		j := slices.IndexFunc(rows, func(s result) bool {
+			return s.Group == r.Group && s.What == fullDisk.String()+rest && s.Skipped == ""
+		})
+		if j >= 0 && r.Value > rows[j].Value+sameMemory {
+			rows[i].Verdict = over
+		}
 	}
 }
 

@@ -220,7 +220,7 @@ func coresRow(from, to format) row {
 
 // memoryRow is what one conversion takes above `ingest version`.
 func memoryRow(d disk, from, to format) row {
-	return row{group: groupMemory, what: fmt.Sprintf("%d GiB, %s", d.virtual/gib, arrow(from, to)), limit: limit{Value: memoryLimit},
+	return row{group: groupMemory, what: fmt.Sprintf("%s, %s", d, arrow(from, to)), limit: limit{Value: memoryLimit},
 		sources: []source{{d, from}},
 		prepare: func(ctx context.Context, b *bench, paths []string) (pair, error) {
 			idle, err := command{b.o.ingest, "version"}.run(ctx)

@@ -54,6 +54,9 @@ var (
 	wideDisk   = disk{prefix: "wide-", virtual: 64 * gib, data: gib, spread: true}
 )
 
+// String is its virtual size.
+func (d disk) String() string { return fmt.Sprintf("%d GiB", d.virtual/gib) }
+
 // A source is a disk in a format.
 type source struct {
 	disk   disk

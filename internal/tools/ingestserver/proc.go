@@ -45,8 +45,11 @@ const tick = time.Second / 100
 
 // CPU returns the processor time that the server and the children it has waited for
 // have taken so far.
-func (s *Server) CPU() (time.Duration, error) {
-	b, err := os.ReadFile(s.proc("stat"))
+func (s *Server) CPU() (time.Duration, error) { return CPU(s.cmd.Process.Pid) }
+
+// CPU returns the processor time of any process and the children it has waited for.
+func CPU(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return 0, err
 	}
