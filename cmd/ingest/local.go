@@ -12,6 +12,7 @@ import (
 	"ingest/formats"
 	"ingest/formats/readers"
 	"ingest/internal/cli"
+	"ingest/internal/capacity"
 	"ingest/internal/progress"
 	"ingest/pipeline"
 	"ingest/sources"
@@ -26,6 +27,7 @@ type local struct {
 	from      string
 	allowNets []string
 	workers   int
+	memory    int64
 	members   []string
 	disk      int
 }
@@ -36,6 +38,7 @@ func (l *local) flags(cmd *cobra.Command) {
 	f.StringVar(&l.from, "from", "", "declare the source's format; it must be what is detected")
 	f.StringSliceVar(&l.allowNets, "allow-net", nil, "private or loopback networks that http sources may reach, CIDR[,CIDR]")
 	f.IntVar(&l.workers, "workers", 0, "cores to use (0: all)")
+	f.Int64Var(&l.memory, "memory", 0, "bytes to hold at once (0: 67108864, less in a small container)")
 }
 
 // memberFlag declares the flag for the other files of an image.
@@ -91,7 +94,17 @@ func (l *local) pipeline(cmd *cobra.Command) (*pipeline.Pipeline, error) {
 		Verify:       "full",
 		Limits:       formats.DefaultLimits(),
 		Workers:      l.workers,
+		Memory:       copyMemory(l.memory, 1),
 	}, nil
+}
+
+// copyMemory is how much a conversion holds at once: what was asked for, else what
+// the container allows.
+func copyMemory(asked int64, conversions int) int64 {
+	if asked > 0 {
+		return asked
+	}
+	return capacity.CopyMemory(capacity.Memory(), conversions)
 }
 
 // sourceURL makes a path absolute and follows its links: the user's own shell

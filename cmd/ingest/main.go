@@ -9,6 +9,8 @@ import (
 	"context"
 	"io"
 	"os"
+
+	"ingest/internal/capacity"
 )
 
 func main() {

@@ -68,6 +68,7 @@ type Server struct {
 	MaxSourceBytes int64         // largest source, bytes: 100 GiB; 0 means no limit
 	Imports        int           // conversions at once
 	Workers        int           // cores of one conversion; 0 means all
+	Memory         int64         // bytes that one conversion holds at once; 0 means what the container allows
 	Drain          time.Duration // how long SIGTERM waits for a resume point
 
 	LogFormat string // "json" or "console"
@@ -112,6 +113,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.Int64Var(&c.MaxSourceBytes, "max-source-bytes", 100<<30, "largest source that is taken, bytes (0: no limit)")
 	f.IntVar(&c.Imports, "imports", 2, "imports that are converted at once")
 	f.IntVar(&c.Workers, "workers", 0, "cores that one conversion uses (0: all)")
+	f.Int64Var(&c.Memory, "memory", 0, "bytes that one conversion holds at once (0: 67108864, less in a small container)")
 	f.DurationVar(&c.Drain, "drain", 10*time.Second, "how long SIGTERM waits for running steps to reach a resume point")
 	f.StringVar(&c.LogFormat, "log-format", "console", "json or console")
 	f.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn, error")
@@ -229,6 +231,7 @@ func (c *Server) checkNumbers() error {
 	}{
 		{"--imports", int64(c.Imports), 1, 1000},
 		{"--workers", int64(c.Workers), 0, 10000},
+		{"--memory", c.Memory, 0, 1 << 40},
 		{"--max-source-bytes", c.MaxSourceBytes, 0, math.MaxInt64},
 		{"--temporal-port", int64(c.TemporalPort), 0, 65535},
 		{"--ui-port", int64(c.UIPort), 0, 65535},
