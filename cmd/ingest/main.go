@@ -14,6 +14,7 @@ import (
 )
 
 func main() {
+	capacity.KeepWithin()
 	os.Exit(profiled(func() int { return run(context.Background(), os.Args[1:], os.Stdout, os.Stderr) }))
 }
 
