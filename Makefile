@@ -57,7 +57,7 @@ bench-baseline: setup ## make what is measured now the baseline of `make bench`
 	@scripts/bench -update
 
 # Flags of the tool: make bench-convert ARGS='-only "^convert" -pairs 1 -size 1GiB'
-bench-convert: build setup ## every conversion beside qemu-img, imports beside curl and Glance (an hour; ARGS=-list)
+bench-convert: build setup ## every conversion beside qemu-img, imports beside curl and Glance (an hour or more; ARGS=-list)
 	@$(GO) run ./internal/tools/convertbench -ingest bin/ingest $(ARGS)
 
 bench-memory: build setup ## import 20 GiB virtual, 4 GiB allocated, and print the resident memory

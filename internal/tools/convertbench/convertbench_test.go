@@ -284,6 +284,9 @@ func TestMeasure(t *testing.T) {
 	if _, err := b.measure(t.Context(), r); err == nil || !strings.Contains(err.Error(), "is not the source") {
 		t.Errorf("an empty disk: %v", err)
 	}
+	if err := compare(t.Context(), raw, b.dir, vdi, b.dir); err == nil || strings.Contains(err.Error(), "is not the source") {
+		t.Errorf("what cannot be compared: %v", err)
+	}
 	if left, err := os.ReadDir(b.work); err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}

@@ -2,12 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"ingest/internal/fsutil"
 )
@@ -257,8 +258,10 @@ func (b *bench) ingestConvert(to format, src, dst string, more ...string) comman
 // compare proves that two disks have the same content.
 func compare(ctx context.Context, from format, src string, to format, dst string) error {
 	_, err := command{"qemu-img", "compare", "-f", from.qemu, "-F", to.qemu, src, dst}.run(ctx)
-	if err != nil {
-		return fmt.Errorf("what was written is not the source: %s", strings.TrimSpace(err.Error()))
+	// 1 says that they differ; more, that they could not be compared.
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return fmt.Errorf("what was written is not the source: %w", err)
 	}
-	return nil
+	return err
 }
