@@ -22,9 +22,9 @@ func (e *Engine) slots() int {
 	if mem <= 0 {
 		mem = DefaultMemory
 	}
-	// Two slots for each worker keep all of them busy while one unit waits
+	// Three slots for each worker keep all of them busy while one unit waits
 	// for its turn; fewer than two in all would serialise reading and writing.
-	return int(max(2, min(mem/unitCost, int64(4*e.NumWorkers()))))
+	return int(max(2, min(mem/unitCost, int64(3*e.NumWorkers()))))
 }
 
 // A job is a unit on its way through the engine: the dispatcher fills in where
@@ -49,6 +49,7 @@ func (e *Engine) run(ctx context.Context, src formats.Disk, from, to int64, work
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := newPass(e, src, work)
+	defer p.recycle() // behind the wait: nobody uses a slot any more
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	// Cancelled before the wait, so that nobody stays behind after an error.
@@ -72,6 +73,19 @@ type pass struct {
 	ordered chan *job // for the deliverer, in order of offset
 	digest  bool
 	window  *Window
+	jobs    []*job // all slots
+}
+
+// spare holds slots of passes that have ended: one pass after the other, such as an
+// import's, need not collect as much garbage as each holds.
+var spare = sync.Pool{New: func() any { return &job{} }}
+
+// recycle leaves the slots to another pass.
+func (p *pass) recycle() {
+	for _, j := range p.jobs {
+		j.unit = Unit{Buf: j.unit.Buf}
+		spare.Put(j)
+	}
 }
 
 func newPass(e *Engine, src formats.Disk, work Work) *pass {
@@ -81,7 +95,9 @@ func newPass(e *Engine, src formats.Disk, work Work) *pass {
 		free: make(chan *job, n), todo: make(chan *job, n), ordered: make(chan *job, n),
 	}
 	for range n {
-		p.free <- &job{}
+		j := spare.Get().(*job)
+		p.jobs = append(p.jobs, j)
+		p.free <- j
 	}
 	return p
 }
