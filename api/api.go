@@ -97,6 +97,8 @@ type Deps struct {
 	// one that is used when a request names none.
 	Stores       []string
 	DefaultStore string
+	// ReadOnly are those of Stores that imports cannot be put into.
+	ReadOnly []string
 	// ReadFirst are the stores in the order in which images that lie in several are
 	// read; those that it leaves out come last.
 	ReadFirst []string

@@ -23,6 +23,8 @@ func (a *api) methods() []string {
 type storeInfo struct {
 	ID      string `json:"id"`
 	Default string `json:"default,omitempty"` // "true"
+	// ReadOnly is "true" for a store that images can only be copied to, in name.
+	ReadOnly string `json:"read-only,omitempty"`
 }
 
 // storesInfo lists the stores, the default one first. A server with one store
@@ -39,7 +41,11 @@ func (a *api) storesInfo(w http.ResponseWriter, _ *http.Request) error {
 	}
 	for _, name := range a.Stores {
 		if name != a.DefaultStore {
-			out = append(out, storeInfo{ID: name})
+			info := storeInfo{ID: name}
+			if slices.Contains(a.ReadOnly, name) {
+				info.ReadOnly = "true"
+			}
+			out = append(out, info)
 		}
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"stores": out})
@@ -94,6 +100,16 @@ func (a *api) checkStores(s contract.StoresSpec) error {
 	for _, name := range s.Stores {
 		if err := a.checkStore("stores", name); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkWritable refuses imports into stores that take no bytes.
+func (a *api) checkWritable(req contract.ImportRequest) error {
+	for _, name := range append([]string{req.Target.Store}, req.Stores...) {
+		if slices.Contains(a.ReadOnly, name) {
+			return fieldError(errcode.StoreReadOnly, "store", name, "the store is read from only, and takes no images")
 		}
 	}
 	return nil

@@ -48,6 +48,14 @@ func TestStoresInfo(t *testing.T) {
 	if want := `{"stores":[{"id":"fast","default":"true"},{"id":"local"},{"id":"cloud"}]}`; strings.TrimSpace(string(got.body)) != want {
 		t.Errorf("got %s", got.body)
 	}
+	b = newBench(t, threeStores, func(d *Deps) { d.DefaultStore, d.ReadOnly = "local", []string{"cloud"} })
+	got = b.do("GET", "/v2/info/stores", "").want(t, 200, "")
+	if want := `{"stores":[{"id":"local","default":"true"},{"id":"fast"},{"id":"cloud","read-only":"true"}]}`; strings.TrimSpace(string(got.body)) != want {
+		t.Errorf("got %s", got.body)
+	}
+	for _, body := range []string{`"target":{"store":"cloud"}`, `"stores":["fast","cloud"]`} {
+		b.do("POST", "/v1/imports", `{"source":{"url":"https://example.org/x"},`+body+`}`).want(t, 409, errcode.StoreReadOnly)
+	}
 	created := b.do("POST", "/v2/images", `{}`).want(t, 201, "")
 	if created.Header.Get("OpenStack-image-import-methods") != "web-download,copy-image" || created.Header.Get("OpenStack-image-store-ids") != "local,fast,cloud" {
 		t.Errorf("headers %v", created.Header)

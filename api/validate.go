@@ -148,6 +148,9 @@ func (a *api) checkRequest(req contract.ImportRequest) error {
 	if err := a.checkStores(req.StoresSpec); err != nil {
 		return err
 	}
+	if err := a.checkWritable(req); err != nil {
+		return err
+	}
 	for _, c := range []struct{ field, id string }{{"task_id", req.TaskID}, {"image_id", req.ImageID}} {
 		if _, err := uuid.Parse(c.id); c.id != "" && (err != nil || len(c.id) != 36 || strings.ToLower(c.id) != c.id) {
 			return badField(c.field, c.id, "expected a UUID in lower case")

@@ -32,6 +32,9 @@ func (p *Pipeline) Copy(ctx context.Context, c contract.CopyParams, o Observe) (
 	if err != nil {
 		return contract.Stored{}, err
 	}
+	if stores.IsReadOnly(dst) {
+		return p.adopt(ctx, dst, c, o)
+	}
 	done := contract.Stored{Store: dst.Name(), Key: c.Key, Location: Location(dst.Name(), c.Key)}
 	switch have, err := dst.Stat(ctx, c.Key); {
 	case err == nil && have.Size == c.Size && (c.HashValue == "" || have.Digest == wanted(c)):
@@ -282,6 +285,7 @@ func (p *Pipeline) CopyTargets(s contract.StoresSpec) ([]string, error) {
 		return s.Stores, nil
 	}
 	names := slices.Sorted(maps.Keys(p.Stores))
+	names = slices.DeleteFunc(names, func(name string) bool { return stores.IsReadOnly(p.Stores[name]) })
 	slices.SortStableFunc(names, func(a, b string) int { return p.rank(a) - p.rank(b) })
 	return names, nil
 }

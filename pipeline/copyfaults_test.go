@@ -15,7 +15,7 @@ import (
 func TestCopyBetweenStoresThatFail(t *testing.T) {
 	data := sparse(t)
 	// An attempt that writes one unit makes five calls of the store it writes to.
-	for _, every := range []int64{7, 11, 13, 17} {
+	for _, every := range []int64{7, 11, 13} {
 		p := several(t)
 		p.CheckpointEvery = time.Nanosecond
 		src := keepObject(t, p.Stores["mem"], data)

@@ -115,7 +115,11 @@ func (s *services) openPipeline() error {
 	if err != nil {
 		return err
 	}
-	kept, err := s.openStores(vault)
+	fetching := httpOptions(s.c, vault)
+	if fetching.RootCAs, err = authorities(s.c.Fetch.CA); err != nil {
+		return err
+	}
+	kept, err := s.openStores(vault, fetching)
 	if err != nil {
 		return err
 	}
@@ -129,10 +133,6 @@ func (s *services) openPipeline() error {
 	}
 	keyrings, err := s.openKeyrings()
 	if err != nil {
-		return err
-	}
-	fetching := httpOptions(s.c, vault)
-	if fetching.RootCAs, err = authorities(s.c.Fetch.CA); err != nil {
 		return err
 	}
 	web := httpsource.New(fetching)
@@ -290,7 +290,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Blobs:     api.Stores(s.pipeline.Stores),
 		Cache:     s.cache,
 		Defaults:  s.apiDefaults(),
-		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(),
+		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(), ReadOnly: s.c.Stores.ReadOnly(),
 		Policy:  s.policy.Current,
 		Version: version, Log: s.log, Hosts: hosts,
 	})

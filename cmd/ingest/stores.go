@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"ingest/internal/config"
@@ -11,14 +12,19 @@ import (
 	s3source "ingest/sources/s3"
 	"ingest/stores"
 	"ingest/stores/fs"
+	httpstore "ingest/stores/http"
 	s3store "ingest/stores/s3"
 )
 
 // openStores opens every store that is declared. One in a bucket that does not
 // answer is told of in the log, and is waited for by what needs it.
-func (s *services) openStores(vault *credentials.Vault) (map[string]stores.Store, error) {
+func (s *services) openStores(vault *credentials.Vault, web httpsource.Options) (map[string]stores.Store, error) {
 	out := map[string]stores.Store{}
 	for _, d := range s.c.Stores.List {
+		if d.Web != nil {
+			out[d.Name] = openWeb(d, web)
+			continue
+		}
 		if d.S3 == nil {
 			store, err := openFolders(d)
 			if err != nil {
@@ -35,6 +41,15 @@ func (s *services) openStores(vault *credentials.Vault) (map[string]stores.Store
 		go s.checkStore(store)
 	}
 	return out, nil
+}
+
+// openWeb opens a store on a web server. Its host is the operator's word, and is
+// connected to wherever it lies, unless it is denied; no other host is.
+func openWeb(d config.Store, o httpsource.Options) stores.Store {
+	o.AllowNets = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	o.Ports, o.HTTPSOnly = nil, false
+	o.MaxRedirects, o.MaxBytes = -1, -1
+	return httpstore.New(d.Name, d.Web.Base, d.Web.Credential, httpsource.New(o))
 }
 
 // openFolders opens a store in one folder or several.

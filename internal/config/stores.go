@@ -33,6 +33,13 @@ type Store struct {
 	// Weights are those of several folders: which of them is filled first.
 	Weights []int
 	S3      *S3Store
+	Web     *WebStore
+}
+
+// WebStore is a store that is read from a web server: URL[?credential=NAME].
+type WebStore struct {
+	Base       string // without a slash at its end
+	Credential string
 }
 
 // S3Store is a store in a bucket: s3://BUCKET[/PREFIX][?OPTION=VALUE&…].
@@ -65,7 +72,7 @@ func (d *declarations) Set(v string) error {
 func (d *declarations) Type() string { return "NAME=PLACE" }
 
 func (c *Stores) flags(f *pflag.FlagSet) {
-	f.Var(&c.declared, "store", "a further store, NAME=FOLDER[:FOLDER...] or NAME=s3://BUCKET/PREFIX?credential=NAME&region=R; given again for each")
+	f.Var(&c.declared, "store", "a further store, NAME=FOLDER[:FOLDER...] or NAME=s3://BUCKET/PREFIX?credential=NAME&region=R or, to be read only, NAME=https://HOST/PATH; given again for each")
 	f.StringVar(&c.Once, "store-once", "", "keep equal bytes once in a store: \"project\" for the images of a project, \"all\" for those of all projects (default: every image has its own)")
 	f.StringVar(&c.Default, "default-store", LocalStore, "store of imports that name none")
 }
@@ -77,7 +84,7 @@ func (c *Stores) check(local string) error {
 	for _, d := range c.declared {
 		name, place, ok := strings.Cut(d, "=")
 		if !ok || place == "" {
-			return bad("--store", shown(d), "is not NAME=FOLDER or NAME=s3://BUCKET/PREFIX")
+			return bad("--store", shown(d), "is not NAME=FOLDER, NAME=s3://BUCKET/PREFIX or NAME=https://HOST/PATH")
 		}
 		if !storeName(name) {
 			return bad("--store", shown(name), "is no name: it has up to 64 letters, digits, '-', '_' and '.'")
@@ -89,6 +96,8 @@ func (c *Stores) check(local string) error {
 		var err error
 		if strings.HasPrefix(place, "s3://") {
 			s.S3, err = s3Store(place)
+		} else if strings.HasPrefix(place, "http://") || strings.HasPrefix(place, "https://") {
+			s.Web, err = webStore(place)
 		} else {
 			s.Dirs, s.Weights, err = folders(place)
 		}
@@ -103,6 +112,9 @@ func (c *Stores) check(local string) error {
 	if !slices.ContainsFunc(c.List, func(s Store) bool { return s.Name == c.Default }) {
 		return bad("--default-store", c.Default, "is not declared; say --store "+c.Default+"=PLACE")
 	}
+	if slices.ContainsFunc(c.List, func(s Store) bool { return s.Name == c.Default && s.Web != nil }) {
+		return bad("--default-store", c.Default, "is read from a web server, and takes no images")
+	}
 	if !slices.Contains([]string{"", "project", "all"}, c.Once) {
 		return bad("--store-once", shown(c.Once), "is neither project nor all")
 	}
@@ -113,6 +125,9 @@ func (c *Stores) check(local string) error {
 func (s Store) place() string {
 	if s.S3 != nil {
 		return "s3://" + s.S3.Bucket + "/" + s.S3.Prefix + "@" + strings.TrimRight(s.S3.Endpoint, "/")
+	}
+	if s.Web != nil {
+		return s.Web.Base
 	}
 	dir := s.Dirs[0]
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
@@ -126,13 +141,24 @@ func (s Store) place() string {
 func (c *Stores) ReadOrder() []string {
 	var near, far []string
 	for _, s := range c.List {
-		if s.S3 == nil {
+		if s.S3 == nil && s.Web == nil {
 			near = append(near, s.Name)
 		} else {
 			far = append(far, s.Name)
 		}
 	}
 	return append(near, far...)
+}
+
+// ReadOnly lists the stores that are read only.
+func (c *Stores) ReadOnly() []string {
+	var out []string
+	for _, s := range c.List {
+		if s.Web != nil {
+			out = append(out, s.Name)
+		}
+	}
+	return out
 }
 
 // Names lists the stores, in their order.
@@ -147,7 +173,7 @@ func (c *Stores) Names() []string {
 // folders parses FOLDER or FOLDER[@WEIGHT]:FOLDER[@WEIGHT]...
 func folders(place string) (dirs []string, weights []int, err error) {
 	if strings.Contains(place, "://") {
-		return nil, nil, bad("--store", shown(place), "is neither a folder nor s3://BUCKET/PREFIX")
+		return nil, nil, bad("--store", shown(place), "is neither a folder nor s3://BUCKET/PREFIX nor https://HOST/PATH")
 	}
 	list := filepath.SplitList(place)
 	for _, dir := range list {
@@ -216,6 +242,26 @@ func s3Store(place string) (*S3Store, error) {
 	}
 	s.Parallel = int(parallel)
 	return s, nil
+}
+
+// webStore parses the place of a store on a web server. No message holds the URL:
+// somebody may have written a secret into it.
+func webStore(place string) (*WebStore, error) {
+	u, err := url.Parse(place)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return nil, bad("--store", "", "is not https://HOST/PATH?credential=NAME; passwords belong into a credential")
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, bad("--store", "", "has options that cannot be read")
+	}
+	for k, values := range q {
+		if k != "credential" || len(values) > 1 {
+			return nil, bad("--store", shown(k), "is no option of a store on a web server, or given twice; there is credential")
+		}
+	}
+	u.RawQuery = ""
+	return &WebStore{Base: strings.TrimRight(u.String(), "/"), Credential: q.Get("credential")}, nil
 }
 
 func storeName(s string) bool {

@@ -48,10 +48,29 @@ func TestStores(t *testing.T) {
 		"one bucket":        {"--store", "a=s3://bucket/x/", "--store", "b=s3://bucket/x?region=eu-1"},
 		"unknown default":   {"--default-store", "b"},
 		"shared by some":    {"--store-once", "some"},
+		"default read only": {"--store", "a=https://h/x", "--default-store", "a"},
+		"web password":      {"--store", "a=https://u:p@h/x"},
+		"web option":        {"--store", "a=https://h/x?colour=red"},
+		"web fragment":      {"--store", "a=https://h/x#y"},
+		"one web server":    {"--store", "a=https://h/x", "--store", "b=https://h/x/?credential=c"},
 	} {
 		if _, err := parse(t, args...); errcode.Of(err) != errcode.BadRequest {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestStoreOnAWebServer(t *testing.T) {
+	c, err := parse(t, "--store", "mirror=https://mirror.example.com/objects/?credential=m", "--store", "cloud=s3://b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Store{Name: "mirror", Web: &WebStore{Base: "https://mirror.example.com/objects", Credential: "m"}}
+	if diff := cmp.Diff(want, c.Stores.List[1]); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([][]string{{"mirror"}, {"local", "mirror", "cloud"}}, [][]string{c.Stores.ReadOnly(), c.Stores.ReadOrder()}); diff != "" {
+		t.Error(diff)
 	}
 }
 

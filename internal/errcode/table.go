@@ -168,6 +168,7 @@ const (
 	ProvenanceMismatch  Code = "PROVENANCE_MISMATCH"
 
 	StoreUnsuitable      Code = "STORE_UNSUITABLE"
+	StoreReadOnly        Code = "STORE_READ_ONLY"
 	ObjectTooLarge       Code = "STORE_OBJECT_TOO_LARGE"
 	CredentialUnknown    Code = "CREDENTIAL_UNKNOWN"
 	CredentialInvalid    Code = "CREDENTIAL_INVALID"
@@ -335,6 +336,7 @@ var table = []Descriptor{
 	{TaskLost, "The task's workflow was lost again and again.", 500, false, "Look at the server's log by the task's id, then submit it again."},
 	{WorkerStopping, "The worker is shutting down.", 503, true, "Nothing needs doing: it goes on at the next start."},
 	{DestinationExist, "The destination exists already.", 409, false, "Choose another name, or use --force to replace it."},
+	{StoreReadOnly, "The store is read from only, and takes no images.", 409, false, "Import into another store; an image can be copied to it if its server has the bytes already."},
 	{StoreUnsuitable, "The store's server lacks what keeps two workers from overwriting each other (conditional writes), or refuses what the store is set to.", 503, false, "Use a server with conditional writes, or declare the store with writers=one if a single ingest process uses it."},
 	{ObjectTooLarge, "The image has more bytes than the store takes as one object.", 413, false, "Name another store or a target that compresses; in a bucket, raise max-object, or part-size if it is set, as far as the service allows."},
 	{CredentialUnknown, "There is no credential of that name.", 403, false, "Run `ingest credential list` on the worker's host, and name one of those; or add it to the credentials file."},
