@@ -40,9 +40,15 @@ type server struct {
 // ends, and what it logged is printed if the test failed.
 func start(t testing.TB, args []string, env ...string) *server {
 	t.Helper()
+	return startIn(t, filepath.Join(t.TempDir(), "data"), args, env...)
+}
+
+// startIn is start on a data folder that is not there yet.
+func startIn(t testing.TB, data string, args []string, env ...string) *server {
+	t.Helper()
 	slots <- struct{}{}
 	t.Cleanup(func() { <-slots })
-	s := &server{t: t, data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), args: args}
+	s := &server{t: t, data: data, dir: t.TempDir(), args: args}
 	t.Cleanup(func() {
 		s.kill9()
 		if t.Failed() {

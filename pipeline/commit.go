@@ -75,24 +75,16 @@ func (p *Pipeline) Cleanup(ctx context.Context, c contract.CleanupParams) error 
 		return err
 	}
 	for {
-		up, err := findUpload(ctx, store, c.Key)
+		err := discardUpload(ctx, store, c.Key)
 		if errcode.Of(err) == errcode.UploadUnknown {
 			return store.Delete(ctx, c.Key)
 		}
 		if err != nil {
 			return err
 		}
-		if err := discard(ctx, store, up, c.Key); err != nil {
+		// Or the object that it became.
+		if err := store.Delete(ctx, c.Key); err != nil {
 			return err
 		}
 	}
-}
-
-// discard removes an upload, or the object that it became.
-func discard(ctx context.Context, store stores.Store, up stores.Upload, key string) error {
-	defer up.Close()
-	if err := up.Abort(ctx); err != nil {
-		return err
-	}
-	return store.Delete(ctx, key)
 }

@@ -37,7 +37,8 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 		out, err = p.writeUpload(ctx, store, disk, c, func(stores.Upload) bool { return false }, pulse.observe)
 	}
 	if err != nil {
-		return contract.Converted{}, err
+		at := contract.CleanupParams{Store: c.Target.Store, Key: c.Key}
+		return contract.Converted{}, p.giveUpload(ctx, at, err)
 	}
 	return out, src.check(ctx)
 }
@@ -71,15 +72,29 @@ func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk for
 
 // findUpload takes up the upload that was begun for key.
 func findUpload(ctx context.Context, s stores.Store, key string) (stores.Upload, error) {
-	f, ok := s.(stores.Finder)
-	if !ok {
-		return nil, errcode.New(errcode.UploadUnknown, "store %s finds no uploads by key", s.Name())
-	}
-	id, err := f.Find(ctx, key)
+	id, err := uploadOf(ctx, s, key)
 	if err != nil {
 		return nil, err
 	}
 	return s.Resume(ctx, id)
+}
+
+// uploadOf returns the id of the upload that was begun for key.
+func uploadOf(ctx context.Context, s stores.Store, key string) (string, error) {
+	f, ok := s.(stores.Finder)
+	if !ok {
+		return "", errcode.New(errcode.UploadUnknown, "store %s finds no uploads by key", s.Name())
+	}
+	return f.Find(ctx, key)
+}
+
+// discardUpload throws the upload away that was begun for key.
+func discardUpload(ctx context.Context, s stores.Store, key string) error {
+	id, err := uploadOf(ctx, s, key)
+	if err != nil {
+		return err
+	}
+	return stores.Discard(ctx, s, id)
 }
 
 // beginOrResume finds the upload of an earlier attempt, or begins it. An upload

@@ -50,7 +50,7 @@ func (p *Pipeline) Copy(ctx context.Context, c contract.CopyParams, o Observe) (
 	}
 	// A place whose bytes are not those of the digest is left out the next time.
 	for from := c.From; ; from = from[1:] {
-		err := p.copyFrom(ctx, dst, from, c, o)
+		err := p.giveUpload(ctx, contract.CleanupParams{Store: c.Store, Key: c.Key}, p.copyFrom(ctx, dst, from, c, o))
 		if errcode.Of(err) != errcode.VerifyMismatch || len(from) == 1 {
 			return done, err
 		}

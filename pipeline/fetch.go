@@ -12,6 +12,11 @@ import (
 // first. A compression around the first file is taken off while it is staged; digests
 // and signatures are those of the bytes before.
 func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
+	out, err := p.fetch(ctx, f, o)
+	return out, p.giveStaging(f.TaskID, err)
+}
+
+func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
 	if o == nil {
 		o = ignore
 	}

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
 )
@@ -31,7 +29,7 @@ func (p *Pipeline) checkSpace(size int64) error {
 
 // spaceError gives a full disk its code.
 func spaceError(err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if filled(err) {
 		return errcode.Wrap(err, errcode.NoSpace, "staging is full")
 	}
 	if errors.Is(err, fs.ErrPermission) {

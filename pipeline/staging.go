@@ -175,7 +175,7 @@ func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *
 	st.c.Digest = h.text()
 	st.c.Done = true
 	if err := st.checkpoint(); err != nil {
-		return 0, nil, err
+		return 0, nil, spaceError(err)
 	}
 	os.Remove(s.journal()) // the sidecar knows all
 	return st.c.Off, h, s.claim.set(ctx, st.c.Off, st.c.Off)

@@ -20,6 +20,10 @@ import (
 // quotasEvery is how soon a changed quota file is in force.
 const quotasEvery = 2 * time.Second
 
+// spareRoom is what imports leave of each disk, bytes: for the catalogue, and for the
+// workflows of the embedded Temporal.
+const spareRoom = 32 << 20
+
 // openQuotas reads the quotas, and opens the catalogue that keeps them.
 func (s *services) openQuotas(repo metadata.Repository) error {
 	q, err := quota.Open(s.c.Quota.File, s.c.Quota.Default, s.log)
@@ -34,7 +38,7 @@ func (s *services) openQuotas(repo metadata.Repository) error {
 
 // keepSpace has the pipeline ask for space before it uses any.
 func (s *services) keepSpace() {
-	s.pipeline.Space = &space.Keeper{Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: s.pipeline.StagingDir, Host: s.pipeline.HostQueue}
+	s.pipeline.Space = &space.Keeper{Spare: spareRoom, Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: s.pipeline.StagingDir, Host: s.pipeline.HostQueue}
 }
 
 // watchQuotas reads the quotas again when their file changes.

@@ -69,7 +69,7 @@ type chunk struct {
 	// lately and are wanted next.
 	passed bool
 	read   int64 // bytes that runs have read
-	ahead  bool // fetched ahead, and no read has come to it
+	ahead  bool  // fetched ahead, and no read has come to it
 }
 
 // run is a sequence of reads that follow each other.

@@ -214,14 +214,11 @@ func (w *sweep) uploads(ctx context.Context, st stores.Store) error {
 
 // abort throws an upload away. It reports whether there was none.
 func abort(ctx context.Context, st stores.Store, id string) (gone bool, err error) {
-	up, err := st.Resume(ctx, id)
+	err = stores.Discard(ctx, st, id)
 	if errcode.Of(err) == errcode.UploadUnknown {
 		return true, nil
 	}
-	if err != nil {
-		return false, err
-	}
-	return false, errors.Join(up.Abort(ctx), up.Close())
+	return false, err
 }
 
 // objects deletes the store's objects that nobody names.

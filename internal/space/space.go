@@ -23,6 +23,9 @@ type Keeper struct {
 	StagingDir string
 	// Host names this host's staging among others; contract.HostQueue does.
 	Host string
+	// Spare is what is promised to nobody, bytes: catalogue and workflows often lie on
+	// the same disk, and must be able to record that it is full.
+	Spare int64
 	// Free measures what is left below a folder, bytes; nil means fsutil.Free.
 	Free func(dir string) (int64, error)
 }
@@ -72,7 +75,7 @@ func (k *Keeper) staging(ctx context.Context, r metadata.Reservation) (metadata.
 		free = fsutil.Free
 	}
 	if n, err := free(k.StagingDir); err == nil {
-		room.Free = n
+		room.Free = max(n-k.Spare, 0)
 	}
 	return room, nil
 }
@@ -107,7 +110,7 @@ func (k *Keeper) store(ctx context.Context, r metadata.Reservation) (metadata.Ro
 		room.Used[have.Of()] = n
 	}
 	if n, err := sp.Free(ctx); err == nil {
-		room.Free = n
+		room.Free = max(n-k.Spare, 0)
 	}
 	return room, nil
 }

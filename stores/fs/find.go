@@ -2,12 +2,15 @@ package fs
 
 import (
 	"context"
+	"errors"
+	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"ingest/internal/errcode"
+	"ingest/internal/fsutil"
 	"ingest/stores"
 )
 
@@ -45,4 +48,47 @@ func (s *Store) Find(ctx context.Context, key string) (string, error) {
 		return "", errcode.New(errcode.UploadUnknown, "there is no upload for %s", key)
 	}
 	return id, nil
+}
+
+var _ stores.Discarder = (*Store)(nil)
+
+// Discard throws an upload away. Unlike Resume and Abort it needs no room.
+func (s *Store) Discard(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	key, ok := stores.KeyOfID(id)
+	if !ok {
+		return stores.Unknown(id)
+	}
+	folder, err := os.Open(s.uploadDir(id))
+	if errors.Is(err, iofs.ErrNotExist) {
+		return s.discardCommitted(id, key)
+	}
+	if err != nil {
+		return storeError(err, "discard upload %s", id)
+	}
+	defer folder.Close()
+	unlock, err := fsutil.Lock(folder)
+	if err != nil {
+		return storeError(err, "discard upload %s", id)
+	}
+	defer unlock()
+	if err := s.discardCommitted(id, key); errcode.Of(err) != errcode.UploadUnknown {
+		if err == nil {
+			err = s.dropUpload(id)
+		}
+		return err
+	}
+	u := &upload{s: s, id: id, key: key, folder: folder}
+	return storeError(u.remove(), "discard upload %s", id)
+}
+
+// discardCommitted returns nil for an upload that is an object, which it leaves alone.
+func (s *Store) discardCommitted(id, key string) error {
+	u, err := s.resumeCommitted(id, key)
+	if err != nil {
+		return err
+	}
+	return u.Close()
 }

@@ -142,6 +142,16 @@ func (s *Several) Resume(ctx context.Context, id string) (stores.Upload, error) 
 	return nil, unknown
 }
 
+// Discard throws an upload away, wherever it lies.
+func (s *Several) Discard(ctx context.Context, id string) error {
+	for _, f := range s.folders {
+		if err := f.Discard(ctx, id); errcode.Of(err) != errcode.UploadUnknown {
+			return err
+		}
+	}
+	return stores.Unknown(id)
+}
+
 // Find returns the id of the upload that was begun for key.
 func (s *Several) Find(ctx context.Context, key string) (string, error) {
 	var id string
@@ -254,6 +264,11 @@ type severalUpload struct {
 	s   *Several
 	in  *Store
 	key string
+}
+
+// Mark keeps a note without waiting for the disk.
+func (u *severalUpload) Mark(ctx context.Context, note []byte) error {
+	return u.Upload.(stores.Marker).Mark(ctx, note)
 }
 
 // Commit makes the bytes visible, unless another folder has an object of that key.

@@ -52,6 +52,7 @@ func Run(t *testing.T, h Harness) {
 		{"seal cuts and extends", testSealSize},
 		{"sealed bytes are immutable", testImmutable},
 		{"abort", testAbort},
+		{"discard", testDiscard},
 		{"abort after close and after commit", testAbortLate},
 		{"ended context", testContext},
 		{"holes", testHoles},
