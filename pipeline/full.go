@@ -8,6 +8,8 @@ import (
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/fsutil"
+	"ingest/stores"
 )
 
 // filled reports that a device has no room left, and not that the account of space
@@ -17,9 +19,30 @@ func filled(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
+// scarce is how little is left, bytes, when what cannot be had is the disk's fault, and
+// not an account's that keeps some of it for others.
+const scarce = 8 << 20
+
+// starved reports that a step has ended for want of room on a device. free measures it.
+func starved(err error, free func() (int64, error)) bool {
+	if err == nil || filled(err) {
+		return err != nil
+	}
+	switch errcode.Of(err) {
+	case errcode.NoSpace, errcode.CatalogueBusy:
+		n, unknown := free()
+		return unknown == nil && n < scarce
+	}
+	return false
+}
+
 // giveStaging gives back what a task has staged if err says that the disk is full.
 func (p *Pipeline) giveStaging(taskID string, err error) error {
-	if !filled(err) {
+	free := p.free
+	if free == nil {
+		free = fsutil.Free
+	}
+	if !starved(err, func() (int64, error) { return free(p.StagingDir) }) {
 		return err
 	}
 	return errors.Join(err, p.staging(taskID).remove())
@@ -27,14 +50,13 @@ func (p *Pipeline) giveStaging(taskID string, err error) error {
 
 // giveUpload gives back what an upload has taken if err says that the disk is full.
 func (p *Pipeline) giveUpload(ctx context.Context, c contract.CleanupParams, err error) error {
-	if !filled(err) {
-		return err
-	}
 	ctx = context.WithoutCancel(ctx)
 	store, gone := p.store(c.Store)
-	if gone == nil {
-		gone = discardUpload(ctx, store, c.Key)
+	sp, measured := store.(stores.Space)
+	if gone != nil || !measured || !starved(err, func() (int64, error) { return sp.Free(ctx) }) {
+		return err
 	}
+	gone = discardUpload(ctx, store, c.Key)
 	if errcode.Of(gone) == errcode.UploadUnknown {
 		return err
 	}
