@@ -279,10 +279,14 @@ func (b *ranged) note() error {
 		return err
 	}
 	temp := filepath.Join(b.dir, b.name+".now"+fsutil.TempSuffix)
-	if err := os.WriteFile(temp, text, 0o600); err != nil {
-		return err
+	err = os.WriteFile(temp, text, 0o600)
+	if err == nil {
+		err = os.Rename(temp, b.journal())
 	}
-	return os.Rename(temp, b.journal())
+	if errors.Is(err, os.ErrNotExist) { // removed since
+		return b.owned(b.f)
+	}
+	return err
 }
 
 // joined adds a range to ordered ones and joins those that touch.

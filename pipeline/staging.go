@@ -85,8 +85,15 @@ func (s staging) packed() staging {
 func (s staging) data() string    { return filepath.Join(s.dir, s.name) }
 func (s staging) sidecar() string { return s.data() + ".json" }
 
-// remove removes all that is staged for the task.
-func (s staging) remove() error { return os.RemoveAll(s.dir) }
+// remove removes all that is staged for the task. An attempt that still writes may put
+// its journal into the folder meanwhile; it does so once, for it has lost its file.
+func (s staging) remove() error {
+	for try := 0; ; try++ {
+		if err := os.RemoveAll(s.dir); !errors.Is(err, unix.ENOTEMPTY) || try == 100 {
+			return err
+		}
+	}
+}
 
 // discard removes this file. The bytes go first: an attempt that still writes
 // them then vouches for nothing any more.
