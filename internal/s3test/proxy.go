@@ -1,6 +1,7 @@
 package s3test
 
 import (
+	"crypto/x509"
 	"io"
 	"log"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 // and what it gets, and can do wrong by the server.
 type Proxy struct {
 	Endpoint string
+	RootCAs  *x509.CertPool // of one with TLS
 
 	Sent     atomic.Int64 // bytes of request bodies that were passed on
 	Received atomic.Int64 // bytes of answers' bodies
@@ -25,6 +27,17 @@ type Proxy struct {
 
 // NewProxy starts a proxy, which ends with the test.
 func NewProxy(tb testing.TB, s *Server) *Proxy {
+	tb.Helper()
+	return newProxy(tb, s, false)
+}
+
+// NewTLSProxy starts a proxy that is spoken to by https.
+func NewTLSProxy(tb testing.TB, s *Server) *Proxy {
+	tb.Helper()
+	return newProxy(tb, s, true)
+}
+
+func newProxy(tb testing.TB, s *Server, secure bool) *Proxy {
 	tb.Helper()
 	to, err := url.Parse(s.Endpoint)
 	if err != nil {
@@ -47,13 +60,20 @@ func NewProxy(tb testing.TB, s *Server) *Proxy {
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fn := p.before.Load(); fn != nil && !(*fn)(w, r) {
 			return
 		}
 		r.Body = &counted{r.Body, &p.Sent}
 		rp.ServeHTTP(w, r)
 	}))
+	if secure {
+		srv.StartTLS()
+		p.RootCAs = x509.NewCertPool()
+		p.RootCAs.AddCert(srv.Certificate())
+	} else {
+		srv.Start()
+	}
 	tb.Cleanup(srv.Close)
 	p.Endpoint = srv.URL
 	return p

@@ -1,6 +1,18 @@
 package s3
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
+
+// buffered are bytes that are sent.
+type buffered struct {
+	*bytes.Reader
+	bytes []byte
+	again []byte // the buffer, if it is to be used again once they are sent
+}
+
+func newBuffered(b []byte) *buffered { return &buffered{Reader: bytes.NewReader(b), bytes: b} }
 
 // Buffers are used again, because the garbage of parts that were sent would take as
 // much memory as those that are being sent.

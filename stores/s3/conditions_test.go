@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"ingest/internal/errcode"
+	"ingest/internal/s3client"
 	"ingest/internal/s3test"
 	"ingest/stores"
 )
@@ -118,30 +119,75 @@ func TestNoConditions(t *testing.T) {
 	}
 }
 
+// openTLS opens a store behind a proxy that is spoken to by https.
+func openTLS(t *testing.T, p *s3test.Proxy, o Options) *Store {
+	t.Helper()
+	c, err := s3client.New(t.Context(), s3client.Options{
+		Endpoint: p.Endpoint, RootCAs: p.RootCAs, Keys: s3client.Keys{AccessKey: s3test.AccessKey, SecretKey: s3test.SecretKey},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New("test", c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestTLS stores over https, where bodies are checked and not signed, and has a part
+// damaged.
+func TestTLS(t *testing.T) {
+	for _, kind := range s3test.Kinds() {
+		server := s3test.Start(t, kind)
+		proxy := s3test.NewTLSProxy(t, server)
+		for _, sum := range []string{"crc64nvme", "crc32c", "none"} {
+			s := openTLS(t, proxy, Options{Bucket: server.Bucket(t), Checksum: sum})
+			for _, size := range []int64{1 << 20, 9 << 20} { // in one request, and in parts
+				key := stores.NewKey(uuid.NewString(), uuid.NewString())
+				u, err := s.Begin(t.Context(), key, size)
+				if err != nil {
+					t.Fatalf("%s, %s: %v (%v)", kind.Name, sum, err, errors.Unwrap(err))
+				}
+				_, err = u.WriteAt(content(0, size), 0)
+				if err = errors.Join(err, u.Checkpoint(t.Context(), []byte("x")), u.Seal(t.Context(), size), u.Commit(t.Context(), stores.Digest{Size: size})); err != nil {
+					t.Fatalf("%s, %s, %d bytes: %v", kind.Name, sum, size, err)
+				}
+				wantContent(t, s, key, size)
+			}
+		}
+		wantDamage(t, kind, proxy, openTLS(t, proxy, Options{Bucket: server.Bucket(t)}))
+	}
+}
+
 // TestDamageIsRefused has a part arrive other than it was sent.
 func TestDamageIsRefused(t *testing.T) {
 	for _, kind := range s3test.Kinds() {
 		server := s3test.Start(t, kind)
 		proxy := s3test.NewProxy(t, server)
-		proxy.Before(func(_ http.ResponseWriter, r *http.Request) bool {
-			if strings.Contains(r.URL.RawQuery, "partNumber") {
-				r.Body = &flipped{r.Body}
-			}
-			return true
-		})
-		s := open(t, proxy.Endpoint, Options{Bucket: server.Bucket(t)})
-		u, err := s.Begin(t.Context(), stores.NewKey(uuid.NewString(), uuid.NewString()), -1)
-		if err != nil {
-			t.Fatal(err)
+		wantDamage(t, kind, proxy, open(t, proxy.Endpoint, Options{Bucket: server.Bucket(t)}))
+	}
+}
+
+func wantDamage(t *testing.T, kind s3test.Kind, proxy *s3test.Proxy, s *Store) {
+	t.Helper()
+	proxy.Before(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.RawQuery, "partNumber") {
+			r.Body = &flipped{r.Body}
 		}
-		_, _ = u.WriteAt(content(0, 8<<20), 0)
-		if err := u.Seal(t.Context(), 9<<20); errcode.Of(err) != errcode.StoreUnavailable {
-			t.Errorf("%s: Seal of damaged parts: %v", kind.Name, err)
-		}
-		proxy.Before(nil)
-		if err := u.Abort(t.Context()); err != nil {
-			t.Errorf("%s: Abort: %v", kind.Name, err)
-		}
+		return true
+	})
+	u, err := s.Begin(t.Context(), stores.NewKey(uuid.NewString(), uuid.NewString()), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = u.WriteAt(content(0, 8<<20), 0)
+	if err := u.Seal(t.Context(), 9<<20); errcode.Of(err) != errcode.StoreUnavailable {
+		t.Errorf("%s: Seal of damaged parts: %v", kind.Name, err)
+	}
+	proxy.Before(nil)
+	if err := u.Abort(t.Context()); err != nil {
+		t.Errorf("%s: Abort: %v", kind.Name, err)
 	}
 }
 

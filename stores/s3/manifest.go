@@ -30,6 +30,7 @@ type manifest struct {
 	Size      int64  `json:"size"`                // as told to Begin
 	PartSize  int64  `json:"part_size,omitempty"` // as fixed by the options
 	Layout    layout `json:"layout,omitempty"`    // of the parts, once and for all
+	Checksum  string `json:"checksum,omitempty"`  // of the parts
 	Multipart string `json:"multipart,omitempty"` // the service's id, once parts were sent
 	Held      []held `json:"held,omitempty"`      // parts that stand below parts/
 	Bytes     int64  `json:"bytes"`               // in the service at the last change

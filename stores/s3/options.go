@@ -69,8 +69,8 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	switch o.Checksum {
 	case "":
-		o.Checksum = "crc64nvme"
-	case "crc64nvme", "crc32c", "sha256", "none":
+		o.Checksum = string(crc64NVME)
+	case string(crc64NVME), string(crc32C), string(sha256Sum), string(noChecksum):
 	default:
 		return o, errcode.New(errcode.BadRequest, "the checksum %q is not crc64nvme, crc32c, sha256 or none", o.Checksum)
 	}

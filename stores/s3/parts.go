@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"sync"
 
@@ -237,7 +236,7 @@ func (p *parts) note(pt *part, off, end int64) {
 // send sends a part and lets go of its memory.
 func (p *parts) send(pt *part, b []byte) {
 	p.sem <- struct{}{}
-	out, err := p.u.sendPart(p.u.life, pt.n, bytes.NewReader(b), int64(len(b)))
+	out, err := p.u.sendPart(p.u.life, pt.n, newBuffered(b), int64(len(b)))
 	<-p.sem
 	p.mu.Lock()
 	defer p.mu.Unlock()

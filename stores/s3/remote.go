@@ -24,11 +24,11 @@ func (u *upload) multipart(ctx context.Context) (string, error) {
 	}
 	o := u.s.o
 	in := &s3.CreateMultipartUploadInput{
-		Bucket: &o.Bucket, Key: aws.String(u.s.dataPath(u.id)), ChecksumAlgorithm: u.s.checksum(),
+		Bucket: &o.Bucket, Key: aws.String(u.s.dataPath(u.id)), ChecksumAlgorithm: u.sum.api(),
 		ServerSideEncryption: types.ServerSideEncryption(o.Encryption), SSEKMSKeyId: optional(o.KMSKey),
 		StorageClass: types.StorageClass(o.StorageClass), ContentType: aws.String("application/octet-stream"),
 	}
-	if o.Checksum == "crc64nvme" {
+	if u.sum == crc64NVME {
 		in.ChecksumType = types.ChecksumTypeFullObject
 	}
 	out, err := u.s.c.CreateMultipartUpload(ctx, in)
@@ -49,27 +49,14 @@ func (u *upload) sendPart(ctx context.Context, n int, body io.ReadSeeker, size i
 	}
 	out, err := u.s.c.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &u.s.o.Bucket, Key: aws.String(u.s.dataPath(u.id)), UploadId: &id, PartNumber: aws.Int32(int32(n + 1)),
-		Body: body, ContentLength: &size, ChecksumAlgorithm: u.s.checksum(),
+		Body: body, ContentLength: &size, ChecksumAlgorithm: u.sum.api(), ChecksumCRC64NVME: u.sum.given(body),
 	})
 	if err != nil {
 		return sentPart{}, storeError(err, "send part %d", n+1)
 	}
 	p := sentPart{etag: aws.ToString(out.ETag), size: size}
-	p.checksum = u.s.pick(out.ChecksumCRC64NVME, out.ChecksumCRC32C, out.ChecksumSHA256)
+	p.checksum = u.sum.pick(out.ChecksumCRC64NVME, out.ChecksumCRC32C, out.ChecksumSHA256)
 	return p, nil
-}
-
-// pick returns the checksum of the store's algorithm.
-func (s *Store) pick(crc64, crc32c, sha256 *string) string {
-	switch s.o.Checksum {
-	case "crc64nvme":
-		return aws.ToString(crc64)
-	case "crc32c":
-		return aws.ToString(crc32c)
-	case "sha256":
-		return aws.ToString(sha256)
-	}
-	return ""
 }
 
 // listParts finds the parts that the service has whole. isMissing tells that
@@ -85,7 +72,7 @@ func (u *upload) listParts(ctx context.Context) error {
 		}
 		for _, x := range page.Parts {
 			n := int(aws.ToInt32(x.PartNumber)) - 1
-			sp := sentPart{etag: aws.ToString(x.ETag), size: aws.ToInt64(x.Size), checksum: u.s.pick(x.ChecksumCRC64NVME, x.ChecksumCRC32C, x.ChecksumSHA256)}
+			sp := sentPart{etag: aws.ToString(x.ETag), size: aws.ToInt64(x.Size), checksum: u.sum.pick(x.ChecksumCRC64NVME, x.ChecksumCRC32C, x.ChecksumSHA256)}
 			if u.parts.lay.sizeOf(n) == sp.size { // one that is shorter was sent by a seal that did not end
 				u.parts.sent[n] = sp
 			}
@@ -105,20 +92,13 @@ func (u *upload) complete(ctx context.Context, count int, size int64) (string, e
 	for n := range done {
 		sp := u.parts.sent[n]
 		done[n] = types.CompletedPart{PartNumber: aws.Int32(int32(n + 1)), ETag: aws.String(sp.etag)}
-		switch u.s.o.Checksum {
-		case "crc64nvme":
-			done[n].ChecksumCRC64NVME = optional(sp.checksum)
-		case "crc32c":
-			done[n].ChecksumCRC32C = optional(sp.checksum)
-		case "sha256":
-			done[n].ChecksumSHA256 = optional(sp.checksum)
-		}
+		u.sum.put(&done[n], sp.checksum)
 	}
 	in := &s3.CompleteMultipartUploadInput{
 		Bucket: &u.s.o.Bucket, Key: aws.String(u.s.dataPath(u.id)), UploadId: &id,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: done},
 	}
-	if u.s.o.Checksum == "crc64nvme" {
+	if u.sum == crc64NVME {
 		in.ChecksumType = types.ChecksumTypeFullObject
 	}
 	if _, err := u.s.c.CompleteMultipartUpload(ctx, in); err != nil && !isMissing(err) {
@@ -132,7 +112,7 @@ func (u *upload) putWhole(ctx context.Context, body io.ReadSeeker, size int64) (
 	o := u.s.o
 	_, err := u.s.c.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &o.Bucket, Key: aws.String(u.s.dataPath(u.id)), Body: body, ContentLength: &size,
-		ChecksumAlgorithm: u.s.checksum(), ServerSideEncryption: types.ServerSideEncryption(o.Encryption), SSEKMSKeyId: optional(o.KMSKey),
+		ChecksumAlgorithm: u.sum.api(), ChecksumCRC64NVME: u.sum.given(body), ServerSideEncryption: types.ServerSideEncryption(o.Encryption), SSEKMSKeyId: optional(o.KMSKey),
 		StorageClass: types.StorageClass(o.StorageClass), ContentType: aws.String("application/octet-stream"),
 	})
 	if err != nil {

@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -43,7 +42,11 @@ func (u *upload) Seal(ctx context.Context, size int64) error {
 	if err != nil {
 		return storeError(err, "seal upload %s", u.id)
 	}
+	held := len(u.parts.held) > 0 // what else there may be goes with the commit
 	u.parts.release()
+	if !held {
+		return nil
+	}
 	return storeError(u.s.clearParts(ctx, u.id), "seal upload %s", u.id)
 }
 
@@ -129,8 +132,8 @@ func (u *upload) sendAll(ctx context.Context, which []int, size int64) error {
 				return
 			}
 			p.setSent(n, sp)
-			if f, ok := body.(*fetched); ok {
-				p.giveBack(f.buf)
+			if b, ok := body.(*buffered); ok {
+				p.giveBack(b.again)
 			}
 		})
 	}
@@ -191,7 +194,7 @@ func (p *parts) rest(ctx context.Context, n int, size int64) (io.ReadSeeker, err
 	gen, held := p.held[n]
 	p.mu.Unlock()
 	if pt != nil && pt.buf != nil {
-		return bytes.NewReader(pt.buf[:size]), nil
+		return newBuffered(pt.buf[:size]), nil
 	}
 	if !held {
 		return io.NewSectionReader(zeros{}, 0, size), nil
@@ -199,13 +202,9 @@ func (p *parts) rest(ctx context.Context, n int, size int64) (io.ReadSeeker, err
 	start, end := p.lay.bounds(n)
 	buf := p.buffer(end - start)
 	_, err := p.u.s.fetchHeld(ctx, p.u.id, &part{n: n, start: start, end: end}, gen, buf)
-	return &fetched{bytes.NewReader(buf[:size]), buf}, err
-}
-
-// fetched is a part that was read back, in a buffer that can be used again.
-type fetched struct {
-	*bytes.Reader
-	buf []byte
+	body := newBuffered(buf[:size])
+	body.again = buf
+	return body, err
 }
 
 // zeros are as many as are read.

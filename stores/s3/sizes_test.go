@@ -64,12 +64,15 @@ func TestSizes(t *testing.T) {
 				t.Errorf("a byte behind the largest object: %v", err)
 			}
 			// With other options too, since parts are there of the first ones.
-			again, err := open(t, server.Endpoint, Options{Bucket: bucket, PartSize: 5 << 20}).Resume(t.Context(), u.ID())
+			again, err := open(t, server.Endpoint, Options{Bucket: bucket, PartSize: 5 << 20, Checksum: "sha256"}).Resume(t.Context(), u.ID())
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := again.(*upload).parts.lay; !reflect.DeepEqual(got, first) {
 				t.Errorf("resumed with the layout %v, begun with %v", got, first)
+			}
+			if got := again.(*upload).sum; got != crc64NVME {
+				t.Errorf("resumed with the checksum %s", got)
 			}
 			if err := again.Abort(t.Context()); err != nil {
 				t.Error(err)

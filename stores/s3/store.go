@@ -179,7 +179,7 @@ func (s *Store) putLocked(ctx context.Context, path string, body []byte, cond co
 func (s *Store) putIf(ctx context.Context, path string, body []byte, cond condition) (string, error) {
 	in := &s3.PutObjectInput{
 		Bucket: &s.o.Bucket, Key: &path, Body: bytes.NewReader(body), ContentLength: aws.Int64(int64(len(body))),
-		ContentType: aws.String("application/json"), ChecksumAlgorithm: s.checksum(),
+		ContentType: aws.String("application/json"), ChecksumAlgorithm: checksum(s.o.Checksum).api(),
 		ServerSideEncryption: types.ServerSideEncryption(s.o.Encryption), SSEKMSKeyId: optional(s.o.KMSKey),
 	}
 	if cond.absent {
@@ -255,18 +255,6 @@ func (s *Store) removeLocked(ctx context.Context, path, etag string) error {
 		return errCondition
 	}
 	return s.remove(ctx, path)
-}
-
-func (s *Store) checksum() types.ChecksumAlgorithm {
-	switch s.o.Checksum {
-	case "crc64nvme":
-		return types.ChecksumAlgorithmCrc64nvme
-	case "crc32c":
-		return types.ChecksumAlgorithmCrc32c
-	case "sha256":
-		return types.ChecksumAlgorithmSha256
-	}
-	return ""
 }
 
 func optional(s string) *string {

@@ -25,6 +25,7 @@ type upload struct {
 	done *claim // set once the bytes are visible
 	gone error  // why nothing can be done through this handle, nil while it can
 
+	sum   checksum
 	parts *parts // nil for an upload that is sealed
 
 	life context.Context // ends by Close and Abort, and all requests of WriteAt with it
@@ -69,7 +70,7 @@ func (s *Store) begin(ctx context.Context, key string, size, most int64) (stores
 		return nil, err
 	}
 	u := s.handle(stores.NewID(key), key)
-	u.m = manifest{State: stateOpen, Generation: 1, Size: size, PartSize: s.o.PartSize, Layout: layoutFor(most, s.o.PartSize)}
+	u.m = manifest{State: stateOpen, Generation: 1, Size: size, PartSize: s.o.PartSize, Layout: layoutFor(most, s.o.PartSize), Checksum: s.o.Checksum}
 	var err error
 	if u.etag, err = s.writeManifest(ctx, u.id, &u.m, condition{absent: true}); err != nil {
 		return nil, storeError(err, "begin an upload in store %s", s.name)
@@ -79,7 +80,7 @@ func (s *Store) begin(ctx context.Context, key string, size, most int64) (stores
 }
 
 func (s *Store) handle(id, key string) *upload {
-	u := &upload{s: s, id: id, key: key}
+	u := &upload{s: s, id: id, key: key, sum: checksum(s.o.Checksum)}
 	u.life, u.end = context.WithCancel(context.Background())
 	return u
 }
@@ -138,6 +139,9 @@ func (u *upload) resume(ctx context.Context) (again bool, err error) {
 	u.m, u.etag = m, etag
 	if m.State == stateSealed {
 		return false, nil
+	}
+	if m.Checksum != "" {
+		u.sum = checksum(m.Checksum)
 	}
 	u.parts = newParts(u, m.layout())
 	return false, u.resumeParts(ctx)
