@@ -51,6 +51,10 @@ func (a *ActivateActivity) Execute(ctx context.Context, p contract.ActivateParam
 func (a *ActivateActivity) activation(ctx context.Context, p contract.ActivateParams, own metadata.Image) (out contract.ImportResult, act metadata.Activation, size int64, err error) {
 	given, above := a.d.policy().Properties(p.Request.Owner)
 	out, act = contract.ImportResult{TaskID: p.Request.TaskID}, metadata.Activation{TaskID: p.Request.TaskID}
+	about := aboutOf(p)
+	if own.Name == "" {
+		own.Name = about.Name
+	}
 	disks := disksOf(p)
 	mine := make([]string, 0, len(disks))
 	for _, d := range disks {
@@ -72,9 +76,10 @@ func (a *ActivateActivity) activation(ctx context.Context, p contract.ActivatePa
 			ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
 			Size: img.Size, VirtualSize: img.VirtualSize,
 			Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
-			Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(), Override: above, Twins: choice,
+			Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(about), Override: above, Twins: choice,
+			Title: about.Name, Tags: about.Tags, MinRAM: about.MinRAM, Hidden: about.Hidden,
 			Copies: locations(d.Copies), FailedStores: p.FailedStores,
-			Properties: contract.MergeProperties(below(above, own.Properties), given, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
+			Properties: contract.MergeProperties(below(above, own.Properties), given, about.Properties, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
 		})
 		size += img.Size
 	}

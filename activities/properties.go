@@ -12,9 +12,19 @@ func (d doneDisk) guestProperties() map[string]string {
 
 // minDisk is the image's min_disk, GiB: that of the disk as it is stored, which some
 // formats make larger than it was. It is 0 for what is no disk.
-func (d doneDisk) minDisk() int64 {
+// Where the source's catalogue demands more, it knows why.
+func (d doneDisk) minDisk(about contract.About) int64 {
 	if d.Guest == nil || d.Guest.MinDisk == 0 {
-		return 0
+		return about.MinDisk
 	}
-	return max(d.Guest.MinDisk, contract.MinDisk(d.Converted.VirtualSize))
+	return max(d.Guest.MinDisk, contract.MinDisk(d.Converted.VirtualSize), about.MinDisk)
+}
+
+// aboutOf is what the source's own catalogue says of the image, nothing if it stands in
+// none.
+func aboutOf(p contract.ActivateParams) contract.About {
+	if p.Fetched.About == nil {
+		return contract.About{}
+	}
+	return *p.Fetched.About
 }

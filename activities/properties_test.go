@@ -62,6 +62,35 @@ func TestInsideBecomesProperties(t *testing.T) {
 	}
 }
 
+// What a source's own catalogue says of its image stands where nobody has said
+// anything, above what is found inside.
+func TestCatalogueBecomesTheImage(t *testing.T) {
+	b := newBench(t)
+	ctx := context.Background()
+	if err := b.deps.Catalogue.Start(ctx, taskID); err != nil {
+		t.Fatal(err)
+	}
+	p := activateParams()
+	p.Guest = &contract.GuestFacts{MinDisk: 1, Properties: map[string]string{"os_distro": "debian", "os_version": "12", "architecture": "x86_64"}}
+	p.Fetched.About = &contract.About{Name: "web\x00", MinDisk: 7, MinRAM: 512, Hidden: true, Tags: []string{"blue"},
+		Properties: map[string]string{"os_distro": "ubuntu", "hw_disk_bus": "scsi"}}
+	twice[contract.ImportResult](t, b, contract.ActivateActivity, p)
+	img, err := b.deps.Catalogue.Image(ctx, imageID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"os_distro": "ubuntu", "hw_disk_bus": "scsi", "architecture": "x86_64"}
+	for name, value := range want {
+		if img.Properties[name] != value {
+			t.Errorf("%s=%q, want %q", name, img.Properties[name], value)
+		}
+	}
+	// The version is that of the system which the catalogue does not name.
+	if _, ok := img.Properties["os_version"]; ok || img.Name != "web\ufffd" || img.MinDisk != 7 || img.MinRAM != 512 || !img.Hidden || !cmp.Equal(img.Tags, []string{"blue"}) {
+		t.Errorf("image %+v", img)
+	}
+}
+
 // A source that fails while its disk is looked into fails the attempt, and the
 // findings of the structure are kept all the same.
 func TestSourceThatChangesWhileItIsLookedInto(t *testing.T) {

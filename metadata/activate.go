@@ -82,7 +82,7 @@ func checkActivation(t Task, a Activation) error {
 // activateImage makes one image active. An image that is not the task's own
 // and has no row gets one after the task's own image.
 func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia ImageActivation) error {
-	before := own
+	before, own := own, titled(own, ia)
 	if ia.ImageID != own.ID {
 		further := own
 		further.ID, further.Name = ia.ImageID, own.Name
@@ -94,7 +94,7 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 			return err
 		}
 	}
-	after := before
+	after := titled(before, ia)
 	size, virtual := ia.Size, ia.VirtualSize
 	after.Status = ImageActive
 	after.Size, after.VirtualSize = &size, &virtual
@@ -124,6 +124,24 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 		return err
 	}
 	return c.addProvenance(ctx, tx, ia)
+}
+
+// titled gives an image what its owner has left open, of what is known beside its
+// bytes.
+func titled(img Image, ia ImageActivation) Image {
+	if img.Name == "" {
+		img.Name = shortName(ia.Title)
+	}
+	if img.MinRAM == 0 {
+		img.MinRAM = ia.MinRAM
+	}
+	if len(img.Tags) == 0 {
+		for _, tag := range ia.Tags {
+			img.Tags = append(img.Tags, shortName(tag))
+		}
+	}
+	img.Hidden = img.Hidden || ia.Hidden
+	return img
 }
 
 // shortName fits a name found in a source into Glance's 255 characters.

@@ -96,8 +96,16 @@ type ImageActivation struct {
 	Twins Choice
 	// FailedStores are the stores that the bytes could not be brought into.
 	FailedStores []string
-	// MinDisk is the image's min_disk, GiB, if its owner has set none.
+	// MinDisk is the image's min_disk, GiB, if its owner has set none, and MinRAM its
+	// min_ram, MiB.
 	MinDisk int64
+	MinRAM  int64
+	// Title is the name of the task's own image, and Tags are the tags of all, if the
+	// owner has given none.
+	Title string
+	Tags  []string
+	// Hidden makes the image a hidden one; one that is stays one.
+	Hidden bool
 	// Properties are added where the image has none of that name: what the
 	// owner set stays.
 	Properties map[string]string

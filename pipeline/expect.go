@@ -90,6 +90,9 @@ func mismatch(v contract.Verification, got string) error {
 	if v.Kind != contract.VerifiedDigest {
 		given = "the one in the checksum file"
 	}
+	if v.Kind == contract.VerifiedChecksumFile && v.URL != "" {
+		given = "the one that stands in " + v.URL
+	}
 	return errcode.New(errcode.ChecksumMismatch, "the source's %s is not %s", v.Algo, given).
 		With(errcode.Evidence{Structure: "source", Field: v.Algo, Value: v.Algo + ":" + got, Limit: v.Algo + ":" + v.Digest})
 }
@@ -111,6 +114,14 @@ func (p *Pipeline) expect(ctx context.Context, parts []*part, s contract.SourceS
 		if rings, err = p.Keyrings.Named(s.Keyring); err != nil {
 			return err
 		}
+	}
+	if catalogued(parts, s) && !wanted {
+		for _, pt := range parts {
+			if err := pt.in(pt.expectCatalogue(p.AllowMD5)); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if s.ChecksumFile != "" {
 		l, err := p.sumsList(ctx, s, wanted, rings)

@@ -40,8 +40,14 @@ func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe)
 	if err := p.expect(ctx, parts, f.Source); err != nil {
 		return contract.Fetched{}, err
 	}
+	f.Source.Format = parts[0].about.Declared(f.Source.Format)
 	if layered(f.Source.Format, len(f.Source.Members)) {
 		if err := parts[0].in(parts[0].peel(ctx)); err != nil {
+			return contract.Fetched{}, err
+		}
+	}
+	for _, pt := range parts {
+		if err := pt.in(pt.alsoCatalogue()); err != nil {
 			return contract.Fetched{}, err
 		}
 	}

@@ -178,6 +178,8 @@ func (f *forecaster) find(ctx context.Context) error {
 		f.describe()
 		return err
 	}
+	f.req.Source.Format = f.parts[0].about.Declared(f.req.Source.Format)
+	f.out.About = f.parts[0].about
 	if layered(f.req.Source.Format, len(f.req.Source.Members)) {
 		err = f.parts[0].in(f.parts[0].peel(ctx))
 	}

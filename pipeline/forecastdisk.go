@@ -15,8 +15,17 @@ import (
 // newDisk returns what is known of a detected disk.
 func (f *forecaster) newDisk(d contract.DetectedDisk) contract.ForecastDisk {
 	return contract.ForecastDisk{Name: d.Name, Format: d.Format, Subformat: d.Subformat, VirtualSize: d.VirtualSize,
-		AllocatedSize: contract.Unknown, Properties: maps.Clone(d.Properties),
+		AllocatedSize: contract.Unknown, Properties: f.given(d),
 		Stored: contract.ForecastSize{Bytes: contract.Unknown, Least: contract.Unknown, Basis: "unknown"}}
+}
+
+// given are the properties of a disk that are known before anybody looks into it: those
+// of the source's own catalogue, and those of its container.
+func (f *forecaster) given(d contract.DetectedDisk) map[string]string {
+	if f.out.About == nil {
+		return maps.Clone(d.Properties)
+	}
+	return contract.MergeProperties(nil, f.out.About.Properties, d.Properties)
 }
 
 // target fixes the target and the level of verification of a disk, as Validate does.

@@ -99,6 +99,7 @@ func (p *Pipeline) openLocal(ctx context.Context, url, declared string, members 
 			return nil, detect.Report{FileSize: f.Size}, errors.Join(err, set.Close())
 		}
 	}
+	declared = f.About.Declared(declared)
 	if layered(declared, len(members)) {
 		if err := p.unpackTemp(ctx, set[0], &f); err != nil {
 			rep := detect.Report{FileSize: set[0].size, ContainerFormat: "compressed", DiskFormat: formats.Name(f.Layer), AllocatedSize: -1}

@@ -30,7 +30,9 @@ func (p *Pipeline) find(ctx context.Context, url string) (contract.Fetched, erro
 		return contract.Fetched{}, errcode.New(errcode.BadRequest, "this server sends no ranges, so the image cannot be read where it is; download it first, or import it").
 			With(errcode.Evidence{Structure: "source", Field: "ranges", Value: "none"})
 	}
-	return fetchedOf(contract.SourceSpec{URL: url}, "", pin), checkSize(pin.Size)
+	out := fetchedOf(contract.SourceSpec{URL: url}, "", pin)
+	out.About = aboutOf(src)
+	return out, checkSize(pin.Size)
 }
 
 // findAll finds an image's files.

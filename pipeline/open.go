@@ -196,7 +196,7 @@ func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contrac
 		return contract.Detected{}, detect.Report{}, err
 	}
 	defer set.Close()
-	in, rep, err := p.lookInto(ctx, set, d.Fetched, d.Format)
+	in, rep, err := p.lookInto(ctx, set, d.Fetched, d.Fetched.About.Declared(d.Format))
 	in.soft = d.Soft
 	if err == nil {
 		rep, err = in.openAll(ctx)

@@ -23,6 +23,9 @@ type part struct {
 	src     sources.Source // from find on
 	layer   unwrap.Layer   // around the file, "" for none; from peel on
 	size    int64          // bytes, -1 if not known yet
+	// about is what the catalogue that the file is from says of it, nil for none; from
+	// find on.
+	about *contract.About
 }
 
 // parts lists the files that are asked for, the first one first.
@@ -77,7 +80,7 @@ func (pt *part) find(ctx context.Context, p *Pipeline) error {
 	if err != nil {
 		return err
 	}
-	pt.src, pt.size = src, src.Pin().Size
+	pt.src, pt.size, pt.about = src, src.Pin().Size, aboutOf(src)
 	return checkSize(pt.size)
 }
 
@@ -102,7 +105,7 @@ func (pt *part) moves() bool { return !pt.direct() || pt.want.any() }
 // bytes of the image's other files, as far as they are known.
 func (pt *part) take(ctx context.Context, p *Pipeline, others int64, o Observe) (contract.Fetched, error) {
 	out := fetchedOf(pt.spec, pt.project, pt.src.Pin())
-	out.Origin = originOf(pt.src)
+	out.Origin, out.About = originOf(pt.src), pt.about
 	d, err := pt.want.digester()
 	if err != nil {
 		return contract.Fetched{}, err

@@ -41,6 +41,11 @@ func (p *Pipeline) prove(ctx context.Context, set openedSet, f contract.Fetched,
 	if err != nil {
 		return nil, err
 	}
+	for i, pt := range parts {
+		if pt.about = f.About; i > 0 {
+			pt.about = f.Members[i-1].About
+		}
+	}
 	if err := p.expect(ctx, parts, src); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package sources
 // An About is what a catalogue that a source comes from says of it, beside its
 // bytes: what an image service knows of an image. Nothing in it is proved.
 type About struct {
+	URL             string // where it is said
 	Name            string
 	DiskFormat      string // "" if the catalogue does not say
 	ContainerFormat string // likewise

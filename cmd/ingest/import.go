@@ -13,6 +13,8 @@ import (
 	"ingest/internal/client"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/sources"
+	glancesource "ingest/sources/glance"
 )
 
 // importFlags are the flags of `ingest import`.
@@ -33,8 +35,10 @@ func newImportCommand(g *globals) *cobra.Command {
 		Short: "Import a disk image and follow it until it is active",
 		Long: `Import a disk image and follow it until it is active.
 
-SOURCE is an http or https URL, or a path. A path is read by the server, on its
-machine and below its file roots (ingest serve --file-roots DIR).
+SOURCE is an http, https or s3 URL, an image of another OpenStack cloud with what that
+cloud says of it (glance://HOST/IMAGE, or glance:///IMAGE with --credential), or a path.
+A path is read by the server, on its machine and below its file roots
+(ingest serve --file-roots DIR).
 
 If the disk is spread over several files, SOURCE is its descriptor or youngest child,
 and --member gives each of the others, a URL or path as SOURCE is: the extent files of
@@ -83,7 +87,7 @@ however often the command is repeated.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runImport(cmd, g, &f, args[0]) },
 	}
 	fl := cmd.Flags()
-	fl.StringVar(&f.name, "name", "", "name of the image (default: the source's file name)")
+	fl.StringVar(&f.name, "name", "", "name of the image (default: the source's file name, or what a glance source is called)")
 	fl.StringVar(&f.from, "from", "", "format of the source; an import of anything else is refused (default: detect)")
 	f.target.declare(cmd, "format or preset to store (default: raw stays raw, all else becomes the server's output format)")
 	fl.StringVar(&f.checksum, "checksum", "", "digest of the source's bytes, sha256:HEX or sha512:HEX, or md5:HEX if the server admits it")
@@ -182,7 +186,7 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 		target.Store, stores = stores.Stores[0], contract.StoresSpec{}
 	}
 	name := f.name
-	if name == "" {
+	if scheme, _ := sources.Scheme(url); name == "" && scheme != glancesource.Name {
 		name = nameOf(url)
 	}
 	req = contract.ImportRequest{

@@ -80,6 +80,9 @@ type Fetched struct {
 	// Origin is where the bytes came from, nil if the driver does not know more than
 	// the URL. It may differ from one fetch of the same version to the next.
 	Origin *Origin `json:"origin,omitempty"`
+	// About is what the source's own catalogue says of the image, nil if it stands in
+	// none. Its owners may change it without a change of the version.
+	About *About `json:"about,omitempty"`
 }
 
 // A FetchedMember is another file of an image, pinned as the first one is. It
@@ -124,7 +127,7 @@ func (f Fetched) SourceBytes() int64 {
 
 // Same reports whether two fetches found the same, in the same place, and proved
 // the same of it, whenever that was. Where servers behind the URL were
-// is left out, and what was noted of them.
+// is left out, and what was noted and said of them.
 //
 // It is called in workflows, where reflection is not admitted; a test holds it
 // against every field.

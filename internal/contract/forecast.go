@@ -45,9 +45,12 @@ type Forecast struct {
 	// Report is that of detection, as ingest inspect prints it.
 	Report json.RawMessage `json:"report,omitempty"`
 	// Disks are what becomes an image each.
-	Disks   []ForecastDisk `json:"disks,omitempty"`
-	Staging ForecastSpace  `json:"staging"`
-	Store   ForecastSpace  `json:"store"`
+	Disks []ForecastDisk `json:"disks,omitempty"`
+	// About is what the source's own catalogue says of the image, nil if it stands in
+	// none.
+	About   *About        `json:"about,omitempty"`
+	Staging ForecastSpace `json:"staging"`
+	Store   ForecastSpace `json:"store"`
 	// Checks are the digests and other proofs that the import demands, none of
 	// which has been made.
 	Checks   []ForecastCheck `json:"checks"`

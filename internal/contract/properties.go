@@ -8,8 +8,8 @@ import (
 
 // MergeProperties returns the properties that an image gets beside those of its owner:
 // each from the first layer that has it. The layers are, from the strongest to the
-// weakest: what the policy gives, what a container says of its machine, and what was
-// found inside the disk.
+// weakest: what the policy gives, what the source's own catalogue says, what a container
+// says of its machine, and what was found inside the disk.
 //
 // A property is left out if it says more of another one which a stronger layer has
 // set differently: the version of a system is not that of the one which the owner

@@ -48,6 +48,43 @@ projects:
 	}
 }
 
+// The host of a glance URL is the cloud's; a URL without one leaves it to the
+// credential, which no entry with a host means. Where it led is judged behind it.
+func TestCloudsAreJudged(t *testing.T) {
+	p := parsed(t, `version: 1
+defaults:
+  sources:
+    - {action: deny, host: denied.example.org}
+    - {action: allow, scheme: glance, host: cloud.example.org}
+    - {action: allow, host: "lab.example.org:9292"}
+projects:
+  open: {sources: [{action: deny, host: denied.example.org}, {action: allow, scheme: glance}]}
+`)
+	for _, c := range []struct {
+		project, url string
+		want         errcode.Code
+	}{
+		{"", "glance://cloud.example.org/web", ""},
+		{"", "GLANCE://cloud.example.org:443/image/web", ""},
+		{"", "glance://cloud.example.org/web?scheme=http", errcode.PolicySource},
+		{"", "glance://cloud.example.org:9292/web", errcode.PolicySource},
+		{"", "glance://lab.example.org:9292/web?scheme=http", ""},
+		{"", "glance://denied.example.org:9292/web", errcode.PolicySource},
+		{"", "glance:///web", errcode.PolicySource},
+		{"open", "glance:///web", ""},
+		{"open", "glance://any.test:9292/web", ""},
+		{"open", "glance://denied.example.org/web", errcode.PolicySource},
+	} {
+		if got := decided(p.Submission(contract.ImportRequest{Owner: c.project, Source: contract.SourceSpec{URL: c.url}})); got != c.want {
+			t.Errorf("%s of project %q: %q, want %q", c.url, c.project, got, c.want)
+		}
+	}
+	led := contract.Fetched{URL: "glance:///web", Origin: &contract.Origin{URL: "https://denied.example.org:9292/v2/images/i/file"}}
+	if got := decided(p.Validation(Validation{Request: contract.ImportRequest{Owner: "open", Source: contract.SourceSpec{URL: led.URL}}, Fetched: led})); got != errcode.PolicySource {
+		t.Errorf("a credential that leads to a denied cloud: %q", got)
+	}
+}
+
 func TestEndpointsDoNotLowerDemands(t *testing.T) {
 	p := parsed(t, `version: 1
 defaults:

@@ -30,7 +30,7 @@ type location struct {
 }
 
 // ports are the schemes' own.
-var ports = map[string]string{"http": "80", "https": "443"}
+var ports = map[string]string{"http": "80", "https": "443", "glance": "443"}
 
 // locate takes a URL or a plain path apart, which are told from each other as
 // sources.Scheme does. What cannot be understood has no scheme, so that no rule with
@@ -44,8 +44,12 @@ func locate(raw string) location {
 		return location{crooked: true}
 	}
 	l := location{scheme: strings.ToLower(u.Scheme), host: plainHost(u.Hostname()), port: u.Port(), path: u.Path}
-	if l.port == "" {
+	if l.port == "" && u.Host != "" {
 		l.port = ports[l.scheme]
+		// A cloud may be asked without TLS: see package sources/glance.
+		if over := u.Query().Get("scheme"); l.scheme == "glance" && over != "" {
+			l.port = ports[over]
+		}
 	}
 	if l.path == "" {
 		l.path = "/"

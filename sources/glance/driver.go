@@ -78,6 +78,7 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 	}
 	s := &source{Source: bytes}
 	s.about, s.notes = r.about()
+	s.about.URL = sources.PublicURL(l.at("images", r.ID))
 	if pin != nil && pin.Random && !bytes.Pin().Random {
 		bytes.Close()
 		return nil, sources.Changed("ranges", "refused", "served")

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"ingest/internal/errcode"
 	"ingest/sources"
 )
@@ -35,7 +37,7 @@ type record struct {
 func readRecord(raw []byte) (record, error) {
 	var r record
 	var all map[string]json.RawMessage
-	if json.Unmarshal(raw, &r) != nil || json.Unmarshal(raw, &all) != nil || r.ID == "" || r.Status == "" {
+	if json.Unmarshal(raw, &r) != nil || json.Unmarshal(raw, &all) != nil || !isID(r.ID) || r.Status == "" {
 		return record{}, errcode.New(errcode.SourceUnreachable, "the service answers with what is no image")
 	}
 	r.properties = map[string]string{}
@@ -48,11 +50,18 @@ func readRecord(raw []byte) (record, error) {
 	return r, nil
 }
 
+// isID accepts the plain form of a UUID only: ids become parts of paths.
+func isID(s string) bool {
+	id, err := uuid.Parse(s)
+	return err == nil && id.String() == s
+}
+
 // fields are those of every image (the schema of Glance's API v2), which are no
 // properties, and what stands for places.
 var fields = []string{"id", "name", "status", "visibility", "protected", "os_hidden", "checksum", "os_hash_algo", "os_hash_value", "owner",
 	"size", "virtual_size", "container_format", "disk_format", "created_at", "updated_at", "deleted", "deleted_at", "tags", "min_ram",
-	"min_disk", "self", "file", "schema", "direct_url", "locations", "location", "stores"}
+	"min_disk", "self", "file", "schema", "direct_url", "locations", "location", "stores",
+	"content_digest"} // the last one is that of another server of this kind
 
 // foreign are properties that mean something in the cloud that they are from only:
 // ids of its images, keys, users and machines, and what its services note of their
