@@ -287,7 +287,7 @@ func (a *api) checkSourceURL(field, raw string) error {
 	case u.User != nil || scheme == "s3" && slices.ContainsFunc(u.Query()["endpoint"], func(at string) bool { return strings.Contains(at, "@") }):
 		// The value is not shown: it holds a password.
 		return fieldError(errcode.SourceURLInvalid, field, "", "a URL must not hold a user name or password; name a credential instead")
-	case scheme != "file" && u.Hostname() == "":
+	case scheme != "file" && u.Hostname() == "" && (scheme != "glance" || u.Host != ""): // glance:///IMAGE leaves it to the credential
 		return fieldError(errcode.SourceURLInvalid, field, logging.URL(raw), "the URL has no host")
 	case !a.Defaults.SignedURLs && secretQuery(u) != "":
 		return fieldError(errcode.SourceURLSecret, field, "", "the URL's query holds a secret, %q; name a credential instead", secretQuery(u))
