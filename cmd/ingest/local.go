@@ -11,8 +11,8 @@ import (
 
 	"ingest/formats"
 	"ingest/formats/readers"
-	"ingest/internal/cli"
 	"ingest/internal/capacity"
+	"ingest/internal/cli"
 	"ingest/internal/progress"
 	"ingest/pipeline"
 	"ingest/sources"
