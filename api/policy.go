@@ -22,11 +22,7 @@ func (a *api) permit(req contract.ImportRequest) error {
 // taskPolicy answers with what the policy said of a task: the last report of each
 // point and disk. Without a policy there are none.
 func (a *api) taskPolicy(w http.ResponseWriter, r *http.Request) error {
-	t, err := a.ownTask(r)
-	if err != nil {
-		return err
-	}
-	events, err := a.Catalogue.Events(r.Context(), t.ID)
+	t, events, err := a.ownEvents(r)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,16 @@ func eventsOf(events []metadata.Event) []wire.Event {
 	return out
 }
 
+// ownEvents returns a task of the caller's project, with its history.
+func (a *api) ownEvents(r *http.Request) (metadata.Task, []metadata.Event, error) {
+	t, err := a.ownTask(r)
+	if err != nil {
+		return t, nil, err
+	}
+	events, err := a.Catalogue.Events(r.Context(), t.ID)
+	return t, events, err
+}
+
 func (a *api) listWholeTasks(w http.ResponseWriter, r *http.Request) error {
 	tasks, more, err := a.taskPage(r)
 	if err != nil {
@@ -61,11 +71,7 @@ func (a *api) listWholeTasks(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) showWholeTask(w http.ResponseWriter, r *http.Request) error {
-	t, err := a.ownTask(r)
-	if err != nil {
-		return err
-	}
-	events, err := a.Catalogue.Events(r.Context(), t.ID)
+	t, events, err := a.ownEvents(r)
 	if err != nil {
 		return err
 	}
@@ -76,11 +82,7 @@ func (a *api) showWholeTask(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) taskEvents(w http.ResponseWriter, r *http.Request) error {
-	t, err := a.ownTask(r)
-	if err != nil {
-		return err
-	}
-	events, err := a.Catalogue.Events(r.Context(), t.ID)
+	_, events, err := a.ownEvents(r)
 	if err != nil {
 		return err
 	}

@@ -194,7 +194,7 @@ func (img Image) in(store string) (Location, bool) {
 	return Location{}, false
 }
 
-// places lists every object that the image names, also those that are broken.
+// places lists every object that the image names, also those that are not read from.
 func (img Image) places() []Location {
 	if img.Key == "" {
 		return nil

@@ -22,14 +22,13 @@ const (
 	ImagePendingDelete ImageStatus = "pending_delete" // bytes wait for their removal
 )
 
-// A CopyStatus says what a copy of an image is good for.
+// A CopyStatus says what a copy of an image is good for. There is one: a copy that is
+// lost or damaged is given up by fsck. One that another program has written is not
+// read from, and its object goes with the image.
 type CopyStatus string
 
-// The statuses of a copy.
-const (
-	CopyActive CopyStatus = "active" // whole, is read from
-	CopyBroken CopyStatus = "broken" // known to be lost or damaged: not read from, and still deleted with the image
-)
+// CopyActive says that a copy is whole and read from.
+const CopyActive CopyStatus = "active"
 
 // A TaskStatus says how far a task is, in Glance's words.
 type TaskStatus string

@@ -140,7 +140,7 @@ func fullImage(id string) metadata.Image {
 		Store: "fs", Key: id + "/upload", MinDisk: 3, MinRAM: 4,
 		Copies: []metadata.Copy{
 			{Location: metadata.Location{Store: "z", Key: id + "/second"}, Status: metadata.CopyActive, Metadata: map[string]string{"url": "é"}, CreatedAt: noon},
-			{Location: metadata.Location{Store: "a", Key: id + "/third"}, Status: metadata.CopyBroken, CreatedAt: noon.Add(time.Microsecond)},
+			{Location: metadata.Location{Store: "a", Key: id + "/third"}, Status: "unknown", CreatedAt: noon.Add(time.Microsecond)},
 		},
 		Tags: []string{"b", "a"}, Properties: map[string]string{"os_distro": "debian", "empty": ""},
 		CreatedAt: noon, UpdatedAt: noon.Add(time.Microsecond), DeletedAt: ptr(noon.Add(time.Hour)),
