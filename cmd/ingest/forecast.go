@@ -110,6 +110,11 @@ func writeForecast(w io.Writer, f contract.Forecast) error {
 			return err
 		}
 	}
+	if f.About != nil {
+		if err := section(w, "said by its cloud", aboutFields(*f.About)); err != nil {
+			return err
+		}
+	}
 	for i, d := range f.Disks {
 		title := "disk"
 		if len(f.Disks) > 1 {
@@ -155,6 +160,22 @@ func sourceFields(s contract.ForecastSource) []string {
 	}
 	return []string{"name", s.Name, "from", s.Origin, "leads to", resolved, "size", orUnknown(s.Size), "version", validator,
 		"ranges", yesNo(s.Ranges), "compression", s.Layer, "read", how + s.Reason}
+}
+
+// aboutFields says what the source's own catalogue says of the image.
+func aboutFields(a contract.About) []string {
+	number := func(n int64, unit string) string {
+		if n == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%d %s", n, unit)
+	}
+	hidden := ""
+	if a.Hidden {
+		hidden = "yes"
+	}
+	return []string{"name", a.Name, "disk format", a.DiskFormat, "min_disk", number(a.MinDisk, "GiB"), "min_ram", number(a.MinRAM, "MiB"),
+		"tags", strings.Join(a.Tags, ", "), "properties", optionsText(a.Properties), "hidden", hidden}
 }
 
 func diskFields(d contract.ForecastDisk) []string {
