@@ -8,6 +8,7 @@ import (
 
 	"ingest/formats/transfer"
 	"ingest/internal/binio"
+	"ingest/internal/deflate"
 	"ingest/internal/errcode"
 )
 
@@ -16,42 +17,38 @@ import (
 // behind the other, and lastBlock, are one stream (RFC 1951, section 3.2.4).
 type deflater struct {
 	level int
-	flate *flate.Writer
+	own   *deflate.Encoder
+	flate *flate.Writer // for levels that look longer for matches than own does
 	out   appender
+	plain []byte // a unit's stored bytes, if they are not in one piece
 }
 
 // lastBlock is the empty final block that ends a stream.
 const lastBlock = "\x03\x00"
 
-// start begins a run whose bytes are appended to out.
-func (d *deflater) start(out []byte) error {
-	d.out = out
-	if d.flate != nil {
-		d.flate.Reset(&d.out)
-		return nil
-	}
-	var err error
-	d.flate, err = flate.NewWriter(&d.out, d.level)
-	return err
-}
-
-// end ends the run and returns what start was given with the run behind it.
-func (d *deflater) end() ([]byte, error) {
-	err := d.flate.Flush()
-	out := d.out
-	d.out = nil
-	return out, err
-}
-
 // run appends the run of p to out.
 func (d *deflater) run(out, p []byte) ([]byte, error) {
-	if err := d.start(out); err != nil {
-		return nil, err
+	if effort, ok := deflate.LevelEffort(d.level); ok {
+		if d.own == nil {
+			d.own = deflate.New(deflate.MaxWindow, effort)
+		}
+		return d.own.Run(out, p), nil
+	}
+	d.out = out
+	if d.flate == nil {
+		var err error
+		if d.flate, err = flate.NewWriter(&d.out, d.level); err != nil {
+			return nil, err
+		}
+	} else {
+		d.flate.Reset(&d.out)
 	}
 	if _, err := d.flate.Write(p); err != nil {
 		return nil, err
 	}
-	return d.end()
+	err := d.flate.Flush()
+	out, d.out = d.out, nil
+	return out, err
 }
 
 // An appender keeps what is written to it.
@@ -81,24 +78,27 @@ func newWorkshop(m sparseMap, level, workers int) *workshop {
 // unit works on one unit of data.
 func (w *workshop) unit(_ context.Context, worker int, u *transfer.Unit) error {
 	d := &w.tools[worker]
-	if err := d.start(u.Buf[:0]); err != nil {
-		return err
-	}
+	d.plain = d.plain[:0]
+	var only []byte // the unit, if all of it is stored
 	at := u.Off
 	for r := range w.m.within(u.Off, u.Off+u.Len) {
 		if err := hole(u, at, r.off); err != nil {
 			return err
 		}
-		if _, err := d.flate.Write(u.Data[r.off-u.Off : r.end-u.Off]); err != nil {
-			return err
+		if at = r.end; r.off == u.Off && r.end == u.Off+u.Len {
+			only = u.Data
+			break
 		}
-		at = r.end
+		d.plain = append(d.plain, u.Data[r.off-u.Off:r.end-u.Off]...)
 	}
 	if err := hole(u, at, u.Off+u.Len); err != nil {
 		return err
 	}
+	if only == nil {
+		only = d.plain
+	}
 	var err error
-	u.Buf, err = d.end()
+	u.Buf, err = d.run(u.Buf[:0], only)
 	return err
 }
 

@@ -4,18 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
 
 	"ingest/formats"
 	"ingest/formats/asis"
 	"ingest/formats/transfer"
 	"ingest/internal/binio"
+	"ingest/internal/deflate"
 )
-
-// deflateWindow is the largest distance that QEMU's decoder accepts: it opens
-// streams with windowBits -12.
-const deflateWindow = 4 << 10
 
 // densest bounds how many guest bytes one stored byte stands for: a cluster that
 // compresses further is filled up with zeros, which decoders leave alone. An
@@ -39,9 +35,8 @@ type workshop struct {
 }
 
 type tools struct {
-	deflate *flate.Writer
+	deflate *deflate.Encoder
 	zstd    *zstd.Encoder
-	out     boundedBuffer
 	take    asis.Taker
 	last    []byte // the disk's last cluster, filled up with zeros
 }
@@ -89,7 +84,7 @@ func (w *workshop) pack(t *tools, buf, p []byte, off int64) ([]byte, error) {
 	var err error
 	switch w.compression {
 	case compressDeflate:
-		stream, ok, err = t.take.Deflate(w.src, off, p, deflateWindow)
+		stream, ok, err = t.take.Deflate(w.src, off, p, deflate.SmallWindow)
 	case compressZstd:
 		stream, ok, err = t.take.Zstd(w.src, off, p)
 	}
@@ -116,29 +111,17 @@ func (w *workshop) compress(t *tools, buf, p []byte) ([]byte, error) {
 	if w.compression == compressZstd {
 		return w.compressZstd(t, buf, p)
 	}
-	return w.compressDeflate(t, buf, p)
+	return w.compressDeflate(t, buf, p), nil
 }
 
-func (w *workshop) compressDeflate(t *tools, buf, p []byte) ([]byte, error) {
-	t.out = boundedBuffer{p: buf, room: len(p) - 1}
+// compressDeflate keeps to the window that QEMU's decoder has: it opens streams with
+// windowBits -12.
+func (w *workshop) compressDeflate(t *tools, buf, p []byte) []byte {
 	if t.deflate == nil {
-		var err error
-		if t.deflate, err = flate.NewWriterWindow(&t.out, deflateWindow); err != nil {
-			return buf, err
-		}
-	} else {
-		t.deflate.Reset(&t.out)
+		t.deflate = deflate.New(deflate.SmallWindow, deflate.Fast)
 	}
-	if _, err := t.deflate.Write(p); err != nil {
-		return buf, err
-	}
-	if err := t.deflate.Close(); err != nil {
-		return buf, err
-	}
-	if t.out.over {
-		return buf, nil
-	}
-	return t.out.p, nil
+	buf, _ = t.deflate.Raw(buf, p, len(p)-1)
+	return buf
 }
 
 func (w *workshop) compressZstd(t *tools, buf, p []byte) ([]byte, error) {
@@ -146,7 +129,8 @@ func (w *workshop) compressZstd(t *tools, buf, p []byte) ([]byte, error) {
 		var err error
 		// One segment, so that every frame tells its content size. No checksum:
 		// the guest's bytes are digested as a whole.
-		t.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+		// Its fastest level comes close to the size that QEMU writes.
+		t.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
 			zstd.WithSingleSegment(true), zstd.WithWindowSize(int(max(w.cluster, minZstdWindow))))
 		if err != nil {
 			return buf, err
@@ -157,23 +141,4 @@ func (w *workshop) compressZstd(t *tools, buf, p []byte) ([]byte, error) {
 		return out[:len(buf)], nil
 	}
 	return out, nil
-}
-
-// A boundedBuffer appends to p until room is used up, and then only notes that
-// there was more.
-type boundedBuffer struct {
-	p    []byte
-	room int
-	over bool
-}
-
-// Write never fails.
-func (b *boundedBuffer) Write(p []byte) (int, error) {
-	if b.over || len(p) > b.room {
-		b.over = true
-		return len(p), nil
-	}
-	b.room -= len(p)
-	b.p = append(b.p, p...)
-	return len(p), nil
 }

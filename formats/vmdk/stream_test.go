@@ -47,8 +47,8 @@ func streamed(t testing.TB, s Stream, disk formats.Disk) []byte {
 // bytes under the same version: raise streamVersion, and only then change the
 // digest.
 func TestStreamVersionIsRaisedWithTheBytes(t *testing.T) {
-	const want = `vmdk streamOptimized v1 level=5 adapter=lsilogic hardware_version=4 name="generated-stream.vmdk" ` +
-		"2b731a1d4b60d7703d686c53a8043660b44178a0c4cbcaf08fded724a447b268"
+	const want = `vmdk streamOptimized v2 level=5 adapter=lsilogic hardware_version=4 name="generated-stream.vmdk" ` +
+		"39773041cbdc24845be148670d5ae8ffe91cbd4028dbf9e3350e380584e4d8e0"
 	s := Stream{}
 	got := fmt.Sprintf("%s %x", s.Codec(), sha256.Sum256(streamed(t, s, imgtest.Random(60, 5<<20, 3<<20))))
 	if got != want {

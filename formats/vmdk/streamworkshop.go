@@ -11,6 +11,7 @@ import (
 	"ingest/formats/asis"
 	"ingest/formats/transfer"
 	"ingest/internal/binio"
+	"ingest/internal/deflate"
 )
 
 // A grainWorkshop is what the workers do to units of data, with one set of tools
@@ -26,7 +27,8 @@ type grainWorkshop struct {
 }
 
 type grainTools struct {
-	zlib *zlib.Writer
+	own  *deflate.Encoder
+	zlib *zlib.Writer // for levels that look longer for matches than own does
 	out  appender
 	take asis.Taker
 	last []byte // the disk's last grain, filled up with zeros
@@ -93,6 +95,13 @@ func (w *grainWorkshop) grain(t *grainTools, p []byte, off int64) error {
 
 // deflate appends the zlib stream of p.
 func (w *grainWorkshop) deflate(t *grainTools, p []byte) error {
+	if effort, ok := deflate.LevelEffort(w.level); ok {
+		if t.own == nil {
+			t.own = deflate.New(deflate.MaxWindow, effort)
+		}
+		t.out = t.own.Zlib(t.out, p)
+		return nil
+	}
 	if t.zlib == nil {
 		var err error
 		if t.zlib, err = zlib.NewWriterLevel(&t.out, w.level); err != nil {
