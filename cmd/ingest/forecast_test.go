@@ -60,6 +60,12 @@ func TestImportDryRun(t *testing.T) {
 	if err := json.Unmarshal([]byte(o.out), &f); err != nil || !cmp.Equal(f, m.forecast) {
 		t.Errorf("%v: %s", err, cmp.Diff(m.forecast, f))
 	}
+	m.forecast.About = &contract.About{Name: "web\x1b", MinRAM: 512, Tags: []string{"blue", "red"}, Properties: map[string]string{"hw_disk_bus": "scsi"}}
+	o = m.ingest("import", "https://example.org/d.qcow2", "--dry-run", "-q").
+		want(t, 0, `.*\nsaid by its cloud\n  name +web.*\n  min_ram +512 MiB\n  tags +blue, red\n  properties +hw_disk_bus=scsi\n\ndisk\n.*`, ``)
+	if strings.Contains(o.out, "\x1b") {
+		t.Errorf("shown as it came: %q", o.out)
+	}
 	m.forecast.Unknowns = []string{"structure: too much"}
 	m.ingest("import", "https://example.org/d.qcow2", "--dry-run", "-q").
 		want(t, 0, `would be accepted, as far as was looked\n.*\nnot looked at\n  structure: too much\n`, ``)
@@ -76,4 +82,14 @@ func TestImportDryRunThatIsRefused(t *testing.T) {
 	m.ingest("import", "http://h/i", "--dry-run", "-q", "--json").want(t, 1, `\{.*"verdict": ?"refused".*`, `\{.*IMG_TRUNCATED.*`)
 	m.forecast = contract.NewForecast()
 	m.ingest("import", "http://h/i", "--dry-run", "-q").want(t, 0, `not known: too little could be read\n.*time +unknown\n.*`, ``)
+}
+
+// An image of another cloud has its name there, unless the request gives one.
+func TestNamesOfRequests(t *testing.T) {
+	for source, want := range map[string]string{"glance:///web": "", "glance://h/a/web": "", "https://h/a/web": "web"} {
+		req, err := new(importFlags).request(newImportCommand(&globals{}), source)
+		if err != nil || req.Image.Name != want {
+			t.Errorf("%s is called %q, want %q (%v)", source, req.Image.Name, want, err)
+		}
+	}
 }

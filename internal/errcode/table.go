@@ -180,7 +180,7 @@ const (
 )
 
 var table = []Descriptor{
-	{SourceScheme, "The source's URL scheme is not one that ingest fetches from.", 400, false, "Use an http or https URL, or a file below one of the server's file roots."},
+	{SourceScheme, "The source's URL scheme is not one that ingest fetches from.", 400, false, "Use an http, https, s3 or glance URL, or a file below one of the server's file roots."},
 	{SourceURLInvalid, "The source's URL is malformed or written in a way that hides where it leads (user info, encoded address, control characters).", 400, false, "Write the plain URL: scheme, host name, optional port, path."},
 	{SourceURLSecret, "The source's URL holds a secret, such as a signature or a token, which would be kept with the task.", 400, false, "Ask the operator to keep the whole URL as a credential of type url; then give the URL without its query, and the credential's name. Where signed URLs may be kept, the server runs with --allow-signed-urls."},
 	{SourceAddrBlocked, "The source's host resolves to an address that the operator does not allow (loopback, private, link-local, metadata).", 403, false, "Use a public address, or ask the operator to start the server with --allow-net for that network."},
