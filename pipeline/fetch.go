@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 
 	"ingest/internal/contract"
 	"ingest/sources"
@@ -63,7 +64,7 @@ func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		if err != nil {
 			return contract.Fetched{}, pt.in(err)
 		}
-		got.Notes = sources.NotesOf(pt.src)
+		got.Notes = notesOf(pt)
 		for _, v := range got.Verifications {
 			v.File = pt.name
 			proofs = append(proofs, v)
@@ -84,6 +85,18 @@ func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe)
 	}
 	out.Verifications = proofs
 	return out, nil
+}
+
+// spotsAlone warns of what several places are worth that nobody has a digest for.
+const spotsAlone = "no digest and no signature was given: that all places have the same bytes was compared in spots alone"
+
+// notesOf is what is to be told of a source although it can be used.
+func notesOf(pt *part) []string {
+	notes := sources.NotesOf(pt.src)
+	if pt.src.Pin().Mirrors != "" && !pt.want.any() {
+		notes = append(slices.Clip(notes), spotsAlone)
+	}
+	return notes
 }
 
 func fetchedOf(s contract.SourceSpec, project string, pin sources.Pin) contract.Fetched {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -57,6 +58,33 @@ func TestStagedFromMirrors(t *testing.T) {
 	}
 	if good.sent.Load() == 0 {
 		t.Error("the mirror was never asked")
+	}
+}
+
+// Places that agree in the spots that are compared may differ elsewhere; where nobody
+// has a digest, that is said.
+func TestMirrorsWithoutADigestAreWarnedOf(t *testing.T) {
+	content := sourcetest.Content(3<<20, 54)
+	var urls []string
+	for range 2 {
+		srv := httptest.NewServer(&meteredSite{content: content, tag: `"one"`, full: make(chan struct{}, 1)})
+		defer srv.Close()
+		urls = append(urls, srv.URL+"/disk.raw")
+	}
+	sum := fmt.Sprintf("sha256:%x", sha256.Sum256(content))
+	for _, tt := range []struct {
+		mirrors  []string
+		checksum string
+		warned   bool
+	}{{urls[1:], "", true}, {urls[1:], sum, false}, {nil, "", false}} {
+		f := contract.FetchParams{TaskID: uuid.NewString(), Source: contract.SourceSpec{URL: urls[0], Mirrors: tt.mirrors, Checksum: tt.checksum, Format: "raw"}}
+		got, err := loopbackPipeline(t.TempDir()).Fetch(t.Context(), f, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if warned := strings.Contains(strings.Join(got.Notes, "\n"), "in spots alone"); warned != tt.warned {
+			t.Errorf("%d mirrors, digest %q: notes %q", len(tt.mirrors), tt.checksum, got.Notes)
+		}
 	}
 }
 
