@@ -13,7 +13,9 @@ import (
 // first. A compression around the first file is taken off while it is staged; digests
 // and signatures are those of the bytes before.
 func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {
+	ctx, led := listening(ctx)
 	out, err := p.fetch(ctx, f, o)
+	out.Beside = led.urls
 	return out, p.giveStaging(f.TaskID, err)
 }
 

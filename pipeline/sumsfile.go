@@ -157,6 +157,7 @@ func (p *Pipeline) fetchSmall(ctx context.Context, of contract.SourceSpec, at st
 		return nil, sourceError(err, at)
 	}
 	defer body.Close()
+	tell(ctx, src)
 	text, err := io.ReadAll(io.LimitReader(body, int64(most)+1))
 	if err != nil {
 		return nil, sourceError(err, at)

@@ -77,6 +77,9 @@ type Fetched struct {
 	// Verifications are the proofs that the bytes are the publisher's, of this
 	// file and of the members; those of a member do not list any of their own.
 	Verifications []Verification `json:"verifications,omitempty"`
+	// Beside is where redirects led that were followed for checksum files and
+	// signatures, each URL without what may be secret in it.
+	Beside []string `json:"beside,omitempty"`
 	// Origin is where the bytes came from, nil if the driver does not know more than
 	// the URL. It may differ from one fetch of the same version to the next.
 	Origin *Origin `json:"origin,omitempty"`

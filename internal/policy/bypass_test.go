@@ -198,6 +198,7 @@ defaults:
 			"on the way":   {URL: start, Origin: &contract.Origin{URL: start, Redirects: []string{to, start}}},
 			"of a mirror":  {URL: start, Origin: &contract.Origin{URL: start, Others: []string{start, to}}},
 			"of a member":  {URL: start, Members: []contract.FetchedMember{{Name: "b", Fetched: contract.Fetched{URL: start, Origin: &contract.Origin{URL: to}}}}},
+			"beside it":    {URL: start, Origin: &contract.Origin{URL: start}, Beside: []string{start, to}},
 			"of no origin": {URL: start},
 		} {
 			want := want

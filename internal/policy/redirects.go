@@ -33,6 +33,7 @@ func (e *evaluation) redirects(f contract.Fetched) {
 	for _, m := range f.Members {
 		judge("member "+m.Name, m.Fetched)
 	}
+	judge("checksum file or signature", contract.Fetched{Origin: &contract.Origin{Redirects: f.Beside}})
 }
 
 func (e *evaluation) redirect(rule placesRule, what, to string) {
