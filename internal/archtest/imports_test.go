@@ -98,6 +98,17 @@ var rules = []rule{
 		why: "the catalogue is the authority and knows nobody who uses it",
 	},
 	{
+		who:    []string{"ingest/..."},
+		not:    []string{"github.com/jackc/...", "github.com/go-sql-driver/..."},
+		except: []string{"ingest/metadata/postgres", "ingest/metadata/mysql", "ingest/internal/dbtest"},
+		why:    "each database has one driver package; what they have in common is metadata/sqlcore",
+	},
+	{
+		who: []string{"ingest/metadata/sqlite/...", "ingest/metadata/postgres/...", "ingest/metadata/mysql/..."},
+		not: []string{"ingest/metadata/mysql", "ingest/metadata/postgres", "ingest/metadata/sqlite"},
+		why: "drivers do not know each other",
+	},
+	{
 		who: []string{"ingest/cache"},
 		not: []string{"ingest/api/...", "ingest/metadata/...", "ingest/stores/...", "ingest/sources/...", "ingest/formats/...", "ingest/pipeline/...", "go.temporal.io/...", "net/http"},
 		why: "the cache copies bytes that somebody else reads for it, under names that mean nothing to it",

@@ -8,11 +8,13 @@
 //	{id}      short ASCII key, up to 64 characters
 //	{word}    status, format or code, up to 64 characters
 //	{name}    up to 255 characters of Unicode; short enough to be indexed
-//	{long}    up to 1024 characters, never indexed
+//	{long}    up to 1024 characters, indexed for equality only, as follows
 //	{text}    unbounded text; JSON is kept as text, byte by byte
 //	{int}     64-bit integer; points in time are microseconds since 1970 UTC
 //	{bool}    truth value
 //	{seq}     ascending 64-bit primary key that the database assigns
+//	{lookup}  stands before the parenthesis of an index on one {long} column,
+//	{prefix}  behind its name
 //	{options} what follows the closing parenthesis of CREATE TABLE
 //
 // Text compares by code point in every database, so that an idempotency key or
@@ -20,6 +22,10 @@
 //
 // An image's first location stands in its own row, further ones in
 // image_locations.
+//
+// A statement ends with a semicolon and a line break. Databases that commit each
+// statement which changes the schema run those of a killed migration again, so a
+// migration has at most one statement that changes rows, its last.
 //
 // Every row of images and tasks carries a row version. A transaction that
 // writes a row which another one has changed since it was read does not commit;

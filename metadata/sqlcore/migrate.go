@@ -3,6 +3,7 @@ package sqlcore
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -60,15 +61,40 @@ const appliedTable = `CREATE TABLE IF NOT EXISTS catalogue_migrations (
 ){options}`
 
 // migrate brings the schema up to the last of steps, or refuses a database that
-// a later program has written. It runs in tx as a whole.
-func (d Dialect) migrate(ctx context.Context, tx bun.Tx, steps []migration) error {
-	if _, err := tx.Tx.ExecContext(ctx, d.expand(appliedTable)); err != nil {
+// a later program has written.
+func (d Dialect) migrate(ctx context.Context, s Session, steps []migration) error {
+	if err := s.Exec(ctx, d.expand(appliedTable)); err != nil {
 		return fmt.Errorf("create table of migrations: %w", err)
 	}
-	var applied []appliedRow
-	if err := tx.NewSelect().Model(&applied).Order("version").Scan(ctx); err != nil {
-		return fmt.Errorf("read table of migrations: %w", err)
+	applied, err := readApplied(ctx, s)
+	if err != nil {
+		return err
 	}
+	if err := known(applied, steps); err != nil {
+		return err
+	}
+	for i, step := range steps {
+		begun := i < len(applied)
+		if begun && applied[i].AppliedUS != 0 {
+			continue
+		}
+		if err := d.apply(ctx, s, step, begun); err != nil {
+			return fmt.Errorf("apply migration %04d_%s: %w", step.version, step.name, err)
+		}
+	}
+	return nil
+}
+
+func readApplied(ctx context.Context, db bun.IDB) ([]appliedRow, error) {
+	var applied []appliedRow
+	if err := db.NewSelect().Model(&applied).Order("version").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("read table of migrations: %w", err)
+	}
+	return applied, nil
+}
+
+// known refuses a database that another program has written.
+func known(applied []appliedRow, steps []migration) error {
 	for i, row := range applied {
 		if i >= len(steps) {
 			last := applied[len(applied)-1]
@@ -78,25 +104,45 @@ func (d Dialect) migrate(ctx context.Context, tx bun.Tx, steps []migration) erro
 			return fmt.Errorf("the catalogue's schema version %d is %q, this program knows it as %q: it was written by another program", row.Version, row.Name, steps[i].name)
 		}
 	}
-	for _, step := range steps[len(applied):] {
-		if err := d.apply(ctx, tx, step); err != nil {
-			return fmt.Errorf("apply migration %04d_%s: %w", step.version, step.name, err)
-		}
-	}
 	return nil
 }
 
-func (d Dialect) apply(ctx context.Context, tx bun.Tx, step migration) error {
+// apply runs one step. Where each statement commits by itself (Repeated), its row
+// is written first, without a time: what finds such a row goes on with a step that
+// was killed in its middle, and only then takes tables that are there for its own.
+func (d Dialect) apply(ctx context.Context, s Session, step migration, begun bool) error {
+	row := appliedRow{Version: step.version, Name: step.name}
+	if d.Repeated == nil {
+		row.AppliedUS = time.Now().UnixMicro()
+	}
+	if !begun {
+		if _, err := s.NewInsert().Model(&row).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	done := 0
 	for _, statement := range strings.Split(d.expand(step.text), ";\n") {
 		if strings.TrimSpace(statement) == "" {
 			continue
 		}
-		// The embedded *sql.Tx: bun would look for arguments in the text.
-		if _, err := tx.Tx.ExecContext(ctx, statement); err != nil {
+		err := s.Exec(ctx, statement)
+		if err != nil && begun && d.Repeated != nil && d.Repeated(err) {
+			err = nil
+		}
+		if err != nil && done == 0 && !begun && d.Repeated != nil {
+			// Nothing has happened: what is there is not ours.
+			_, undo := s.NewDelete().Model(&row).WherePK().Exec(ctx)
+			return errors.Join(err, undo)
+		}
+		if err != nil {
 			return err
 		}
+		done++
 	}
-	row := appliedRow{Version: step.version, Name: step.name, AppliedUS: time.Now().UnixMicro()}
-	_, err := tx.NewInsert().Model(&row).Exec(ctx)
+	if d.Repeated == nil {
+		return nil
+	}
+	row.AppliedUS = time.Now().UnixMicro()
+	_, err := s.NewUpdate().Model(&row).WherePK().Exec(ctx)
 	return err
 }

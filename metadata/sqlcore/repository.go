@@ -26,8 +26,14 @@ const (
 	duplicateTries = 4
 )
 
-// errStale says that a row was changed after this transaction had read it.
-var errStale = errors.New("row was changed by another transaction")
+var (
+	errCommit = errors.New("commit")
+	// errStale says that a row was changed after this transaction had read it.
+	errStale = errors.New("row was changed by another transaction")
+	// errUnsure says that the connection was lost in the commit, which may have
+	// happened or not: a second run could do everything twice.
+	errUnsure = errors.New("the connection to the database was lost in a commit")
+)
 
 // A Repository is a catalogue in an SQL database.
 type Repository struct {
@@ -55,9 +61,7 @@ func New(ctx context.Context, d Dialect, writer, reader *sql.DB) (*Repository, e
 		r.reader = bun.NewDB(reader, d.Bun)
 	}
 	err = r.retry(ctx, func() error {
-		return within(ctx, r.writer, &sql.TxOptions{Isolation: sql.LevelSerializable}, func(tx bun.Tx) error {
-			return d.migrate(ctx, tx, steps)
-		})
+		return d.exclusively(ctx, r.writer, func(s Session) error { return d.migrate(ctx, s, steps) })
 	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare %s catalogue: %w", d.Name, err)
@@ -86,16 +90,24 @@ func (r *Repository) View(ctx context.Context, fn func(metadata.Tx) error) error
 }
 
 func (r *Repository) run(ctx context.Context, db *bun.DB, readOnly bool, fn func(metadata.Tx) error) error {
-	opts := &sql.TxOptions{Isolation: sql.LevelSerializable, ReadOnly: readOnly}
+	opts := &sql.TxOptions{Isolation: r.dialect.isolation(), ReadOnly: readOnly}
 	return r.retry(ctx, func() error {
 		fromFn := false
 		err := within(ctx, db, opts, func(btx bun.Tx) error {
+			if r.dialect.Lock != "" && !readOnly {
+				if _, err := btx.Tx.ExecContext(ctx, r.dialect.Lock); err != nil {
+					return err
+				}
+			}
 			err := fn(&tx{db: btx, readOnly: readOnly, versions: map[string]int64{}, copies: map[string][]metadata.Copy{}})
 			fromFn = err != nil
 			return err
 		})
 		if err == nil || fromFn {
 			return err
+		}
+		if errors.Is(err, errCommit) && r.dialect.lost(err) {
+			err = errors.Join(errUnsure, err)
 		}
 		return unavailable(ctx, err, "run transaction")
 	})
@@ -113,7 +125,10 @@ func within(ctx context.Context, db *bun.DB, opts *sql.TxOptions, fn func(bun.Tx
 	if err := fn(btx); err != nil {
 		return err
 	}
-	return btx.Commit()
+	if err := btx.Commit(); err != nil {
+		return fmt.Errorf("%w: %w", errCommit, err)
+	}
+	return nil
 }
 
 // retry runs try until it succeeds or another run cannot help.
@@ -130,7 +145,9 @@ func (r *Repository) retry(ctx context.Context, try func() error) error {
 			if duplicates++; duplicates >= duplicateTries {
 				return errcode.Wrap(err, errcode.Conflict, "another record has this id or idempotency key")
 			}
-		case !errors.Is(err, errStale) && !r.dialect.Retryable(err):
+		case errors.Is(err, errUnsure):
+			return err
+		case !errors.Is(err, errStale) && !r.dialect.Retryable(err) && !r.dialect.lost(err):
 			return err
 		}
 		if time.Now().After(deadline) {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	_ "modernc.org/sqlite"
 
@@ -20,7 +19,7 @@ var errBusy, errTwice = errors.New("busy"), errors.New("twice")
 
 // plainDialect describes SQLite without the driver package, which imports this.
 func plainDialect() Dialect {
-	types := map[string]string{"int": "INTEGER", "bool": "BOOLEAN", "seq": "INTEGER PRIMARY KEY AUTOINCREMENT", "options": ""}
+	types := map[string]string{"lookup": "", "prefix": "", "int": "INTEGER", "bool": "BOOLEAN", "seq": "INTEGER PRIMARY KEY AUTOINCREMENT", "options": ""}
 	for _, word := range []string{"id", "word", "name", "long", "text"} {
 		types[word] = "TEXT"
 	}
@@ -76,8 +75,8 @@ func TestMigrateInSteps(t *testing.T) {
 	}
 	next := int64(len(steps) + 1)
 	run := func(text string) error {
-		return within(t.Context(), r.writer, nil, func(tx bun.Tx) error {
-			return r.dialect.migrate(t.Context(), tx, append(steps[:len(steps):len(steps)], migration{next, "next", text}))
+		return r.dialect.exclusively(t.Context(), r.writer, func(s Session) error {
+			return r.dialect.migrate(t.Context(), s, append(steps[:len(steps):len(steps)], migration{next, "next", text}))
 		})
 	}
 	if err := run("CREATE TABLE extra (id {id} NOT NULL);\nNONSENSE;\n"); err == nil {

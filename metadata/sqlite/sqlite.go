@@ -142,7 +142,7 @@ func dialect() sqlcore.Dialect {
 		Types: map[string]string{
 			"id": "TEXT", "word": "TEXT", "name": "TEXT", "long": "TEXT", "text": "TEXT",
 			"int": "INTEGER", "bool": "BOOLEAN",
-			"seq": "INTEGER PRIMARY KEY AUTOINCREMENT", "options": "",
+			"seq": "INTEGER PRIMARY KEY AUTOINCREMENT", "lookup": "", "prefix": "", "options": "",
 		},
 		Retryable: func(err error) bool {
 			primary := code(err) & 0xff
