@@ -170,3 +170,44 @@ func TestEndlessRefusal(t *testing.T) {
 		t.Errorf("%d requests and %d logins, want 2 and 2", asked.Load(), logins.Load())
 	}
 }
+
+// An identity service that never ends its answer costs no more than the bound, and what
+// it repeats of a login is told to nobody.
+func TestHostileIdentity(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"endless": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Subject-Token", "t")
+			w.WriteHeader(http.StatusCreated)
+			for p := bytes.Repeat([]byte(" "), 1<<16); ; {
+				if _, err := w.Write(p); err != nil {
+					return
+				}
+			}
+		},
+		"echo": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.Copy(w, r.Body)
+		},
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		},
+		"no token": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusCreated)
+			fmt.Fprint(w, `{"token":{}}`)
+		},
+	} {
+		at := newServer(t, answer)
+		v := vault(t, "cloud:\n  type: openstack\n  auth_url: "+at+"\n  username: u\n  password: "+secret+"\n  project_id: p\n")
+		_, err := New(httpsource.New(httpsource.Options{}), v).Open(t.Context(), sources.Ref{URL: "glance:///name", Credential: "cloud"}, nil)
+		want := errcode.SourceUnreachable
+		if name == "redirect" {
+			want = errcode.SourceRedirect
+		}
+		wantCode(t, name, err, want)
+		for e := err; e != nil; e = errors.Unwrap(e) {
+			if strings.Contains(e.Error(), secret) {
+				t.Errorf("%s: the secret is told", name)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package glance
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -67,7 +68,7 @@ func (s *session) login(ctx context.Context, d *Driver, c *credentials.Credentia
 	if err != nil {
 		return "", nil, err
 	}
-	p := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: d.caller(true), CheckRedirect: stay}}
+	p := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: clipped{d.caller(true)}, CheckRedirect: stay}}
 	made := tokens.Create(ctx, &gophercloud.ServiceClient{ProviderClient: p, Endpoint: base}, options(c))
 	if made.Err != nil {
 		return "", nil, loginError(ctx, c, made.Err)
@@ -82,6 +83,20 @@ func (s *session) login(ctx context.Context, d *Driver, c *credentials.Credentia
 	}
 	s.token, s.until, s.catalog = token.ID, token.ExpiresAt.Add(-spare), services.Entries
 	return s.token, s.catalog, nil
+}
+
+// clipped cuts answers, which the library reads to their end.
+type clipped struct{ http.RoundTripper }
+
+func (b clipped) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.RoundTripper.RoundTrip(req)
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	}
+	return resp, err
 }
 
 // stay follows no redirect.
