@@ -40,6 +40,7 @@ func (a *PlanActivity) Execute(ctx context.Context, req contract.ImportRequest) 
 		out, err := a.d.Steps.Forecast(ctx, req)
 		if err == nil {
 			a.experience(ctx, req, &out)
+			a.quota(ctx, req.Owner, &out)
 			if out.Verdict != contract.VerdictRefused {
 				judge(&out, rules.Forecast(req, out))
 			}
