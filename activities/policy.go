@@ -72,7 +72,7 @@ func (d Deps) judgeValidation(ctx context.Context, p contract.ValidateParams, ou
 		}
 		found = append(early, found...)
 	}
-	v := policy.Validation{Request: r, Fetched: p.Fetched, Detected: p.Detected, Target: out.Target, Disk: p.Disk, Facts: facts(out, p)}
+	v := policy.Validation{Request: r, Fetched: p.Fetched, Detected: p.Detected, Target: out.Target, Stores: out.Stores, Disk: p.Disk, Facts: facts(out, p)}
 	for _, f := range found {
 		v.Findings = append(v.Findings, policy.Finding{Code: f.Code, Message: f.Message, Evidence: f.Evidence})
 	}
@@ -119,6 +119,15 @@ func (d Deps) judgeActivation(ctx context.Context, p contract.ActivateParams) er
 		return err
 	}
 	return d.judged(ctx, p.Request.TaskID, rules.Activation(p))
+}
+
+// judgeCopy asks the policy about the stores that an image is copied to.
+func (d Deps) judgeCopy(ctx context.Context, r contract.ImportRequest, targets []string) error {
+	rules := d.policy()
+	if rules == nil {
+		return nil
+	}
+	return d.judged(ctx, r.TaskID, rules.Copy(r, targets))
 }
 
 // below puts a weaker layer of properties below a stronger one.

@@ -112,7 +112,7 @@ func (a *RegisterCopyActivity) plan(ctx context.Context, out contract.RegisterCo
 			out.Stores = append(out.Stores, name)
 		}
 	}
-	return out, nil
+	return out, a.d.judgeCopy(ctx, out.Request.Import(), out.Stores)
 }
 
 // location is where an image lies, as its owner is told: the key of an object that

@@ -19,6 +19,18 @@ func (a *api) permit(req contract.ImportRequest) error {
 	return a.Policy().Submission(req).Err()
 }
 
+// permitCopy is permit for a copy to further stores. Which ones "all" are is for the
+// task to find out.
+func (a *api) permitCopy(req contract.ImportRequest) error {
+	if a.Policy == nil {
+		return nil
+	}
+	if rules := a.Policy(); rules != nil {
+		return rules.Copy(req, req.Stores).Err()
+	}
+	return nil
+}
+
 // taskPolicy answers with what the policy said of a task: the last report of each
 // point and disk. Without a policy there are none.
 func (a *api) taskPolicy(w http.ResponseWriter, r *http.Request) error {

@@ -63,3 +63,18 @@ projects:
 	}
 	b.do("GET", path, "", "X-Project-Id", "open").want(t, 404, errcode.NotFound)
 }
+
+// A copy is judged by the stores that it names, and not by a source.
+func TestPolicyOfCopies(t *testing.T) {
+	p, problems := policy.Parse("policy.yaml", []byte("version: 1\ndefaults:\n  sources: []\n  stores: [fast]\n"))
+	if p == nil {
+		t.Fatal(problems)
+	}
+	var rules *policy.Policy
+	b := newBench(t, threeStores, func(d *Deps) { d.Policy = func() *policy.Policy { return rules } })
+	id := b.copied("bytes")
+	rules = p
+	path := "/v2/images/" + id + "/import"
+	b.do("POST", path, `{"method":{"name":"copy-image"},"stores":["fast","cloud"]}`).want(t, 403, errcode.PolicyStore)
+	b.do("POST", path, `{"method":{"name":"copy-image"},"stores":["fast"]}`).want(t, 202, "")
+}

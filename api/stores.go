@@ -122,7 +122,10 @@ func (a *api) copyRequest(r *http.Request, img metadata.Image, call importCall) 
 		return contract.ImportRequest{}, err
 	}
 	req := contract.CopyRequest{ImageID: img.ID, Owner: img.Owner, IdempotencyKey: r.Header.Get("Idempotency-Key"), StoresSpec: s}
-	return req.Import(), req.Check()
+	if err := req.Check(); err != nil {
+		return req.Import(), err
+	}
+	return req.Import(), a.permitCopy(req.Import())
 }
 
 // notInternal are an image's properties without those that tasks write.

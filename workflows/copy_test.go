@@ -213,3 +213,34 @@ func TestCopyIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// The policy is asked about the stores that an image is copied to, and its answer kept.
+func TestDeniedCopy(t *testing.T) {
+	b := copyBench(t)
+	b = benchJudged(b, "version: 1\ndefaults:\n  sources: []\n  stores: [local, fast]\n")
+	_, err := b.copyImage(copyRequest("fast", "remote"))
+	if err == nil {
+		t.Fatal("copied")
+	}
+	task := b.ends(metadata.TaskFailure, "local")
+	if task.Error == nil || task.Error.Code != errcode.PolicyStore {
+		t.Errorf("task ended with %+v", task.Error)
+	}
+	if reps := b.policyReports(copyTask); len(reps) != 1 {
+		t.Errorf("%d reports", len(reps))
+	}
+	for _, c := range b.steps.Calls() {
+		if _, ok := c.Params.(contract.CopyParams); ok {
+			t.Errorf("copied: %+v", c)
+		}
+	}
+}
+
+// What is denied to imports, such as every source, is nothing to a copy.
+func TestAllowedCopy(t *testing.T) {
+	b := benchJudged(copyBench(t), "version: 1\ndefaults:\n  sources: []\n  stores: [fast]\n")
+	if _, err := b.copyImage(copyRequest("fast")); err != nil {
+		t.Fatal(err)
+	}
+	b.ends(metadata.TaskSuccess, "fast", "local")
+}

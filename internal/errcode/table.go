@@ -132,6 +132,7 @@ const (
 	PolicyUnverified     Code = "IMG_POLICY_UNVERIFIED"
 	PolicyFinding        Code = "IMG_POLICY_FINDING"
 	PolicyGuest          Code = "IMG_POLICY_GUEST"
+	PolicyStore          Code = "IMG_POLICY_STORE"
 )
 
 // Codes of the service around the images.
@@ -308,6 +309,7 @@ var table = []Descriptor{
 	{PolicyLimit, "The image is larger than the operator's policy allows for the project.", 403, false, "Shrink the image, or ask the operator to raise the limit of the project."},
 	{PolicyUnverified, "The operator's policy demands a digest, checksum file or signature that was not given or not verified.", 403, false, "Give what the policy demands with the request (`--checksum`, `--checksum-file`, `--signature`); `ingest policy explain TASK` names the rule."},
 	{PolicyFinding, "The image has a finding that the operator's policy refuses.", 403, false, "Repair what the finding names with a trusted tool, and import the result."},
+	{PolicyStore, "The operator's policy does not let images of the project into this store.", 403, false, "Use a store that the policy allows, or ask the operator; `ingest policy explain TASK` names the rule."},
 	{PolicyGuest, "What is on the disk is not what the operator's policy asks for.", 403, false, "Import a disk with an allowed system, or ask the operator; `ingest inspect` shows what is on it."},
 
 	{Internal, "Something failed that ingest did not foresee.", 500, true, "Look at the server's log by the task's id, and report it: this is a bug."},

@@ -21,6 +21,7 @@ func softable() []errcode.Code {
 		errcode.PolicyUnverified,
 		errcode.PolicyFinding,
 		errcode.PolicyGuest,
+		errcode.PolicyStore,
 	}
 }
 
@@ -47,7 +48,7 @@ var (
 	needNames        = []string{"none", "digest", "checksum_file", "signature"}
 	digestNames      = []string{"sha256", "sha512", "md5"}
 	guestFacts       = []string{"architecture", "hw_firmware_type", "hw_machine_type", "os_distro", "os_type", "os_version"}
-	settingNames     = []string{"source_formats", "target_formats", "containers", "compressions", "sources", "limits", "codes", "require", "guest"}
+	settingNames     = []string{"source_formats", "target_formats", "containers", "compressions", "sources", "limits", "codes", "require", "guest", "stores"}
 )
 
 // sturdy are the digests that count where a rule names none.

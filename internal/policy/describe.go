@@ -35,7 +35,7 @@ func (p *Policy) Rules(project string) []Rule {
 			add(x.head, "the role %q is exempt from %s", role, strings.Join(x.names, ", "))
 		}
 	}
-	for _, l := range append([]listRule{s.sourceFormats, s.targetFormats, s.containers, s.compressions, s.hard, s.soft, s.guestMissing}, s.guest...) {
+	for _, l := range append([]listRule{s.sourceFormats, s.targetFormats, s.containers, s.compressions, s.stores, s.hard, s.soft, s.guestMissing}, s.guest...) {
 		if l.any {
 			add(l.head, "any")
 		} else {

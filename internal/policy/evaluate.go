@@ -27,6 +27,7 @@ type Validation struct {
 	Disk     int                 // as in contract.ValidateParams
 	Facts    map[string]string   // properties that inspection found, such as os_distro
 	Findings []Finding
+	Stores   []string // all that the image is brought into, if they are several
 }
 
 // An evaluation collects the verdicts at one point.
@@ -58,7 +59,26 @@ func (p *Policy) Submission(r contract.ImportRequest) contract.PolicyReport {
 		e.targetFormat(f)
 	}
 	e.offered(r.Source)
+	e.stores(append([]string{r.Target.Store}, r.Stores...)...)
 	return e.report
+}
+
+// Copy judges the stores that an image shall be copied to. Where its bytes are from was
+// judged when it was imported.
+func (p *Policy) Copy(r contract.ImportRequest, targets []string) contract.PolicyReport {
+	e := p.begin(contract.PolicySubmission, r, 0)
+	e.stores(targets...)
+	return e.report
+}
+
+// stores judges the stores that bytes are put into; "" is the default one, whose name is
+// not known yet.
+func (e *evaluation) stores(names ...string) {
+	for _, name := range names {
+		if name != "" {
+			e.member(e.rules.stores, "stores", errcode.PolicyStore, "store", name, func(allowed string) bool { return allowed == name })
+		}
+	}
 }
 
 // Validation judges what was found.
@@ -76,6 +96,13 @@ func (p *Policy) Validation(v Validation) contract.PolicyReport {
 	e.sourceFormat(disk.Format, disk.Subformat)
 	if t := v.Target.StoredAs(); t != "" {
 		e.targetFormat(t)
+	}
+	if v.Disk <= 1 {
+		if len(v.Stores) > 0 {
+			e.stores(v.Stores...)
+		} else {
+			e.stores(v.Target.Store)
+		}
 	}
 	e.limit(e.rules.virtualSize, "virtual size", disk.VirtualSize, "bytes")
 	if size := v.Fetched.SourceBytes(); size > 0 {
@@ -99,6 +126,10 @@ func (p *Policy) Activation(a contract.ActivateParams) contract.PolicyReport {
 		e.verified(a.Request.Source, a.Fetched)
 	}
 	e.targetFormat(a.Target.StoredAs())
+	e.stores(a.Stored.Store)
+	for _, c := range a.Copies {
+		e.stores(c.Store)
+	}
 	for _, r := range e.rules.properties {
 		how := "where nobody has set it"
 		if r.override {

@@ -128,6 +128,7 @@ func (r *reader) ruleset(id string, n *yaml.Node) ruleset {
 		"target_formats": r.list(&s.targetFormats, r.oneOf(formatNames)),
 		"containers":     r.list(&s.containers, r.oneOf(containerNames)),
 		"compressions":   r.list(&s.compressions, r.oneOf(compressionNames)),
+		"stores":         r.list(&s.stores, r.text),
 		"sources":        func(id string, key, v *yaml.Node) { s.sources = r.sources(id, key, v) },
 		"require":        func(id string, key, v *yaml.Node) { s.require = r.require(id, key, v) },
 		"properties":     func(id string, _, v *yaml.Node) { s.properties = r.properties(id, v) },

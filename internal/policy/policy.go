@@ -45,6 +45,7 @@ type ruleset struct {
 	require                      requireRule
 	properties                   []propertyRule
 	guest                        []listRule // one for each fact
+	stores                       listRule   // names
 	guestMissing                 listRule   // "allow" or "deny", for a fact that was not found
 }
 
@@ -134,6 +135,7 @@ func (p *Policy) of(project string) ruleset {
 		ratio:         pick(own.ratio, base.ratio),
 		hard:          pick(own.hard, base.hard),
 		soft:          pick(own.soft, base.soft),
+		stores:        pick(own.stores, base.stores),
 		require:       pick(own.require, base.require),
 		guestMissing:  pick(own.guestMissing, base.guestMissing),
 	}
