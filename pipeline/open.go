@@ -227,11 +227,9 @@ func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (con
 	if err != nil {
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
 	}
-	store, err := p.store(target.Store)
-	if err != nil {
+	if _, err := p.store(target.Store); err != nil {
 		return contract.Validated{}, findings, err
 	}
-	target.Store = store.Name() // nothing is left open, also for the policy
 	verify, err := p.verifyPolicy().Resolve(v.Verify)
 	if err != nil {
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
