@@ -13,6 +13,7 @@ import (
 	"ingest/guest"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/sources"
 	"ingest/unwrap"
 )
 
@@ -108,7 +109,7 @@ func (p *Pipeline) inspect(ctx context.Context, v contract.ValidateParams, forma
 	defer cancel()
 	var source, seen atomic.Int64
 	defer func() { read.Source, read.Guest = source.Load(), seen.Load() }()
-	disk, set, _, err := p.openDisk(within, v.TaskID, v.Fetched, format, v.Disk, v.Soft, func(n int) { source.Add(int64(n)) })
+	disk, set, _, err := p.openDisk(sources.WithTables(within), v.TaskID, v.Fetched, format, v.Disk, v.Soft, func(n int) { source.Add(int64(n)) })
 	if err != nil {
 		return nil, slow(within, err)
 	}

@@ -191,7 +191,7 @@ func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetch
 
 // Detect finds out what the source is.
 func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contract.Detected, detect.Report, error) {
-	set, err := p.openSet(ctx, d.TaskID, d.Fetched)
+	set, err := p.openSet(sources.WithTables(ctx), d.TaskID, d.Fetched)
 	if err != nil {
 		return contract.Detected{}, detect.Report{}, err
 	}
@@ -210,7 +210,7 @@ func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contrac
 // Validate checks the whole structure, and fixes the target and the level of
 // verification.
 func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (contract.Validated, []formats.Finding, error) {
-	set, err := p.openSet(ctx, v.TaskID, v.Fetched)
+	set, err := p.openSet(sources.WithTables(ctx), v.TaskID, v.Fetched)
 	if err != nil {
 		return contract.Validated{}, nil, err
 	}

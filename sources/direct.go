@@ -15,3 +15,15 @@ func WithDirect(ctx context.Context) context.Context {
 
 // Direct reports whether the context is one of WithDirect.
 func Direct(ctx context.Context) bool { return ctx.Value(directKey{}) != nil }
+
+type tablesKey struct{}
+
+// WithTables tells drivers that a reader will be asked for tables here and there, and
+// not for all that lies between: each fetch is then small, and little is read ahead
+// before a sequence of reads has shown that it is one.
+func WithTables(ctx context.Context) context.Context {
+	return context.WithValue(ctx, tablesKey{}, true)
+}
+
+// Tables reports whether the context is one of WithTables.
+func Tables(ctx context.Context) bool { return ctx.Value(tablesKey{}) != nil }

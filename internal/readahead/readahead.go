@@ -33,6 +33,24 @@ type Options struct {
 	MostAhead int
 }
 
+// What ForTables makes of the options.
+const (
+	tableChunk = 128 << 10
+	tableAhead = 1
+)
+
+// ForTables returns options for whoever reads tables here and there: small chunks,
+// and next to nothing ahead. A sequence that goes on makes it more.
+func (o Options) ForTables() Options {
+	if o.Chunk <= 0 || o.Chunk > tableChunk {
+		o.Chunk = tableChunk
+	}
+	if o.Ahead == 0 || o.Ahead > tableAhead {
+		o.Ahead = tableAhead
+	}
+	return o
+}
+
 // maxRuns is how many sequential readers are told apart, such as the workers
 // of one copy.
 const maxRuns = 16

@@ -158,7 +158,11 @@ func (s *source) ReaderAt(ctx context.Context) (io.ReaderAt, error) {
 	if sources.Direct(ctx) {
 		return readahead.Direct(ctx, fetch, s.pin.Size), nil
 	}
-	return readahead.New(ctx, fetch, s.pin.Size, s.c.opt.Readahead), nil
+	o := s.c.opt.Readahead
+	if sources.Tables(ctx) {
+		o = o.ForTables()
+	}
+	return readahead.New(ctx, fetch, s.pin.Size, o), nil
 }
 
 // bind returns a context that ends with ctx or with the source.

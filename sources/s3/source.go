@@ -129,6 +129,9 @@ func (s *source) ReaderAt(ctx context.Context) (io.ReaderAt, error) {
 	if sources.Direct(ctx) {
 		return readahead.Direct(ctx, fetch, s.pin.Size), nil
 	}
+	if sources.Tables(ctx) {
+		o = o.ForTables()
+	}
 	return readahead.New(ctx, fetch, s.pin.Size, o), nil
 }
 
