@@ -127,6 +127,8 @@ type Tx interface {
 	Image(ctx context.Context, id string) (Image, error)
 	PutImage(ctx context.Context, img Image) error
 	Images(ctx context.Context, f ImageFilter) ([]Image, error)
+	// RemoveImage removes an image's row and all that belongs to it, if there is one.
+	RemoveImage(ctx context.Context, id string) error
 	Task(ctx context.Context, id string) (Task, error)
 	TaskByKey(ctx context.Context, owner, idempotencyKey string) (Task, error)
 	PutTask(ctx context.Context, t Task) error
@@ -157,8 +159,10 @@ type ImageFilter struct {
 	HashValue  string
 	At         *Location // is among the image's places; without a store, its key is
 	Deleted    bool      // include deleted ones
-	Marker     string    // id after which to go on
-	Limit      int       // 0 means no limit
+	// DeletedBefore selects only those that were deleted before it.
+	DeletedBefore *time.Time
+	Marker        string // id after which to go on
+	Limit         int    // 0 means no limit
 }
 
 // A TaskFilter selects tasks, newest first. Zero fields select all.

@@ -28,3 +28,10 @@ func TestPersistence(t *testing.T) {
 	url := dbtest.MariaDB(t)
 	repotest.Persistence(t, func(t testing.TB) metadata.Repository { return open(t, url) })
 }
+
+func TestShared(t *testing.T) {
+	repotest.Shared(t, func(t testing.TB) func() (metadata.Repository, error) {
+		url := dbtest.MariaDB(t)
+		return func() (metadata.Repository, error) { return Open(t.Context(), url, "") }
+	})
+}

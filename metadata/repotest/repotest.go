@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"ProvenanceNeedsItsImage", provenanceNeedsItsImage},
 		{"ReservationRoundTrip", reservationRoundTrip},
 		{"DeletedTasks", deletedTasks},
+		{"Purge", purge},
 		{"Usage", usage},
 		{"ManyReserve", manyReserve},
 		{"Replace", replace},

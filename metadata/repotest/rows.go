@@ -150,7 +150,15 @@ func texts(t *testing.T, repo metadata.Repository) {
 		task.IdempotencyKey = "Key"
 		other := fullTask("other case")
 		other.IdempotencyKey = "kEY"
-		return errors.Join(tx.PutTask(ctx, task), tx.PutTask(ctx, other)) // keys differ by case
+		padded := fullTask("padded case")
+		padded.IdempotencyKey = "Key "
+		// Keys differ by case, and by a space at the end.
+		if err := errors.Join(tx.PutTask(ctx, task), tx.PutTask(ctx, other), tx.PutTask(ctx, padded)); err != nil {
+			return err
+		}
+		got, err := tx.TaskByKey(ctx, padded.Owner, "Key ")
+		same(t, got, padded)
+		return err
 	})
 }
 

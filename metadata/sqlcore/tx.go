@@ -53,7 +53,10 @@ func (t *tx) Images(ctx context.Context, f metadata.ImageFilter) ([]metadata.Ima
 	if f.At != nil {
 		t.at(q, *f.At)
 	}
-	if !f.Deleted {
+	switch {
+	case f.DeletedBefore != nil:
+		q.Where("status = ?", string(metadata.ImageDeleted)).Where("deleted_us < ?", f.DeletedBefore.UnixMicro())
+	case !f.Deleted:
 		q.Where("status <> ?", string(metadata.ImageDeleted))
 	}
 	if err := t.page(ctx, q, "images", f.Owner, f.Marker, f.Limit); err != nil {
@@ -75,6 +78,18 @@ func (t *tx) PutImage(ctx context.Context, img metadata.Image) error {
 		return err
 	}
 	return t.putCopies(ctx, img)
+}
+
+// RemoveImage implements metadata.Tx. Locations and provenance go with the row they
+// refer to.
+func (t *tx) RemoveImage(ctx context.Context, id string) error {
+	if err := t.writable(); err != nil {
+		return err
+	}
+	_, err := t.db.NewDelete().Table("images").Where("id = ?", id).Exec(ctx)
+	delete(t.versions, "images/"+id)
+	delete(t.copies, id)
+	return unavailable(ctx, err, "remove image")
 }
 
 func (t *tx) Task(ctx context.Context, id string) (metadata.Task, error) {

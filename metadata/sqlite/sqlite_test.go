@@ -31,3 +31,10 @@ func TestPersistence(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalogue.db")
 	repotest.Persistence(t, func(t testing.TB) metadata.Repository { return open(t, path) })
 }
+
+func TestShared(t *testing.T) {
+	repotest.Shared(t, func(t testing.TB) func() (metadata.Repository, error) {
+		path := filepath.Join(t.TempDir(), "catalogue.db")
+		return func() (metadata.Repository, error) { return Open(path) }
+	})
+}

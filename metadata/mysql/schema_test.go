@@ -1,0 +1,79 @@
+package mysql
+
+import (
+	"testing"
+
+	"ingest/internal/dbtest"
+	"ingest/metadata"
+	"ingest/metadata/repotest"
+)
+
+func TestSchemas(t *testing.T) {
+	repotest.Schemas(t, func(t testing.TB) repotest.Schema { return schema(t, dbtest.MariaDB(t)) })
+}
+
+func schema(t testing.TB, url string) repotest.Schema {
+	return repotest.Schema{
+		Open: func() (metadata.Repository, error) { return Open(t.Context(), url, "") },
+		Exec: func(statements ...string) { dbtest.Exec(t, url, statements...) },
+		Version: func() (int64, int64, string, error) {
+			s, err := Status(t.Context(), url, "")
+			return s.Version, s.Known, s.Refused, err
+		},
+	}
+}
+
+// TestKilledMigration opens a database whose migrations were killed in their middle,
+// where each statement that was run stays.
+func TestKilledMigration(t *testing.T) {
+	for name, statements := range map[string][]string{
+		"first": {
+			"DROP TABLE provenance", "DROP TABLE image_locations", "DROP TABLE reservations", "DROP TABLE events",
+			"DROP INDEX images_by_object ON images", "DROP INDEX images_by_hash ON images", "DROP INDEX tasks_by_image ON tasks",
+			"DELETE FROM catalogue_migrations WHERE version > 1", "UPDATE catalogue_migrations SET applied_us = 0",
+		},
+		"last": {
+			"DROP INDEX image_locations_by_object ON image_locations", "UPDATE catalogue_migrations SET applied_us = 0 WHERE name = 'shared_objects'",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := dbtest.MariaDB(t)
+			open(t, url).Close()
+			s := schema(t, url)
+			whole := tables(t, url)
+			s.Exec(statements...)
+			if tables(t, url) == whole {
+				t.Fatal("nothing is missing")
+			}
+			if version, known, _, err := s.Version(); version == known || err != nil {
+				t.Errorf("version %d, %v", version, err)
+			}
+			open(t, url).Close()
+			if got := tables(t, url); got != whole {
+				t.Errorf("the tables are\n%s\nwant\n%s", got, whole)
+			}
+			if version, known, _, err := s.Version(); version != known || err != nil {
+				t.Errorf("version %d of %d, %v", version, known, err)
+			}
+		})
+	}
+}
+
+// tables describes columns and indexes.
+func tables(t testing.TB, url string) string {
+	t.Helper()
+	db := dbtest.Open(t, url)
+	defer db.Close()
+	var out string
+	for _, query := range []string{
+		"SELECT GROUP_CONCAT(table_name, '.', column_name, ' ', column_type, ' ', COALESCE(collation_name, '') ORDER BY table_name, column_name SEPARATOR '\n') FROM information_schema.columns WHERE table_schema = DATABASE()",
+		"SELECT GROUP_CONCAT(table_name, '.', index_name, ' ', seq_in_index, ' ', column_name ORDER BY table_name, index_name, seq_in_index SEPARATOR '\n') FROM information_schema.statistics WHERE table_schema = DATABASE()",
+	} {
+		var part string
+		if err := db.QueryRowContext(t.Context(), query).Scan(&part); err != nil {
+			t.Fatal(err)
+		}
+		out += part + "\n"
+	}
+	return out
+}
