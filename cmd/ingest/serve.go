@@ -44,6 +44,9 @@ Each option can be given as an environment variable: INGEST_DATA_DIR for --data-
   # reach a mirror in a private network
   ingest serve --allow-net 10.20.0.0/16
 
+  # with the catalogue on a database server
+  INGEST_DATABASE_PASSWORD=... ingest serve --database postgres://ingest@db.example.net/ingest
+
   # on a Temporal service of one's own (once: ingest temporal setup)
   ingest serve --temporal 127.0.0.1:7233`,
 		Args: cli.Args(cobra.NoArgs),
@@ -58,13 +61,7 @@ Each option can be given as an environment variable: INGEST_DATA_DIR for --data-
 			if err != nil {
 				return err
 			}
-			err = serve(cmd.Context(), &c, cmd.OutOrStdout(), cmd.ErrOrStderr())
-			var failed *startError
-			if errors.As(err, &failed) {
-				cli.PrintDetail(cmd.ErrOrStderr(), failed.detail, g.json)
-				return cli.ErrReported
-			}
-			return err
+			return reported(cmd, g, serve(cmd.Context(), &c, cmd.OutOrStdout(), cmd.ErrOrStderr()))
 		},
 	}
 	c.Flags(cmd.Flags())
@@ -172,6 +169,9 @@ func greet(out io.Writer, addr string, c *config.Server, s *services) {
 	fmt.Fprintf(out, "ingest %s is ready (Ctrl-C stops it)\n", version)
 	fmt.Fprintf(out, "  API          http://%s\n", addr)
 	fmt.Fprintf(out, "  data         %s\n", c.DataDir)
+	if c.Database.URL != "" {
+		fmt.Fprintf(out, "  catalogue    %s\n", c.Database.Name())
+	}
 	fmt.Fprintf(out, "  Temporal     %s, namespace %s\n", s.temporalAddr, s.namespace)
 	if s.uiAddr != "" {
 		fmt.Fprintf(out, "  Temporal UI  http://%s\n", s.uiAddr)

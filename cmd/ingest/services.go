@@ -32,7 +32,6 @@ import (
 	"ingest/internal/reconcile"
 	"ingest/internal/temporalclient"
 	"ingest/metadata"
-	"ingest/metadata/sqlite"
 	"ingest/pipeline"
 	"ingest/sources"
 	"ingest/sources/file"
@@ -73,9 +72,9 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 	if s.recorder, err = recorder(c); err != nil {
 		return s, err
 	}
-	repo, err := sqlite.Open(c.Path("catalogue.db"))
+	repo, err := openCatalogue(ctx, c)
 	if err != nil {
-		return s, notStarted(err, "the catalogue cannot be opened", "If the file is damaged, put a backup of catalogue.db in its place, or move it away to begin with an empty one.")
+		return s, err
 	}
 	s.onClose(func() { repo.Close() })
 	if err := s.openQuotas(repo); err != nil {

@@ -7,7 +7,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"ingest/api/wire"
+	"ingest/internal/cli"
 	"ingest/internal/errcode"
 )
 
@@ -40,6 +43,16 @@ func notStarted(err error, what, remedy string) error {
 		d.Remedy = errcode.Lookup(d.Code).Remedy
 	}
 	return &startError{d}
+}
+
+// reported prints a startError as a person before the terminal may see it.
+func reported(cmd *cobra.Command, g *globals, err error) error {
+	var failed *startError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	cli.PrintDetail(cmd.ErrOrStderr(), failed.detail, g.json)
+	return cli.ErrReported
 }
 
 // causes writes an error with the causes that its own text leaves out.

@@ -45,6 +45,7 @@ type Server struct {
 	Cache       Cache // of images in remote stores
 	Quota       Quota
 	Keep        Keep
+	Database    Database // that keeps the catalogue
 
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
@@ -96,6 +97,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	c.Inspect.flags(f)
 	c.Quota.flags(f)
 	c.Keep.flags(f)
+	c.Database.Flags(f)
 	c.Cache.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
@@ -188,6 +190,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Keep.check(); err != nil {
+		return err
+	}
+	if err := c.Database.Check(); err != nil {
 		return err
 	}
 	for _, choice := range []struct {

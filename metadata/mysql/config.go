@@ -22,7 +22,7 @@ const defaultPort = "3306"
 // which may hold a password.
 func config(address, password string) (*mysql.Config, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "mysql" {
+	if err != nil || u.Scheme != "mysql" && u.Scheme != "mariadb" {
 		return nil, fmt.Errorf("the address is no URL like mysql://USER@HOST:PORT/DATABASE")
 	}
 	c := mysql.NewConfig()

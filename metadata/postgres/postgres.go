@@ -104,6 +104,7 @@ func dialect() sqlcore.Dialect {
 			return false
 		},
 		Duplicate: func(err error) bool { return code(err) == "23505" }, // unique_violation
+		Missing:   func(err error) bool { return code(err) == "42P01" }, // undefined_table
 		Lost: func(err error) bool {
 			switch c := code(err); c {
 			// admin_shutdown, crash_shutdown, cannot_connect_now, idle_in_transaction_session_timeout

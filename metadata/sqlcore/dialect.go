@@ -24,6 +24,8 @@ type Dialect struct {
 	Retryable func(err error) bool
 	// Duplicate reports whether err is a violated primary key or unique index.
 	Duplicate func(err error) bool
+	// Missing reports whether err says that there is no such table.
+	Missing func(err error) bool
 	// Lost reports whether err says that the database cannot be reached, or not
 	// any more. nil is for databases in this process.
 	Lost func(err error) bool

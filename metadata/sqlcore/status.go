@@ -29,12 +29,8 @@ func Look(ctx context.Context, d Dialect, conn *sql.DB) (Status, error) {
 	s := Status{Database: d.Name, Known: int64(len(steps)), Pending: []string{}}
 	db := bun.NewDB(conn, d.Bun)
 	var applied []appliedRow
-	// An empty database has no such table: which error that is differs, so the one
-	// that matters is that of a query which needs none.
-	if err := db.NewSelect().Model(&applied).Order("version").Scan(ctx); err != nil {
-		if err := conn.PingContext(ctx); err != nil {
-			return s, unavailable(ctx, err, "read the schema's version")
-		}
+	if err := db.NewSelect().Model(&applied).Order("version").Scan(ctx); err != nil && !d.Missing(err) {
+		return s, unavailable(ctx, err, "read the schema's version")
 	}
 	if err := known(applied, steps); err != nil {
 		s.Refused = err.Error()

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -147,6 +148,9 @@ func dialect() sqlcore.Dialect {
 		Retryable: func(err error) bool {
 			primary := code(err) & 0xff
 			return primary == lib.SQLITE_BUSY || primary == lib.SQLITE_LOCKED
+		},
+		Missing: func(err error) bool {
+			return code(err) == lib.SQLITE_ERROR && strings.Contains(err.Error(), "no such table")
 		},
 		Duplicate: func(err error) bool {
 			c := code(err)
