@@ -132,12 +132,7 @@ func (s *Server) Kill() {
 }
 
 // Restart starts a server that was killed again, at its port and with what it kept.
-func (s *Server) Restart(tb testing.TB) {
-	tb.Helper()
-	if err := s.run(); err != nil {
-		tb.Fatalf("%s: %v", s.kind.name, err)
-	}
-}
+func (s *Server) Restart() error { return s.run() }
 
 // start runs a server on a free port, which somebody else may have got meanwhile.
 func start(k kind) (*Server, error) {
