@@ -49,6 +49,8 @@ type claim struct {
 	mu    sync.Mutex
 	c     Claim
 	asked bool // c is what the task has
+	// written counts what wrote was told of.
+	written int64
 }
 
 // claim returns the claim of a part; nobody is asked yet.
@@ -107,6 +109,25 @@ func (c *claim) reach(ctx context.Context, end int64) error {
 		err = c.ask(ctx, end, end)
 	}
 	return err
+}
+
+// wrote claims more if n bytes more than those so far, of which the last stands before
+// end, are more than is claimed: the room is that of what is written, wherever it stands.
+func (c *claim) wrote(ctx context.Context, n, end int64) error {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.written += n
+	if c.asked && c.written <= c.c.Room && end <= c.c.Bytes {
+		return nil
+	}
+	room := c.c.Room
+	if c.written > room {
+		room = addSizes(c.written, min(max(c.written, firstClaim), mostClaim))
+	}
+	return c.ask(ctx, max(end, c.c.Bytes), room)
 }
 
 // settle gives back what was claimed beyond the size that the file came to.

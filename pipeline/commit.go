@@ -64,6 +64,9 @@ func (p *Pipeline) Holds(ctx context.Context, at contract.Stored, want stores.Di
 // Cleanup removes what an import left behind: the staged source always, the
 // upload and the object only of an import that did not succeed.
 func (p *Pipeline) Cleanup(ctx context.Context, c contract.CleanupParams) error {
+	if err := p.cleanAhead(ctx, c); err != nil {
+		return err
+	}
 	if err := p.staging(c.TaskID).remove(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 
 	"ingest/formats"
 	"ingest/formats/content"
@@ -20,21 +21,29 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 		return contract.Converted{}, err
 	}
 	pulse := newPulse(o)
-	disk, src, _, err := p.openDisk(ctx, c.TaskID, c.Fetched, c.Detected.Disk(c.Disk).Format, c.Disk, c.Soft, pulse.read)
+	// What was begun while the source was fetched knew nothing of its holes; it is
+	// continued without.
+	early := p.begunAhead(ctx, store, c)
+	wrap := watching(pulse.read)
+	if early != nil {
+		wrap = func(r io.ReaderAt) io.ReaderAt { return watched{r, pulse.read} }
+	}
+	disk, src, _, err := p.openDisk(ctx, c.TaskID, c.Fetched, c.Detected.Disk(c.Disk).Format, c.Disk, c.Soft, wrap)
 	if err != nil {
 		return contract.Converted{}, err
 	}
 	defer src.Close()
 	defer disk.Close()
 	fits := func(up stores.Upload) bool {
-		_, ok, err := p.resumeNote(up, c.Target, disk)
+		_, ok, err := p.resumeNote(up, c.Target, disk, early)
 		return ok && err == nil
 	}
-	out, err := p.writeUpload(ctx, store, disk, c, fits, pulse.observe)
+	k := work{begun: early, hash: true}
+	out, err := p.writeUpload(ctx, store, disk, c, k, fits, pulse.observe)
 	if errors.Is(err, errPlanChanged) || errors.Is(err, transfer.ErrDigestElsewhere) {
 		// The note fits no plan, or its checkpoint no encoder, of today: once
 		// more, into a fresh upload.
-		out, err = p.writeUpload(ctx, store, disk, c, func(stores.Upload) bool { return false }, pulse.observe)
+		out, err = p.writeUpload(ctx, store, disk, c, k, func(stores.Upload) bool { return false }, pulse.observe)
 	}
 	if err != nil {
 		at := contract.CleanupParams{Store: c.Target.Store, Key: c.Key}
@@ -45,15 +54,14 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 
 // writeUpload writes the target into the upload of an earlier attempt, if its
 // note fits, or else into a fresh one.
-func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk formats.Disk, c contract.ConvertParams,
+func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk formats.Disk, c contract.ConvertParams, k work,
 	fits func(stores.Upload) bool, o Observe) (contract.Converted, error) {
-	var plan formats.Plan
 	up, err := beginOrResume(ctx, store, c.Key, fits, func() (up stores.Upload, err error) {
-		if plan, err = p.planOf(ctx, disk, c.Target); err != nil {
+		if k.laid, err = p.planOf(ctx, disk, c.Target); err != nil {
 			return nil, err
 		}
-		if plan != nil {
-			return store.Begin(ctx, c.Key, plan.Size())
+		if k.laid != nil {
+			return store.Begin(ctx, c.Key, k.laid.Size())
 		}
 		return stores.BeginUpTo(ctx, store, c.Key, encodedAtMost(disk.Size()))
 	})
@@ -61,10 +69,10 @@ func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk for
 		return contract.Converted{}, err
 	}
 	defer up.Close()
-	space := p.claim(Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID, Store: store.Name(), Key: c.Key})
-	out, err := p.writeDisks(ctx, disk, c.Target, up, work{laid: plan, space: space, hash: true}, o)
+	k.space = p.claim(Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID, Store: store.Name(), Key: c.Key})
+	out, err := p.writeDisks(ctx, disk, c.Target, up, k, o)
 	if err == nil {
-		err = space.settle(ctx, out.Size)
+		err = k.space.settle(ctx, out.Size)
 	}
 	out.Store, out.UploadID = store.Name(), up.ID()
 	return out, err
@@ -134,9 +142,10 @@ type note struct {
 	Codec      string              `json:"codec"`
 	SourceSize int64               `json:"source_size"`
 	Checkpoint formats.Checkpoint  `json:"checkpoint"`
-	Digest     []byte              `json:"digest"`         // state of the content digest at Checkpoint.Off
-	Sums       *sumsState          `json:"sums,omitempty"` // of the stored digests at Checkpoint.Off, if they are taken on the way
-	Plan       string              `json:"plan,omitempty"` // SHA-256 of the plan's metadata: which plan it is
+	Digest     []byte              `json:"digest"`          // state of the content digest at Checkpoint.Off
+	Sums       *sumsState          `json:"sums,omitempty"`  // of the stored digests at Checkpoint.Off, if they are taken on the way
+	Plan       string              `json:"plan,omitempty"`  // SHA-256 of the plan's metadata: which plan it is
+	Ahead      *aheadNote          `json:"ahead,omitempty"` // begun while the source was fetched
 	Done       *contract.Converted `json:"done,omitempty"`
 }
 
@@ -153,6 +162,8 @@ type work struct {
 	more  *furtherDisks // for a container that takes them
 	space *claim        // of what is written
 	hash  bool          // the stored digests are wanted, if they can be had on the way
+	begun *aheadNote    // while the source was fetched; nil if it was not
+	early *ahead        // it is being fetched now; nil if it is not
 }
 
 // writeDisks is Write with what else is known.
@@ -166,7 +177,7 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 		w.size = disk.Size() + k.more.size
 	}
 	var err error
-	if w.n, _, err = p.resumeNote(up, t, disk); err != nil {
+	if w.n, _, err = p.resumeNote(up, t, disk, k.begun); err != nil {
 		return contract.Converted{}, err
 	}
 	if w.n.Done != nil {
@@ -204,16 +215,16 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 	return out, w.saver.keep(text)
 }
 
-// resumeNote returns the upload's note if it is of the same work and codec, and
-// else, with false, that of a start.
-func (p *Pipeline) resumeNote(up stores.Upload, t contract.TargetSpec, disk formats.Disk) (note, bool, error) {
+// resumeNote returns the upload's note if it is of the same work and codec, and of the
+// same fetch if it was begun ahead; and else, with false, that of a start.
+func (p *Pipeline) resumeNote(up stores.Upload, t contract.TargetSpec, disk formats.Disk, begun *aheadNote) (note, bool, error) {
 	codec, err := p.codec(t, disk.Info())
 	if err != nil {
 		return note{}, false, err
 	}
-	fresh := note{Codec: codec, SourceSize: disk.Size()}
+	fresh := note{Codec: codec, SourceSize: disk.Size(), Ahead: begun}
 	var n note
-	if len(up.Note()) == 0 || json.Unmarshal(up.Note(), &n) != nil || n.SourceSize != fresh.SourceSize || n.Codec != fresh.Codec {
+	if len(up.Note()) == 0 || json.Unmarshal(up.Note(), &n) != nil || !n.Ahead.is(begun) || n.SourceSize != fresh.SourceSize || n.Codec != fresh.Codec {
 		return fresh, false, nil
 	}
 	if n.Done == nil {
@@ -254,6 +265,9 @@ func (w *writer) begin(t contract.TargetSpec) {
 // write runs the plan or the encoder.
 func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t contract.TargetSpec) (formats.Summary, error) {
 	e := p.engine()
+	if w.early != nil {
+		e.Memory = aheadMemory(e.Memory)
+	}
 	e.Digest = w.digest
 	e.Progress = func(off int64) { w.o(off, w.size, nil) }
 	if w.sums != nil {
@@ -273,7 +287,11 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 				return formats.Summary{}, err
 			}
 		}
-		if err := w.space.planned(ctx, plan); err != nil {
+		// For what is planned all tables are read, of which some have still to come.
+		if w.early == nil {
+			err = w.space.planned(ctx, plan)
+		}
+		if err != nil {
 			return formats.Summary{}, err
 		}
 		return plan.Summary(), w.plan(ctx, e, disk, plan)
@@ -302,7 +320,7 @@ var _ formats.Sink = (*writer)(nil)
 
 // WriteAt passes an encoder's bytes on to the upload.
 func (w *writer) WriteAt(p []byte, off int64) (int, error) {
-	if err := w.space.reach(w.ctx, off+int64(len(p))); err != nil {
+	if err := w.admit(off, int64(len(p))); err != nil {
 		return 0, err
 	}
 	w.saver.dirty.Add(int64(len(p)))
@@ -311,6 +329,9 @@ func (w *writer) WriteAt(p []byte, off int64) (int, error) {
 
 // Checkpoint keeps an encoder's state with the upload, if that is due.
 func (w *writer) Checkpoint(ctx context.Context, state func() formats.Checkpoint) error {
+	if w.early.halting() {
+		return w.halt(state())
+	}
 	return w.saver.offer(func() ([]byte, error) {
 		w.n.Checkpoint = state()
 		return w.note()

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash"
+	"io"
 	"strings"
 
 	"ingest/internal/errcode"
@@ -130,4 +131,15 @@ func (d *digester) fresh() (*digester, error) {
 // then worth nothing, if the state is not theirs.
 func (d *digester) restored(state []byte) bool {
 	return len(state) > 0 && d.UnmarshalBinary(state) == nil
+}
+
+var zeros [64 << 10]byte
+
+// hashZeros feeds n zero bytes.
+func hashZeros(w io.Writer, n int64) {
+	for n > 0 {
+		k := min(n, int64(len(zeros)))
+		w.Write(zeros[:k])
+		n -= k
+	}
 }

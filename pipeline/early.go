@@ -32,6 +32,7 @@ type look struct {
 	d      *detect.Detector
 	stream detect.Stream
 	done   bool
+	found  formats.Name // by the magics of the head, once done; "" for none
 }
 
 // looking returns the look at an image's first file, of size bytes or -1. Its
@@ -71,6 +72,7 @@ func (l *look) at(f *os.File, off int64) error {
 	if err != nil && (l.stream.Members || !boxed(rep, err)) {
 		return &Refused{Report: rep, Err: err}
 	}
+	l.found = rep.DiskFormat
 	return nil
 }
 

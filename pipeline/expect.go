@@ -64,6 +64,17 @@ func (e *expectation) primary() string {
 	return verify.SHA256
 }
 
+// text is the digest by which the file will be known, as digester.text has it, "" if
+// nobody has told it.
+func (e *expectation) text() string {
+	for _, v := range e.proofs {
+		if v.Algo == e.primary() {
+			return v.Algo + ":" + v.Digest
+		}
+	}
+	return ""
+}
+
 // check compares what the bytes came to, and returns what that proves.
 func (e *expectation) check(d *digester, now time.Time) ([]contract.Verification, error) {
 	var out []contract.Verification

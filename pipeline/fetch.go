@@ -58,6 +58,7 @@ func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		return contract.Fetched{}, err
 	}
 	parts[0].staged.look = p.looking(ctx, parts[0].size, f.Source)
+	parts[0].staged.ahead = p.aheadOf(ctx, f, parts)
 	t := tally{o: o, total: total(parts)}
 	var out contract.Fetched
 	var proofs []contract.Verification

@@ -56,6 +56,8 @@ type job struct {
 	converted        contract.Converted
 	checksummed      contract.Checksummed
 	stored           contract.Stored
+	// ahead lets the conversion begin while the source is staged.
+	ahead bool
 }
 
 func newJob(url string, target contract.TargetSpec) *job {
@@ -71,8 +73,28 @@ func (j *job) run(t *testing.T, p *pipeline.Pipeline) error {
 	t.Helper()
 	ctx := t.Context()
 	var err error
-	if j.fetched, err = p.Fetch(ctx, contract.FetchParams{TaskID: j.task, ImageID: j.image, Source: j.source}, nil); err != nil {
+	if j.fetched, err = p.Fetch(ctx, j.fetchParams(), nil); err != nil {
 		return err
+	}
+	return j.build(t, p)
+}
+
+// fetchParams are those of the fetch, as the workflow gives them if j.ahead is set.
+func (j *job) fetchParams() contract.FetchParams {
+	f := contract.FetchParams{TaskID: j.task, ImageID: j.image, Source: j.source}
+	if j.ahead {
+		f.Ahead = &contract.Ahead{Target: j.target, Round: 1}
+	}
+	return f
+}
+
+// build runs every step behind the fetch.
+func (j *job) build(t *testing.T, p *pipeline.Pipeline) error {
+	t.Helper()
+	ctx := t.Context()
+	var err error
+	if j.ahead {
+		j.key = contract.DiskKey(j.task, j.image, 1, j.fetched.Pin(), 0)
 	}
 	if j.detected, _, err = p.Detect(ctx, contract.DetectParams{TaskID: j.task, Fetched: j.fetched, Format: j.source.Format}); err != nil {
 		return err

@@ -109,7 +109,7 @@ func (p *Pipeline) inspect(ctx context.Context, v contract.ValidateParams, forma
 	defer cancel()
 	var source, seen atomic.Int64
 	defer func() { read.Source, read.Guest = source.Load(), seen.Load() }()
-	disk, set, _, err := p.openDisk(sources.WithTables(within), v.TaskID, v.Fetched, format, v.Disk, v.Soft, func(n int) { source.Add(int64(n)) })
+	disk, set, _, err := p.openDisk(sources.WithTables(within), v.TaskID, v.Fetched, format, v.Disk, v.Soft, watching(func(n int) { source.Add(int64(n)) }))
 	if err != nil {
 		return nil, slow(within, err)
 	}

@@ -36,6 +36,10 @@ func TestMain(m *testing.M) {
 		stageAsChild()
 		os.Exit(0)
 	}
+	if os.Getenv(aheadEnv) != "" {
+		fetchAheadAsChild()
+		os.Exit(0)
+	}
 	if os.Getenv(converterEnv) != "" {
 		convertAsChild()
 		os.Exit(0)

@@ -165,17 +165,15 @@ func (f sparseFile) NextData(off int64) (start, end int64, err error) {
 var _ formats.DataFinder = sparseFile{}
 
 // openDisk opens the files of an image and the n-th disk in them, from 1; 0 means
-// the first. Both are to be closed. read, if not nil, is told of all bytes that are
-// read from the files. soft are codes that warn instead of refusing.
-func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, n int, soft []errcode.Code, read func(n int)) (formats.Disk, openedSet, detect.Report, error) {
+// the first. Both are to be closed. wrap puts something around each file. soft are codes
+// that warn instead of refusing.
+func (p *Pipeline) openDisk(ctx context.Context, taskID string, f contract.Fetched, declared string, n int, soft []errcode.Code, wrap func(io.ReaderAt) io.ReaderAt) (formats.Disk, openedSet, detect.Report, error) {
 	set, err := p.openSet(ctx, taskID, f)
 	if err != nil {
 		return nil, nil, detect.Report{}, err
 	}
-	if read != nil {
-		for _, file := range set {
-			file.ReaderAt = watch(file.ReaderAt, read)
-		}
+	for _, file := range set {
+		file.ReaderAt = wrap(file.ReaderAt)
 	}
 	in, rep, err := p.lookInto(ctx, set, f, declared)
 	in.soft = soft

@@ -126,7 +126,10 @@ func (pt *part) take(ctx context.Context, p *Pipeline, others int64, o Observe) 
 		return contract.Fetched{}, err
 	}
 	out.SourceDigest = d.text()
-	out.Verifications, err = pt.want.check(d, time.Now())
+	if out.Verifications, err = pt.want.check(d, time.Now()); err != nil {
+		// The next best moment is the cleanup, which knows of it.
+		_ = p.dropAhead(ctx, pt.staged)
+	}
 	return out, err
 }
 

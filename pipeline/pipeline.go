@@ -9,6 +9,7 @@ package pipeline
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ingest/detect"
@@ -70,11 +71,16 @@ type Pipeline struct {
 	// CheckpointEvery is how much work a crash may cost; 0 means 2 seconds.
 	CheckpointEvery time.Duration
 
+	// Ahead is how many conversions may run at once beside the fetch of their source;
+	// 0 means two. Each holds a quarter of Memory.
+	Ahead int
+
 	// free, if set by a test, is fsutil.Free.
 	free func(dir string) (int64, error)
 
 	once     sync.Once
 	detector *detect.Detector
+	aheads   atomic.Int64 // that run
 }
 
 // Observe is told how far a step is: bytes done of total (-1 if unknown), and

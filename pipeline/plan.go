@@ -164,6 +164,11 @@ func (w *writer) locate(plan formats.Plan, p []byte, off int64) error {
 // zeros tells a store without holes of bytes that are not written.
 func (w *writer) zeros(off, n int64) error {
 	if z, ok := w.up.(stores.Zeroer); ok && n > 0 {
+		if w.early != nil {
+			if err := w.admit(off, n); err != nil {
+				return err
+			}
+		}
 		return z.WriteZeros(off, n)
 	}
 	return nil

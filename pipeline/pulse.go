@@ -65,6 +65,11 @@ func watch(r io.ReaderAt, read func(n int)) io.ReaderAt {
 	return w
 }
 
+// watching returns what puts watch around a reader.
+func watching(read func(n int)) func(io.ReaderAt) io.ReaderAt {
+	return func(r io.ReaderAt) io.ReaderAt { return watch(r, read) }
+}
+
 type watched struct {
 	r    io.ReaderAt
 	read func(n int)

@@ -63,6 +63,9 @@ func (s staging) loadJournal() (sidecar, bool) {
 // forget removes what is said of the staged file, durably: what is written to it
 // from then on is vouched for by nobody.
 func (s staging) forget() error {
+	if err := s.disown(); err != nil {
+		return err
+	}
 	gone := false
 	for _, name := range []string{s.sidecar(), s.journal()} {
 		err := os.Remove(name)
@@ -120,6 +123,9 @@ func (s *stager) ranges(ctx context.Context, p *Pipeline, src sources.Source) er
 	b.kept, b.kept.Ranges, b.kept.State = s.c, nil, state
 	b.moved = sync.NewCond(&b.mu)
 	for _, end := range s.look.legs(s.c.Off, size) {
+		if s.ahead != nil && end == size {
+			b.endFirst(size)
+		}
 		if err := b.leg(ctx, cancel, p, end); err != nil {
 			return err
 		}
@@ -142,14 +148,17 @@ type ranged struct {
 	inode uint64
 	dirty int64 // bytes before it may be anything where no range is done
 
-	mu     sync.Mutex
-	moved  *sync.Cond // a range is done, the digest has moved, or it is over
-	next   int64      // where the search for the next range begins
-	length int64      // of the file
-	done   []span     // in order, apart from each other, not all behind kept.Off
-	kept   sidecar    // offset and state of the digest
-	err    error      // the first
-	over   bool
+	mu    sync.Mutex
+	moved *sync.Cond // a range is done, the digest has moved, or it is over
+	next  int64      // where the search for the next range begins
+	tail  span       // the file's end, if it is fetched first
+	// tailNext is what of it is booked next.
+	tailNext int64
+	length   int64   // of the file
+	done     []span  // in order, apart from each other, not all behind kept.Off
+	kept     sidecar // offset and state of the digest
+	err      error   // the first
+	over     bool
 }
 
 // leg stages up to end. With an error it ends the reads by cancel.
@@ -211,15 +220,24 @@ func (b *ranged) fetch(ctx context.Context, end int64) error {
 func (b *ranged) book(end int64) (span, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if one, ok := b.bookTail(); ok {
+		return one, true
+	}
 	for {
 		from := max(b.next, b.kept.Off)
 		limit := end
-		for _, have := range b.done {
+		skip := func(have span) {
 			if have.From <= from && from < have.To {
 				from = have.To
 			} else if from < have.From {
 				limit = min(limit, have.From)
 			}
+		}
+		for _, have := range b.done {
+			skip(have)
+		}
+		if b.tail.To > 0 {
+			skip(b.tail)
 		}
 		if b.err != nil || b.over || from >= end {
 			return span{}, false
@@ -252,6 +270,7 @@ func (b *ranged) keep(one span, p []byte) error {
 	}
 	b.length = max(b.length, one.To)
 	b.done = joined(b.done, one)
+	b.grown.add(one)
 	b.moved.Broadcast()
 	return b.note()
 }
@@ -321,7 +340,7 @@ func (b *ranged) digest(p *Pipeline, end int64) error {
 			b.h.Write(part)
 			b.c.Off += int64(len(part))
 			b.o(b.c.Off, b.c.Pin.Size, sign("staged", b.c.Off))
-			if err := b.look.at(b.f, b.c.Off); err != nil {
+			if err := b.looked(); err != nil {
 				return err
 			}
 			if err := b.advance(p); err != nil {

@@ -42,6 +42,7 @@ type staging struct {
 	look *look  // at its first bytes, nil for none
 	// claim is the file's space, nil if nobody keeps account of it.
 	claim *claim
+	ahead *ahead // converts while the file is staged, nil for nothing
 }
 
 // A sidecar is what is known of a staged file.
@@ -66,7 +67,7 @@ func (p *Pipeline) staging(taskID string) staging {
 	if err != nil {
 		id = uuid.Nil
 	}
-	return staging{dir: filepath.Join(p.StagingDir, id.String()), name: "source"}
+	return staging{dir: filepath.Join(p.StagingDir, id.String()), name: firstFile}
 }
 
 // member returns the staging of the image's i-th other file.
@@ -98,6 +99,9 @@ func (s staging) remove() error {
 // discard removes this file. The bytes go first: an attempt that still writes
 // them then vouches for nothing any more.
 func (s staging) discard() error {
+	if err := s.disown(); err != nil {
+		return err
+	}
 	for _, name := range []string{s.data(), s.sidecar(), s.journal()} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -156,7 +160,7 @@ func (s staging) save(c sidecar) error {
 // way, and returns its length and them. It goes on where an earlier attempt
 // stopped if the source is still the pinned version. others is the bytes of the
 // image's other files, which count towards the largest source.
-func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *digester, others int64, o Observe) (int64, *digester, error) {
+func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *digester, others int64, o Observe) (n int64, _ *digester, err error) {
 	f, err := s.own(ctx)
 	if err != nil {
 		return 0, nil, spaceError(err)
@@ -167,6 +171,9 @@ func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *
 	if err != nil || c.Done {
 		return c.Off, h, spaceError(err)
 	}
+	if err := s.rebooted(); err != nil {
+		return 0, nil, spaceError(err)
+	}
 	if err := p.checkSpace(src.Pin().Size - c.bytes()); err != nil {
 		return 0, nil, err
 	}
@@ -176,6 +183,11 @@ func (p *Pipeline) stage(ctx context.Context, s staging, src sources.Source, d *
 		}
 	}
 	st := &stager{staging: s, ctx: ctx, f: f, c: c, h: h, max: p.MaxSourceBytes, others: others, last: time.Now(), lastOff: c.Off, o: o}
+	if s.ahead != nil {
+		st.grown = newGrowing(f, src.Pin().Size, c)
+		// Before the lock is let go: another attempt may empty the file.
+		defer func() { s.ahead.stop(err == nil) }()
+	}
 	if err := st.run(ctx, p, src); err != nil {
 		return 0, nil, spaceError(err)
 	}
@@ -275,6 +287,7 @@ type stager struct {
 	others  int64     // bytes of the image's other files
 	lastOff int64     // offset of the last checkpoint
 	o       Observe
+	grown   *growing // what of the file is there, nil if nobody reads it yet
 }
 
 // run copies from the sidecar's offset to the end.
@@ -336,8 +349,9 @@ func (s *stager) take(data []byte, off, n int64) error {
 		s.h.Write(data)
 	}
 	s.c.Off = off + n
+	s.grown.add(span{off, s.c.Off})
 	s.o(s.c.Off, s.c.Pin.Size, nil)
-	return s.look.at(s.f, s.c.Off)
+	return s.looked()
 }
 
 func (s *stager) maybeCheckpoint(p *Pipeline) error {
@@ -378,15 +392,4 @@ func restore(h hash.Hash, state []byte) bool {
 		return true
 	}
 	return h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state) == nil
-}
-
-var zeros [64 << 10]byte
-
-// hashZeros feeds n zero bytes.
-func hashZeros(w io.Writer, n int64) {
-	for n > 0 {
-		k := min(n, int64(len(zeros)))
-		w.Write(zeros[:k])
-		n -= k
-	}
 }

@@ -99,6 +99,9 @@ func store(ctx workflow.Context, st *state) error {
 func fetch(ctx workflow.Context, st *state, lost error) error {
 	var got contract.Fetched
 	params := contract.FetchParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Source: st.req.Source, Project: st.req.Owner}
+	if st.round == 0 {
+		params.Ahead = &contract.Ahead{Target: st.req.Target, Round: 1}
+	}
 	if err := run(withTransfer(ctx), st, contract.StageFetch, contract.FetchActivity, params, &got); err != nil {
 		st.placeOf(err)
 		return err

@@ -38,7 +38,7 @@ func TestImportRunsItsStagesInOrder(t *testing.T) {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 	want := []activitytest.Call{
-		{Stage: contract.StageFetch, Params: contract.FetchParams{TaskID: taskID, ImageID: imageID, Source: request.Source, Project: request.Owner}},
+		{Stage: contract.StageFetch, Params: contract.FetchParams{TaskID: taskID, ImageID: imageID, Source: request.Source, Project: request.Owner, Ahead: &contract.Ahead{Target: request.Target, Round: 1}}},
 		{Stage: contract.StageDetect, Params: contract.DetectParams{TaskID: taskID, ImageID: imageID, Fetched: fetched}},
 		{Stage: contract.StageValidate, Params: contract.ValidateParams{TaskID: taskID, ImageID: imageID, Fetched: fetched, Detected: detected}},
 		{Stage: contract.StageConvert, Params: contract.ConvertParams{TaskID: taskID, ImageID: imageID, Fetched: fetched, Detected: detected, Target: target, Key: key(1)}},

@@ -203,7 +203,7 @@ func (st *state) key() string {
 	if pin == "" {
 		pin = st.runID
 	}
-	return contract.ObjectKey(st.imageID(), contract.DerivedUploadID(st.req.TaskID, st.round, contract.DiskPin(pin, st.disk)))
+	return contract.DiskKey(st.req.TaskID, st.req.ImageID, st.round, pin, st.disk)
 }
 
 // uploadTo notes where the disk's upload is, or will be.

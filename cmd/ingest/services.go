@@ -160,6 +160,7 @@ func (s *services) openPipeline() error {
 		Unwrap:            &s.c.Limits.Unwrap,
 		Workers:           s.c.Workers,
 		Memory:            copyMemory(s.c.Memory, s.c.Imports),
+		Ahead:             s.c.Imports,
 		MaxSourceBytes:    s.c.MaxSourceBytes,
 		Guest:             guestOptions(s.c.Inspect),
 	}

@@ -44,6 +44,14 @@ type FetchParams struct {
 	Source  SourceSpec `json:"source"`
 	// Project is who imports: credentials may be bound to projects.
 	Project string `json:"project,omitempty"`
+	// Ahead, if set, lets the conversion begin while the source is staged.
+	Ahead *Ahead `json:"ahead,omitempty"`
+}
+
+// Ahead says what a conversion that begins before its turn writes.
+type Ahead struct {
+	Target TargetSpec `json:"target"` // as requested
+	Round  int        `json:"round"`  // in which the result would be taken up
 }
 
 // Fetched is a pinned source, read where it lies or staged on one host.

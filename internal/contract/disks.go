@@ -61,6 +61,12 @@ func DiskPin(pin string, n int) string {
 	return pin + "\ndisk " + strconv.Itoa(n)
 }
 
+// DiskKey is the key of a task's n-th disk, from 1 or 0 for the only one, as it is
+// written in a round of a source with that pin.
+func DiskKey(taskID, own string, round int, pin string, n int) string {
+	return ObjectKey(DiskImageID(taskID, own, n), DerivedUploadID(taskID, round, DiskPin(pin, n)))
+}
+
 // DiskName is the name of the image of a task's n-th disk, from 1.
 func DiskName(own string, n int) string {
 	if n <= 1 {
