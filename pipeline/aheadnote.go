@@ -72,7 +72,11 @@ func (s staging) disown() error {
 		return nil
 	}
 	r.Token = ""
-	return s.saveAhead(r)
+	if s.saveAhead(r) == nil {
+		return nil
+	}
+	// There may be no room. The sweep finds the upload without it.
+	return os.Remove(filepath.Join(s.dir, aheadFile))
 }
 
 // rebooted disowns what was written ahead before the host's last start.
@@ -106,14 +110,11 @@ func (p *Pipeline) begunAhead(ctx context.Context, store stores.Store, c contrac
 }
 
 // dropAhead throws away what was written ahead, and then its record. Nothing that is
-// committed is touched.
+// committed is touched. It needs no room to write.
 func (p *Pipeline) dropAhead(ctx context.Context, s staging) error {
 	r := s.aheadRecord()
 	if r.Key == "" {
 		return nil
-	}
-	if err := s.disown(); err != nil {
-		return err
 	}
 	store, err := p.store(r.Store)
 	if err != nil {
@@ -124,7 +125,7 @@ func (p *Pipeline) dropAhead(ctx context.Context, s staging) error {
 		err = errors.Join(up.Abort(ctx), up.Close())
 	}
 	if err != nil && errcode.Of(err) != errcode.UploadUnknown {
-		return err
+		return errors.Join(err, s.disown())
 	}
 	err = os.Remove(filepath.Join(s.dir, aheadFile))
 	if errors.Is(err, fs.ErrNotExist) {

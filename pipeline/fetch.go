@@ -16,7 +16,7 @@ func (p *Pipeline) Fetch(ctx context.Context, f contract.FetchParams, o Observe)
 	ctx, led := listening(ctx)
 	out, err := p.fetch(ctx, f, o)
 	out.Beside = led.urls
-	return out, p.giveStaging(f.TaskID, err)
+	return out, p.giveStaging(ctx, f.TaskID, err)
 }
 
 func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe) (contract.Fetched, error) {

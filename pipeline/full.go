@@ -36,8 +36,9 @@ func starved(err error, free func() (int64, error)) bool {
 	return false
 }
 
-// giveStaging gives back what a task has staged if err says that the disk is full.
-func (p *Pipeline) giveStaging(taskID string, err error) error {
+// giveStaging gives back what a task has staged, and what was made of it meanwhile, if
+// err says that the disk is full.
+func (p *Pipeline) giveStaging(ctx context.Context, taskID string, err error) error {
 	free := p.free
 	if free == nil {
 		free = fsutil.Free
@@ -45,7 +46,12 @@ func (p *Pipeline) giveStaging(taskID string, err error) error {
 	if !starved(err, func() (int64, error) { return free(p.StagingDir) }) {
 		return err
 	}
-	return errors.Join(err, p.staging(taskID).remove())
+	s := p.staging(taskID)
+	if gone := p.dropAhead(context.WithoutCancel(ctx), s); gone != nil {
+		// Its record has to stay.
+		return errors.Join(err, gone, s.discard())
+	}
+	return errors.Join(err, s.remove())
 }
 
 // giveUpload gives back what an upload has taken if err says that the disk is full.
