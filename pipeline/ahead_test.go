@@ -96,8 +96,8 @@ func (r *gatedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// noise is a disk of n bytes that do not compress.
-func noise(t *testing.T, n int64) string {
+// noiseDisk is a disk of n bytes that do not compress.
+func noiseDisk(t *testing.T, n int64) string {
 	t.Helper()
 	return imgtest.WriteRaw(t, imgtest.New(n, 3, imgtest.Run{Len: n, Kind: imgtest.Noise}))
 }
@@ -176,7 +176,7 @@ func streamOptimized(t *testing.T, rawPath string) string {
 // TestConversionBeginsBeforeTheEndOfTheDownload holds back the end of a source
 // until some of the target is in the upload, by the store's count.
 func TestConversionBeginsBeforeTheEndOfTheDownload(t *testing.T) {
-	rawPath := noise(t, aheadBytes)
+	rawPath := noiseDisk(t, aheadBytes)
 	qcow2 := imgtest.Convert(t, rawPath, "raw", "qcow2")
 	for _, c := range []struct {
 		name, path string
@@ -226,7 +226,7 @@ func TestConversionBeginsBeforeTheEndOfTheDownload(t *testing.T) {
 // began, where that stopped: also where it would have chosen another way of writing, as
 // for a qcow2 image of a disk whose holes are known.
 func TestConversionAheadIsGoneOnWith(t *testing.T) {
-	rawPath := noise(t, aheadBytes)
+	rawPath := noiseDisk(t, aheadBytes)
 	for _, format := range []string{"raw", "qcow2"} {
 		t.Run(format, func(t *testing.T) {
 			g, url := newGate(t, rawPath, true, aheadGate)
@@ -271,7 +271,7 @@ func TestConversionAheadIsGoneOnWith(t *testing.T) {
 // TestNothingIsLeftOfAConversionAhead ends imports at different points, and lets the
 // cleanup know no more than the workflow does.
 func TestNothingIsLeftOfAConversionAhead(t *testing.T) {
-	rawPath := noise(t, aheadBytes)
+	rawPath := noiseDisk(t, aheadBytes)
 	digest := fileDigest(t, rawPath)
 	for _, c := range []struct {
 		name   string
@@ -318,7 +318,7 @@ func TestNothingIsLeftOfAConversionAhead(t *testing.T) {
 // TestConversionAheadOfWhatProvesToBeAnother stages a fixed VHD as a stream, which is a
 // raw disk by its head: nothing of what was written for one is in the result.
 func TestConversionAheadOfWhatProvesToBeAnother(t *testing.T) {
-	rawPath := noise(t, aheadBytes)
+	rawPath := noiseDisk(t, aheadBytes)
 	vhd := imgtest.Convert(t, rawPath, "raw", "vpc", "subformat=fixed,force_size=on")
 	for _, ranges := range []bool{true, false} {
 		g, url := newGate(t, vhd, ranges, aheadGate)
@@ -344,7 +344,7 @@ func TestConversionAheadOfWhatProvesToBeAnother(t *testing.T) {
 // TestConversionAheadIsOfThisFetchOnly lets a server without validators give other
 // bytes the second time: none of the first ones is in the result.
 func TestConversionAheadIsOfThisFetchOnly(t *testing.T) {
-	right := noise(t, aheadBytes)
+	right := noiseDisk(t, aheadBytes)
 	wrong := imgtest.WriteRaw(t, imgtest.New(aheadBytes, 4, imgtest.Run{Len: aheadBytes, Kind: imgtest.Noise}))
 	good, err := os.ReadFile(right)
 	if err != nil {
@@ -379,7 +379,7 @@ func TestConversionAheadIsOfThisFetchOnly(t *testing.T) {
 // TestInterruptedConversionAheadGoesOn cancels the fetch again and again: the end is as
 // if nothing had happened.
 func TestInterruptedConversionAheadGoesOn(t *testing.T) {
-	rawPath := noise(t, aheadBytes)
+	rawPath := noiseDisk(t, aheadBytes)
 	for _, target := range []contract.TargetSpec{{Format: "raw"}, {Format: "qcow2", Compression: "zstd"}} {
 		t.Run(target.Format, func(t *testing.T) {
 			_, url := newGate(t, rawPath, true, aheadBytes)

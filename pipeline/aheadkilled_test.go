@@ -56,7 +56,7 @@ func fetchAheadAsChild() {
 // TestKilledFetchGoesOnWithItsConversion kills a process that stages and converts: the
 // next one goes on with both, in the same upload.
 func TestKilledFetchGoesOnWithItsConversion(t *testing.T) {
-	rawPath := noise(t, aheadBytes)
+	rawPath := noiseDisk(t, aheadBytes)
 	g, url := newGate(t, rawPath, true, aheadGate)
 	j := newJob(url, contract.TargetSpec{Format: "raw"})
 	j.ahead, j.source.Checksum = true, fileDigest(t, rawPath)
@@ -125,7 +125,7 @@ func TestRefusedImageLeavesNothingThatWasWrittenAhead(t *testing.T) {
 		ahead      int64 // bytes in the upload before the rest is sent
 		want       errcode.Code
 	}{
-		{"tables", aliased(t, noise(t, aheadBytes)), 8 << 20, errcode.AliasedBlocks},
+		{"tables", aliased(t, noiseDisk(t, aheadBytes)), 8 << 20, errcode.AliasedBlocks},
 		{"head", long(t, overlay(t)), 0, errcode.QCOW2BackingFile},
 	} {
 		t.Run(c.name, func(t *testing.T) {
