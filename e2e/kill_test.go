@@ -83,6 +83,9 @@ func TestKill9DuringFetchOfRanges(t *testing.T) {
 	id := s.submit(req).TaskID
 	// At 8 MiB a second, this is behind the first checkpoint.
 	s.await(id, contract.StageFetch, 36*mib)
+	if len(files(t, s.path("store", "uploads"))) == 0 {
+		t.Error("nothing is converted while the source comes in")
+	}
 	before := from.sent.Load()
 	from.rate.Store(0)
 	s.crash(id)

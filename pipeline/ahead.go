@@ -140,7 +140,7 @@ func (a *ahead) halting() bool { return a != nil && a.halted.Load() }
 func (a *ahead) run() {
 	err := a.convert()
 	switch {
-	case err == nil, a.ctx.Err() != nil, errors.Is(err, errHalted), errors.Is(err, errFarAhead), errcode.Of(err) == errcode.UploadFenced:
+	case err == nil, a.ctx.Err() != nil, a.halted.Load(), errors.Is(err, errFarAhead), errcode.Of(err) == errcode.UploadFenced:
 		return
 	}
 	rec := a.staged.aheadRecord()
@@ -202,7 +202,7 @@ func (a *ahead) open() (formats.Disk, formats.Name, error) {
 		}
 		disk, format = d, rep.DiskFormat
 	} else {
-		if format == "" {
+		if declared := formats.Name(strings.ToLower(strings.TrimSpace(a.f.Source.Format))); format == "" && (declared == "" || declared == formats.Raw) {
 			format = formats.Raw
 		}
 		i := slices.IndexFunc(a.p.Readers, func(f formats.Format) bool { return f.Name() == format })

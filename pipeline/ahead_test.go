@@ -1,22 +1,17 @@
 package pipeline_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/fsutil"
 	"ingest/internal/imgtest"
 	"ingest/pipeline"
 	"ingest/stores/fs"
@@ -28,73 +23,6 @@ const (
 	// stuck there do not keep others from being made.
 	aheadGate = aheadBytes - 8<<20
 )
-
-// A gatedSite serves content, but for what lies behind a gate until that is opened.
-type gatedSite struct {
-	content  atomic.Pointer[[]byte]
-	ranges   bool
-	from, to int64 // behind the gate
-	open     chan struct{}
-	once     sync.Once
-	tag      atomic.Value // the validator, "" for none
-	sent     atomic.Int64
-}
-
-// newGate serves a file whose bytes from from on wait, but for the last ones, which
-// are given away where there are ranges.
-func newGate(t *testing.T, path string, ranges bool, from int64) (*gatedSite, string) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gatedSite{ranges: ranges, from: from, to: int64(len(b)) - 4<<20, open: make(chan struct{})}
-	g.content.Store(&b)
-	g.tag.Store(`"one"`)
-	srv := httptest.NewServer(g)
-	t.Cleanup(func() { g.release(); srv.Close() })
-	return g, srv.URL + "/disk.img"
-}
-
-func (g *gatedSite) release() { g.once.Do(func() { close(g.open) }) }
-
-func (g *gatedSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if tag := g.tag.Load().(string); tag != "" {
-		w.Header().Set("ETag", tag)
-	}
-	if !g.ranges {
-		r.Header.Del("Range")
-		w.Header().Set("Accept-Ranges", "none")
-	}
-	http.ServeContent(w, r, "", time.Time{}, &gatedReader{Reader: bytes.NewReader(*g.content.Load()), g: g, ctx: r.Context()})
-}
-
-type gatedReader struct {
-	*bytes.Reader
-	g   *gatedSite
-	ctx context.Context
-}
-
-// WriteTo is hidden: it would go around Read.
-func (r *gatedReader) WriteTo(w io.Writer) (int64, error) {
-	return io.Copy(w, struct{ io.Reader }{r})
-}
-
-func (r *gatedReader) Read(p []byte) (int, error) {
-	at := r.Size() - int64(r.Len())
-	if at < r.g.from {
-		p = p[:min(int64(len(p)), r.g.from-at)]
-	} else if at < r.g.to {
-		select {
-		case <-r.g.open:
-		case <-r.ctx.Done():
-			return 0, r.ctx.Err()
-		}
-	}
-	n, err := r.Reader.Read(p)
-	r.g.sent.Add(int64(n))
-	return n, err
-}
 
 // noiseDisk is a disk of n bytes that do not compress.
 func noiseDisk(t *testing.T, n int64) string {
@@ -400,4 +328,35 @@ func TestInterruptedConversionAheadGoesOn(t *testing.T) {
 			imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", target.Format, rawPath, objectFile(t, p, j, "."+target.Format))
 		})
 	}
+}
+
+// TestStagingKeepsItsHolesWhereItsEndCameFirst interrupts a fetch, after which the file
+// has its full length: the zeros that come then are holes all the same.
+func TestStagingKeepsItsHolesWhereItsEndCameFirst(t *testing.T) {
+	const data = 16 << 20
+	rawPath := imgtest.WriteRaw(t, imgtest.New(aheadBytes, 6, imgtest.Run{Len: data, Kind: imgtest.Noise}, imgtest.Run{Off: aheadBytes - 1<<20, Len: 1 << 20, Kind: imgtest.Noise}))
+	g, url := newGate(t, rawPath, true, data)
+	p, store := newPipeline(t, t.TempDir(), loopback())
+	j := newJob(url, contract.TargetSpec{Format: "raw"})
+	j.ahead, j.source.Checksum = true, fileDigest(t, rawPath)
+	f := j.beginFetch(t, p)
+	f.until(t, store, 4<<20)
+	f.cancel()
+	<-f.ended
+	staged := filepath.Join(p.StagingDir, j.task, "source")
+	if n := fileSize(t, staged); n != aheadBytes {
+		t.Fatalf("the staged file has %d bytes: its end did not come first", n)
+	}
+	g.release()
+	if err := j.run(t, p); err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(staged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := fsutil.Allocated(st); n > data+8<<20 {
+		t.Errorf("the staged file takes %d bytes for %d of data", n, data+1<<20)
+	}
+	imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", "raw", rawPath, objectFile(t, p, j, ".raw"))
 }

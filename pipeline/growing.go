@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"ingest/internal/fsutil"
 )
 
 // A growing file is a staged one whose bytes are still coming in. It is read while
@@ -127,6 +129,13 @@ func (b *ranged) endFirst(size int64) {
 	}
 }
 
+// hole reports whether nothing was ever written to a range of the file, which has its
+// full length from the begin if its end came first.
+func (b *ranged) hole(one span) bool {
+	start, _, err := fsutil.NextData(b.f, one.From, one.To)
+	return err == nil && start >= one.To
+}
+
 // bookTail returns the next range of the file's end, false if all is booked. The lock
 // is held.
 func (b *ranged) bookTail() (span, bool) {
@@ -136,4 +145,19 @@ func (b *ranged) bookTail() (span, bool) {
 	one := span{b.tailNext, min(b.tail.To, b.tailNext+rangeBytes)}
 	b.tailNext = one.To
 	return one, true
+}
+
+// joined adds a range to ordered ones and joins those that touch.
+func joined(all []span, one span) []span {
+	i, _ := slices.BinarySearchFunc(all, one.From, func(s span, from int64) int { return int(min(max(s.From-from, -1), 1)) })
+	all = slices.Insert(all, i, one)
+	out := all[:1]
+	for _, s := range all[1:] {
+		if last := &out[len(out)-1]; s.From <= last.To {
+			last.To = max(last.To, s.To)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
 }

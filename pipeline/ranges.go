@@ -254,7 +254,7 @@ func (b *ranged) book(end int64) (span, bool) {
 
 // keep writes a range, unless it is of zeros where nothing is, and journals it.
 func (b *ranged) keep(one span, p []byte) error {
-	hole := one.From >= b.dirty && allZeros(p)
+	hole := allZeros(p) && (one.From >= b.dirty || b.hole(one))
 	if !hole {
 		if _, err := b.f.WriteAt(p, one.From); err != nil {
 			return err
@@ -306,21 +306,6 @@ func (b *ranged) note() error {
 		return b.owned(b.f)
 	}
 	return err
-}
-
-// joined adds a range to ordered ones and joins those that touch.
-func joined(all []span, one span) []span {
-	i, _ := slices.BinarySearchFunc(all, one.From, func(s span, from int64) int { return int(min(max(s.From-from, -1), 1)) })
-	all = slices.Insert(all, i, one)
-	out := all[:1]
-	for _, s := range all[1:] {
-		if last := &out[len(out)-1]; s.From <= last.To {
-			last.To = max(last.To, s.To)
-		} else {
-			out = append(out, s)
-		}
-	}
-	return out
 }
 
 // digest takes the digests of what is there, in order, up to end, and writes the
