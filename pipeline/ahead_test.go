@@ -155,10 +155,17 @@ func TestConversionBeginsBeforeTheEndOfTheDownload(t *testing.T) {
 // for a qcow2 image of a disk whose holes are known.
 func TestConversionAheadIsGoneOnWith(t *testing.T) {
 	rawPath := noiseDisk(t, aheadBytes)
-	for _, format := range []string{"raw", "qcow2"} {
+	for _, c := range []struct {
+		format string
+		parts  bool // the store is like one in a bucket
+	}{{"raw", false}, {"qcow2", false}, {"raw", true}, {"qcow2", true}} {
+		format := c.format
 		t.Run(format, func(t *testing.T) {
 			g, url := newGate(t, rawPath, true, aheadGate)
 			p, store := newPipeline(t, t.TempDir(), loopback())
+			if c.parts {
+				p.Stores["main"] = partsStore{store}
+			}
 			j := newJob(url, contract.TargetSpec{Format: format})
 			j.ahead, j.source.Checksum = true, fileDigest(t, rawPath)
 			f := j.beginFetch(t, p)

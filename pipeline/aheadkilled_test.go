@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"ingest/formats"
 	"ingest/formats/readers"
@@ -154,4 +156,102 @@ func TestRefusedImageLeavesNothingThatWasWrittenAhead(t *testing.T) {
 			nothingLeft(t, p, store)
 		})
 	}
+}
+
+// brokenStore is a store whose uploads cannot be written to, for as long as broken.
+type brokenStore struct {
+	*fs.Store
+	broken, met atomic.Bool
+	how         func() error
+}
+
+func (s *brokenStore) Begin(ctx context.Context, key string, size int64) (stores.Upload, error) {
+	u, err := s.Store.Begin(ctx, key, size)
+	if err != nil {
+		return nil, err
+	}
+	return &brokenUpload{u, s}, nil
+}
+
+type brokenUpload struct {
+	stores.Upload
+	s *brokenStore
+}
+
+func (u *brokenUpload) WriteAt(p []byte, off int64) (int, error) {
+	if u.s.broken.Load() {
+		defer u.s.met.Store(true)
+		return 0, u.s.how()
+	}
+	return u.Upload.WriteAt(p, off)
+}
+
+// TestFetchOutlivesItsConversion has the conversion fail in the middle: the fetch does
+// not, nothing is left of it, and the import goes on as if it had not been tried.
+func TestFetchOutlivesItsConversion(t *testing.T) {
+	rawPath := noiseDisk(t, aheadBytes)
+	for name, how := range map[string]func() error{
+		"no room": func() error { return errcode.New(errcode.NoSpace, "no") },
+		"a panic": func() error { panic("a bug") },
+	} {
+		for _, format := range []string{"raw", "vmdk"} {
+			t.Run(name+" "+format, func(t *testing.T) {
+				g, url := newGate(t, rawPath, true, aheadGate)
+				p, store := newPipeline(t, t.TempDir(), loopback())
+				s := &brokenStore{Store: store, how: how}
+				s.broken.Store(true)
+				p.Stores["main"] = s
+				j := newJob(url, contract.TargetSpec{Format: format})
+				j.ahead, j.source.Checksum = true, fileDigest(t, rawPath)
+				f := j.beginFetch(t, p)
+				for range 3000 {
+					if _, uploads := uploaded(t, store); s.met.Load() && uploads == 0 {
+						break
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				if _, uploads := uploaded(t, store); !s.met.Load() || uploads > 0 {
+					t.Fatalf("tried: %v, %d uploads are left", s.met.Load(), uploads)
+				}
+				g.release()
+				if err := <-f.ended; err != nil {
+					t.Fatal(err)
+				}
+				s.broken.Store(false)
+				if err := j.build(t, p); err != nil {
+					t.Fatal(err)
+				}
+				imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", format, rawPath, objectFile(t, p, j, "."+format))
+			})
+		}
+	}
+}
+
+// TestChangedSourceIsConvertedAnew fetches a second version after the first one was
+// converted in part: nothing of that is left.
+func TestChangedSourceIsConvertedAnew(t *testing.T) {
+	first, second := noiseDisk(t, aheadBytes), imgtest.WriteRaw(t, imgtest.New(aheadBytes, 8, imgtest.Run{Len: aheadBytes, Kind: imgtest.Noise}))
+	g, url := newGate(t, first, true, aheadGate)
+	p, store := newPipeline(t, t.TempDir(), loopback())
+	j := newJob(url, contract.TargetSpec{Format: "raw"})
+	j.ahead, j.source.Checksum = true, fileDigest(t, second)
+	f := j.beginFetch(t, p)
+	f.until(t, store, 24<<20)
+	content, err := os.ReadFile(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.content.Store(&content)
+	g.tag.Store(`"two"`)
+	g.release()
+	if err := <-f.ended; errcode.Of(err) != errcode.SourceChanged {
+		t.Fatalf("got %v, want %s", err, errcode.SourceChanged)
+	}
+	if err := j.run(t, p); err != nil {
+		t.Fatal(err)
+	}
+	if _, uploads := uploaded(t, store); uploads > 0 {
+		t.Errorf("%d uploads are left", uploads)
+	}
+	imgtest.QemuImg(t, "compare", "-q", "-f", "raw", "-F", "raw", second, objectFile(t, p, j, ".raw"))
 }

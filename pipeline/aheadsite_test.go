@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ingest/stores"
+	"ingest/stores/fs"
 )
 
 // A gatedSite serves content, but for what lies behind a gate until that is opened.
@@ -78,4 +81,32 @@ func (r *gatedReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.g.sent.Add(int64(n))
 	return n, err
+}
+
+// partsStore is a store whose uploads have neither marks nor holes, as one in a bucket.
+type partsStore struct{ *fs.Store }
+
+func (s partsStore) Begin(ctx context.Context, key string, size int64) (stores.Upload, error) {
+	u, err := s.Store.Begin(ctx, key, size)
+	return inParts(u), err
+}
+
+func (s partsStore) Resume(ctx context.Context, id string) (stores.Upload, error) {
+	u, err := s.Store.Resume(ctx, id)
+	return inParts(u), err
+}
+
+func inParts(u stores.Upload) stores.Upload {
+	if u == nil {
+		return nil
+	}
+	return partsUpload{u}
+}
+
+type partsUpload struct{ stores.Upload }
+
+// WriteZeros writes them.
+func (u partsUpload) WriteZeros(off, n int64) error {
+	_, err := u.WriteAt(make([]byte, n), off)
+	return err
 }

@@ -73,3 +73,24 @@ func TestDryRunsAndLocalWorkClaimNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestClaimOfWhatStandsApart claims room for what is written, and not for what lies
+// between.
+func TestClaimOfWhatStandsApart(t *testing.T) {
+	keeper := newPurse(1 << 50)
+	c := (&Pipeline{Space: keeper}).claim(Claim{TaskID: "t", Kind: ClaimStore, Part: "x"})
+	written := int64(0)
+	for i := range int64(64) {
+		if err := c.wrote(t.Context(), 1<<20, (64-i)<<30); err != nil {
+			t.Fatal(err)
+		}
+		written += 1 << 20
+		has := keeper.has["x"]
+		if has.Bytes < (64-i)<<30 || has.Room < written || has.Room > max(2*written, written+firstClaim) {
+			t.Fatalf("with %d bytes written before %d: %+v", written, (64-i)<<30, has)
+		}
+	}
+	if keeper.asked > 8 {
+		t.Errorf("asked %d times", keeper.asked)
+	}
+}
