@@ -138,7 +138,8 @@ type Steps interface {
 	Forecast(ctx context.Context, req contract.ImportRequest) (contract.Forecast, error)
 	// Fetch pins the source and its members and decides which of them are read
 	// where they lie; stages the others, resuming what an earlier attempt
-	// staged; checks the caller's digests.
+	// staged; checks the caller's digests. What it stages may be converted meanwhile,
+	// into the upload that Convert will look for.
 	Fetch(ctx context.Context, p contract.FetchParams, o Observe) (contract.Fetched, error)
 	// Detect finds out what the source is. The report is whole even when the
 	// error refuses the image.

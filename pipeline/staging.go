@@ -27,6 +27,7 @@ import (
 //	<task id>/source       the source's bytes so far, holes where they are zero
 //	<task id>/source.json  the sidecar: pin, bytes that are durable, hash state
 //	<task id>/source.now.json  the journal: the same, as far as it is in the page cache
+//	<task id>/ahead.json   which upload is made of it meanwhile: see aheadRecord
 //	<task id>/member-N     those of the image's N-th other file, from 0
 //	<task id>/member-N.json
 //	<task id>/source-packed  a zip from a server without ranges, until it is unwrapped
