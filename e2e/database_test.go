@@ -28,6 +28,10 @@ func TestDatabaseServer(t *testing.T) {
 	s.kill9()
 	s.restart(env...)
 	s.goesOn(id)
+	// Another server with an embedded Temporal would take up what this one does.
+	if got := ingest(t, "serve", "--data-dir", t.TempDir(), "--listen", "127.0.0.1:0", "--database", url); got.code != 1 || !strings.Contains(got.stderr, "CONFLICT the database is taken") {
+		t.Errorf("a second server: %+v", got)
+	}
 
 	pg.Kill()
 	restarted := make(chan error, 1)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"ingest/internal/config"
+	"ingest/internal/embedded"
 	"ingest/metadata"
 	"ingest/metadata/mysql"
 	"ingest/metadata/postgres"
@@ -33,6 +34,28 @@ func openCatalogue(ctx context.Context, c *config.Server) (metadata.Repository, 
 		return nil, notStarted(err, "the catalogue cannot be opened", remedy)
 	}
 	return repo, nil
+}
+
+// hold keeps a second server from a database where both have a workflow service of
+// their own: each would take up the other one's tasks.
+func (s *services) hold(ctx context.Context, repo metadata.Repository) error {
+	r, ok := repo.(interface {
+		Hold(ctx context.Context, lost func(error)) (func(), error)
+	})
+	if !ok || s.c.Temporal != "" || !embedded.Available {
+		return nil
+	}
+	release, err := r.Hold(ctx, func(err error) {
+		select {
+		case s.fatal <- err:
+		default: // it ends for another reason
+		}
+	})
+	if err != nil {
+		return notStarted(err, "the database is taken", "Servers that share a database share a Temporal service: name it with --temporal. If the other one's machine is gone, try again in a minute.")
+	}
+	s.onClose(release)
+	return nil
 }
 
 // catalogueStatus tells of the catalogue's schema, and changes nothing.

@@ -77,6 +77,9 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 		return s, err
 	}
 	s.onClose(func() { repo.Close() })
+	if err := s.hold(ctx, repo); err != nil {
+		return s, err
+	}
 	if err := s.openQuotas(repo); err != nil {
 		return s, err
 	}

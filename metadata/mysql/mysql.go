@@ -81,6 +81,7 @@ func dialect() sqlcore.Dialect {
 		},
 		Isolation: sql.LevelRepeatableRead,
 		Lock:      "SELECT version FROM catalogue_migrations WHERE version = 1 FOR UPDATE",
+		Hold:      "SELECT GET_LOCK(CONCAT('ingest.', MD5(DATABASE()), '.one'), 0)",
 		Exclusive: exclusive,
 		Repeated: func(err error) bool {
 			switch code(err) {

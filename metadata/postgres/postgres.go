@@ -60,6 +60,8 @@ func connect(ctx context.Context, url, password string) (writer, reader *sql.DB,
 		"application_name": "ingest", "client_encoding": "UTF8", "standard_conforming_strings": "on",
 		"lock_timeout":                        millis(sqlcore.LockWait.Milliseconds()),
 		"idle_in_transaction_session_timeout": millis(sqlcore.IdleInTransaction.Milliseconds()),
+		// A client that is gone keeps no lock.
+		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4",
 	} {
 		c.RuntimeParams[name] = value
 	}
@@ -78,8 +80,11 @@ func connect(ctx context.Context, url, password string) (writer, reader *sql.DB,
 	return writer, reader, nil
 }
 
-// migrating is the key of the advisory lock that migrations hold.
-const migrating = 0x696e67657374 // "ingest"
+// Keys of advisory locks.
+const (
+	migrating = 0x696e67657374 // "ingest": migrations
+	holding   = migrating + 1  // a server that may be the only one
+)
 
 func dialect() sqlcore.Dialect {
 	text := func(n int) string { return fmt.Sprintf(`VARCHAR(%d) COLLATE "C"`, n) }
@@ -94,6 +99,7 @@ func dialect() sqlcore.Dialect {
 		},
 		Isolation: sql.LevelRepeatableRead,
 		Lock:      "LOCK TABLE catalogue_migrations IN EXCLUSIVE MODE",
+		Hold:      fmt.Sprintf("SELECT CASE WHEN pg_try_advisory_lock(%d) THEN 1 ELSE 0 END", int64(holding)),
 		Exclusive: exclusive,
 		Retryable: func(err error) bool {
 			switch code(err) {

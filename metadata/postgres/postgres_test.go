@@ -35,3 +35,8 @@ func TestShared(t *testing.T) {
 		return func() (metadata.Repository, error) { return Open(t.Context(), url, "") }
 	})
 }
+
+func TestHeld(t *testing.T) {
+	url := dbtest.Postgres(t)
+	repotest.Held(t, func() (metadata.Repository, error) { return Open(t.Context(), url, "") })
+}

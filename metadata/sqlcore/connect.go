@@ -16,7 +16,7 @@ const (
 	// one waits for its turn in the database already.
 	Writers = 2
 	// Readers is how many read beside them.
-	Readers = 4
+	Readers = 5 // one of them may hold the database
 	// LockWait is how long a statement waits for another one's lock.
 	LockWait = 10 * time.Second
 	// IdleInTransaction is after how long a server ends a transaction of which

@@ -37,6 +37,9 @@ type Dialect struct {
 	// no other one writes, and must not take a snapshot before. "" is for
 	// databases that begin such transactions one by one.
 	Lock string
+	// Hold is a query that answers 1 if this connection now has a lock which one
+	// connection can have, for as long as it lasts. "" is for databases of one machine.
+	Hold string
 	// Exclusive runs fn while nobody else migrates. nil means one transaction.
 	Exclusive func(ctx context.Context, db *bun.DB, fn func(Session) error) error
 	// Repeated reports whether err says that a statement of a migration has been
