@@ -99,7 +99,10 @@ func dialect() sqlcore.Dialect {
 			return errors.Is(err, errMigrating)
 		},
 		Duplicate: func(err error) bool { return code(err) == 1062 },
-		Missing:   func(err error) bool { return code(err) == 1146 },
+		TooLarge: func(err error) bool {
+			return code(err) == 1153 || errors.Is(err, mysql.ErrPktTooLarge)
+		},
+		Missing: func(err error) bool { return code(err) == 1146 },
 		Lost: func(err error) bool {
 			switch code(err) {
 			case 1053, 1927: // server shutdown, connection killed

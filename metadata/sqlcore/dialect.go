@@ -24,6 +24,9 @@ type Dialect struct {
 	Retryable func(err error) bool
 	// Duplicate reports whether err is a violated primary key or unique index.
 	Duplicate func(err error) bool
+	// TooLarge reports whether err says that the server takes no statement so long; nil
+	// if there is no such limit.
+	TooLarge func(err error) bool
 	// Missing reports whether err says that there is no such table.
 	Missing func(err error) bool
 	// Lost reports whether err says that the database cannot be reached, or not

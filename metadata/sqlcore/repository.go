@@ -145,6 +145,8 @@ func (r *Repository) retry(ctx context.Context, try func() error) error {
 			if duplicates++; duplicates >= duplicateTries {
 				return errcode.Wrap(err, errcode.Conflict, "another record has this id or idempotency key")
 			}
+		case r.dialect.TooLarge != nil && r.dialect.TooLarge(err):
+			return errcode.Wrap(err, errcode.BadRequest, "the record is longer than the database takes")
 		case errors.Is(err, errUnsure):
 			return err
 		case !errors.Is(err, errStale) && !r.dialect.Retryable(err) && !r.dialect.lost(err):
