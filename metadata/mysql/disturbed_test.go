@@ -4,16 +4,20 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"ingest/internal/dbtest"
+	"ingest/metadata"
 	"ingest/metadata/repotest"
+	"ingest/metadata/sqlcore"
 )
 
 func TestDisturbed(t *testing.T) {
 	server := dbtest.StartMariaDB(t)
 	url := server.Database(t)
 	repo := open(t, url)
-	defer repo.Close()
+	t.Cleanup(func() { repo.Close() })
+	hold(t, repo)
 	n := 0
 	repotest.Disturbed(t, repo, func() {
 		if n++; n == 2 {
@@ -25,6 +29,34 @@ func TestDisturbed(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	held(t, url)
+}
+
+// hold keeps others from the database until the test ends.
+func hold(t *testing.T, repo metadata.Repository) {
+	t.Helper()
+	release, err := repo.(*sqlcore.Repository).Hold(t.Context(), func(err error) { t.Errorf("lost: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+}
+
+// held waits until the lock that went with a killed server is held again.
+func held(t *testing.T, url string) {
+	t.Helper()
+	db := dbtest.Open(t, url)
+	defer db.Close()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		var n int64
+		err := db.QueryRowContext(t.Context(), "SELECT COALESCE(IS_USED_LOCK(CONCAT('ingest.', MD5(DATABASE()), '.one')), 0)").Scan(&n)
+		if err == nil && n > 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the database is not held again: %v", err)
+		}
+	}
 }
 
 // cut kills all other connections to the database.

@@ -3,16 +3,20 @@ package postgres
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"ingest/internal/dbtest"
+	"ingest/metadata"
 	"ingest/metadata/repotest"
+	"ingest/metadata/sqlcore"
 )
 
 func TestDisturbed(t *testing.T) {
 	server := dbtest.StartPostgres(t)
 	url := server.Database(t)
 	repo := open(t, url)
-	defer repo.Close()
+	t.Cleanup(func() { repo.Close() })
+	hold(t, repo)
 	n := 0
 	repotest.Disturbed(t, repo, func() {
 		if n++; n == 2 {
@@ -24,6 +28,34 @@ func TestDisturbed(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	held(t, url)
+}
+
+// hold keeps others from the database until the test ends.
+func hold(t *testing.T, repo metadata.Repository) {
+	t.Helper()
+	release, err := repo.(*sqlcore.Repository).Hold(t.Context(), func(err error) { t.Errorf("lost: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(release)
+}
+
+// held waits until the lock that went with a killed server is held again.
+func held(t *testing.T, url string) {
+	t.Helper()
+	db := dbtest.Open(t, url)
+	defer db.Close()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		var n int64
+		err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted").Scan(&n)
+		if err == nil && n > 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the database is not held again: %v", err)
+		}
+	}
 }
 
 // What waiting does not mend is said at once, without the password.
