@@ -14,6 +14,7 @@ import (
 	"ingest/internal/fsutil"
 	"ingest/internal/imgtest"
 	"ingest/pipeline"
+	"ingest/stores"
 	"ingest/stores/fs"
 )
 
@@ -31,7 +32,7 @@ func noiseDisk(t *testing.T, n int64) string {
 }
 
 // uploaded is how many bytes lie in uncommitted uploads.
-func uploaded(t *testing.T, store *fs.Store) (n int64, uploads int) {
+func uploaded(t *testing.T, store stores.Store) (n int64, uploads int) {
 	t.Helper()
 	for u, err := range store.Uploads(t.Context(), time.Now().Add(time.Hour)) {
 		if err != nil {
@@ -62,7 +63,7 @@ func (j *job) beginFetch(t *testing.T, p *pipeline.Pipeline) *fetching {
 }
 
 // until waits until so much lies in uploads, while the fetch goes on.
-func (f *fetching) until(t *testing.T, store *fs.Store, want int64) {
+func (f *fetching) until(t *testing.T, store stores.Store, want int64) {
 	t.Helper()
 	for range 3000 {
 		if n, _ := uploaded(t, store); n >= want {
