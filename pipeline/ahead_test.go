@@ -217,7 +217,7 @@ func TestNothingIsLeftOfAConversionAhead(t *testing.T) {
 		gone   bool // the upload is, before the cleanup
 	}{
 		{"another digest", "sha256:" + strings.Repeat("0", 64), func(*testing.T, *gatedSite, *fetching) {}, errcode.ChecksumMismatch, true},
-		{"another version", digest, func(_ *testing.T, g *gatedSite, _ *fetching) { g.tag.Store(`"two"`) }, errcode.SourceChanged, false},
+		{"another version", digest, func(_ *testing.T, g *gatedSite, _ *fetching) { g.change(`"two"`, *g.content.Load()) }, errcode.SourceChanged, false},
 		{"a cancel", digest, func(_ *testing.T, _ *gatedSite, f *fetching) { f.cancel() }, "", false},
 	} {
 		for _, ranges := range []bool{true, false} {

@@ -241,8 +241,7 @@ func TestChangedSourceIsConvertedAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.content.Store(&content)
-	g.tag.Store(`"two"`)
+	g.change(`"two"`, content)
 	g.release()
 	if err := <-f.ended; errcode.Of(err) != errcode.SourceChanged {
 		t.Fatalf("got %v, want %s", err, errcode.SourceChanged)

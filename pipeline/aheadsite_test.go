@@ -24,6 +24,7 @@ type gatedSite struct {
 	open     chan struct{}
 	once     sync.Once
 	tag      atomic.Value // the validator, "" for none
+	changed  atomic.Pointer[chan struct{}]
 	sent     atomic.Int64
 }
 
@@ -38,6 +39,7 @@ func newGate(t *testing.T, path string, ranges bool, from int64) (*gatedSite, st
 	g := &gatedSite{ranges: ranges, from: from, to: int64(len(b)) - 4<<20, open: make(chan struct{})}
 	g.content.Store(&b)
 	g.tag.Store(`"one"`)
+	g.changed.Store(new(make(chan struct{})))
 	srv := httptest.NewServer(g)
 	t.Cleanup(func() { g.release(); srv.Close() })
 	return g, srv.URL + "/disk.img"
@@ -45,7 +47,15 @@ func newGate(t *testing.T, path string, ranges bool, from int64) (*gatedSite, st
 
 func (g *gatedSite) release() { g.once.Do(func() { close(g.open) }) }
 
+// change has the site serve another version, and cuts off whoever waits for the old one.
+func (g *gatedSite) change(tag string, content []byte) {
+	g.content.Store(&content)
+	g.tag.Store(tag)
+	close(*g.changed.Swap(new(make(chan struct{}))))
+}
+
 func (g *gatedSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	changed := *g.changed.Load() // before what it is of
 	if tag := g.tag.Load().(string); tag != "" {
 		w.Header().Set("ETag", tag)
 	}
@@ -53,13 +63,14 @@ func (g *gatedSite) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Range")
 		w.Header().Set("Accept-Ranges", "none")
 	}
-	http.ServeContent(w, r, "", time.Time{}, &gatedReader{Reader: bytes.NewReader(*g.content.Load()), g: g, ctx: r.Context()})
+	http.ServeContent(w, r, "", time.Time{}, &gatedReader{Reader: bytes.NewReader(*g.content.Load()), g: g, ctx: r.Context(), changed: changed})
 }
 
 type gatedReader struct {
 	*bytes.Reader
-	g   *gatedSite
-	ctx context.Context
+	g       *gatedSite
+	ctx     context.Context
+	changed chan struct{}
 }
 
 // WriteTo is hidden: it would go around Read.
@@ -73,6 +84,8 @@ func (r *gatedReader) Read(p []byte) (int, error) {
 		p = p[:min(int64(len(p)), r.g.from-at)]
 	} else if at < r.g.to {
 		select {
+		case <-r.changed:
+			return 0, io.ErrUnexpectedEOF
 		case <-r.g.open:
 		case <-r.ctx.Done():
 			return 0, r.ctx.Err()
