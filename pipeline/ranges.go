@@ -270,9 +270,13 @@ func (b *ranged) keep(one span, p []byte) error {
 	}
 	b.length = max(b.length, one.To)
 	b.done = joined(b.done, one)
-	b.grown.add(one)
 	b.moved.Broadcast()
-	return b.note()
+	if err := b.note(); err != nil {
+		return err
+	}
+	// Nobody reads what another attempt may fetch anew.
+	b.grown.add(one)
+	return nil
 }
 
 // grow makes the file at least n bytes long, whatever others write beside it.
