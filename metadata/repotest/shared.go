@@ -3,6 +3,7 @@ package repotest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,6 +26,7 @@ func Shared(t *testing.T, fresh func(testing.TB) func() (metadata.Repository, er
 		{"ManyAcceptOneKey", manyAcceptOneKey},
 		{"ManyIncrement", manyIncrement},
 		{"ReadersBesideWriters", readersBesideWriters},
+		{"OneObject", oneObject},
 		{"LastName", lastName},
 	}
 	for _, tt := range tests {
@@ -112,6 +114,49 @@ func lastName(t *testing.T, repo metadata.Repository) {
 	for i := range crowd / 2 {
 		if n := told[numbered("k", i)]; n != 1 {
 			t.Errorf("%d were told to remove object %d, want 1", n, i)
+		}
+	}
+}
+
+// oneObject activates, at once, images whose bytes are equal and kept once: each of
+// those who come later is told of the first one's object, and takes it.
+func oneObject(t *testing.T, repo metadata.Repository) {
+	cat := metadata.New(repo, metadata.WithSharing(metadata.ShareWithAll))
+	b := metadata.Bytes{HashAlgo: "sha256", HashValue: "abc", Size: 7}
+	for i, err := range together(func(i int) error {
+		id, img := numbered("t", i), numbered("i", i)
+		_, err := cat.Accept(t.Context(), metadata.NewImport{Task: metadata.Task{ID: id, Owner: "p"}, Image: metadata.Image{ID: img}})
+		if err == nil {
+			err = cat.Start(t.Context(), id)
+		}
+		if err != nil {
+			return err
+		}
+		a := metadata.Activation{TaskID: id, Result: []byte("{}"), Images: []metadata.ImageActivation{{ImageID: img, DiskFormat: "raw", ContainerFormat: "bare",
+			Size: b.Size, HashAlgo: b.HashAlgo, HashValue: b.HashValue, Store: "s", Key: img}}}
+		for range 3 {
+			if err = cat.Activate(t.Context(), a); !errors.Is(err, metadata.ErrTwins) {
+				return err
+			}
+			twins, err := cat.Twins(t.Context(), "p", b, "s", img)
+			if err != nil || len(twins) != 1 {
+				return fmt.Errorf("twins %v, %w", twins, err)
+			}
+			a.Images[0].Key, a.Images[0].Twins.Shared = twins[0].Key, []metadata.Location{twins[0].Location}
+		}
+		return err
+	}) {
+		if err != nil {
+			t.Errorf("image %d: %v", i, err)
+		}
+	}
+	images, err := cat.Images(t.Context(), metadata.ImageFilter{Status: metadata.ImageActive})
+	if err != nil || len(images) != crowd {
+		t.Fatalf("%d active images, %v", len(images), err)
+	}
+	for _, img := range images {
+		if img.Key != images[0].Key {
+			t.Errorf("image %s is made of %s, %s of %s", img.ID, img.Key, images[0].ID, images[0].Key)
 		}
 	}
 }

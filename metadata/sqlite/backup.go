@@ -57,11 +57,20 @@ func Backup(ctx context.Context, path, to string) (err error) {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	// A link, unlike a new name, does not replace what came there meanwhile.
-	if err := os.Link(part, to); err != nil {
+	if err := publish(part, to); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(to))
+}
+
+// publish gives a file its name. A link, unlike another name, does not replace what
+// came there meanwhile; not every file system has links.
+func publish(part, to string) error {
+	err := os.Link(part, to)
+	if err == nil || errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return os.Rename(part, to)
 }
 
 // existing opens a file that is there.
