@@ -11,9 +11,12 @@ import (
 	"syscall"
 	"testing"
 
-	_ "github.com/go-sql-driver/mysql"
+	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
 )
+
+// A server that is killed is no news.
+func init() { _ = mysql.SetLogger(&mysql.NopLogger{}) }
 
 // Debian keeps servers out of the path of users.
 const postgresFolders = "/usr/lib/postgresql/*/bin"
