@@ -25,7 +25,7 @@ type Options struct {
 	MaxObject int64
 
 	// Checksum is what the service checks each part by: crc64nvme, crc32c,
-	// sha256, or none for services without checksums. crc64nvme.
+	// sha256, or none for services without checksums. crc32c.
 	Checksum string
 	// Encryption is "" for the bucket's own, "AES256" (SSE-S3) or "aws:kms".
 	Encryption string
@@ -69,7 +69,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	switch o.Checksum {
 	case "":
-		o.Checksum = string(crc64NVME)
+		o.Checksum = string(crc32C)
 	case string(crc64NVME), string(crc32C), string(sha256Sum), string(noChecksum):
 	default:
 		return o, errcode.New(errcode.BadRequest, "the checksum %q is not crc64nvme, crc32c, sha256 or none", o.Checksum)

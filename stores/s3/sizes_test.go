@@ -71,7 +71,7 @@ func TestSizes(t *testing.T) {
 			if got := again.(*upload).parts.lay; !reflect.DeepEqual(got, first) {
 				t.Errorf("resumed with the layout %v, begun with %v", got, first)
 			}
-			if got := again.(*upload).sum; got != crc64NVME {
+			if got := again.(*upload).sum; got != crc32C {
 				t.Errorf("resumed with the checksum %s", got)
 			}
 			if err := again.Abort(t.Context()); err != nil {
