@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand"
 	"testing"
+	"time"
 
 	"ingest/formats/raw"
 	"ingest/formats/transfer"
@@ -23,10 +24,10 @@ import (
 // against those of its bytes, after an interruption at every checkpoint, and has
 // bytes that were changed behind them found out.
 func TestSumsOnTheWay(t *testing.T) {
-	disk := bytes.Repeat([]byte{0}, 9*transfer.UnitBytes+512)
+	disk := bytes.Repeat([]byte{0}, 29*transfer.UnitBytes+512)
 	rand.New(rand.NewSource(5)).Read(disk[transfer.UnitBytes : 4*transfer.UnitBytes])
-	rand.New(rand.NewSource(6)).Read(disk[7*transfer.UnitBytes:])
-	p := &Pipeline{HashAlgo: "sha512", MD5: true, Workers: 1, CheckpointEvery: 1}
+	rand.New(rand.NewSource(6)).Read(disk[17*transfer.UnitBytes:])
+	p := &Pipeline{HashAlgo: "sha512", MD5: true, Workers: 1, CheckpointEvery: time.Hour}
 	target := contract.TargetSpec{Format: "raw"}
 	store := mem.New("m")
 	begun, err := store.Begin(t.Context(), "11111111-1111-4111-8111-111111111111/22222222-2222-4222-8222-222222222222", -1)
@@ -37,7 +38,7 @@ func TestSumsOnTheWay(t *testing.T) {
 	up := &cutUpload{Upload: begun}
 	var out contract.Converted
 	for round := 0; ; round++ {
-		up.left = 2 // checkpoints until the next interruption
+		up.left = 1 // marks until the next interruption
 		out, err = p.writeDisks(t.Context(), raw.New(bytes.NewReader(disk), int64(len(disk))), target, up, work{hash: true}, nil)
 		if err == nil {
 			if round < 2 {
@@ -81,14 +82,14 @@ func TestSumsOnTheWay(t *testing.T) {
 
 var errCut = errors.New("cut")
 
-// cutUpload fails from a checkpoint on, behind its work.
+// cutUpload has marks, and fails from one of them on, behind its work.
 type cutUpload struct {
 	stores.Upload
 	left int
 }
 
-func (u *cutUpload) Checkpoint(ctx context.Context, note []byte) error {
-	if err := u.Upload.Checkpoint(ctx, note); err != nil {
+func (u *cutUpload) Mark(ctx context.Context, note []byte) error {
+	if err := u.Checkpoint(ctx, note); err != nil {
 		return err
 	}
 	if u.left--; u.left < 0 {
