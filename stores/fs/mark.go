@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -48,11 +49,20 @@ func (u *upload) Mark(ctx context.Context, note []byte) error {
 		}
 		return os.Rename(path+fsutil.TempSuffix, path)
 	})
+	if err == nil && u.suspect.Load() {
+		// The sync that has failed meanwhile may have looked for a mark before there was one.
+		err = errors.Join(u.lost(), u.unmark())
+	}
 	if err != nil {
 		return storeError(err, "mark upload %s", u.id)
 	}
 	u.notes.kept(append([]byte(nil), note...), m.Serial)
 	return nil
+}
+
+// lost says that nothing vouches for the bytes any more.
+func (u *upload) lost() error {
+	return errcode.New(errcode.StoreUnavailable, "what was written to upload %s may be lost: its disk has failed", u.id)
 }
 
 func (u *upload) markOf(note []byte) (mark, error) {
@@ -62,7 +72,7 @@ func (u *upload) markOf(note []byte) (mark, error) {
 	case u.gone != nil:
 		return mark{}, u.gone
 	case u.suspect.Load():
-		return mark{}, errcode.New(errcode.StoreUnavailable, "what was written to upload %s may be lost: its disk has failed", u.id)
+		return mark{}, u.lost()
 	case u.size >= 0:
 		return mark{}, errcode.New(errcode.Conflict, "the upload is sealed")
 	}

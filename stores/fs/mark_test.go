@@ -5,7 +5,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ingest/stores"
 )
@@ -96,4 +102,75 @@ func checkNote(t *testing.T, s *Store, id, want string) {
 	if got := string(u.Note()); got != want {
 		t.Errorf("Note = %q, want %q", got, want)
 	}
+}
+
+// A mark that is made while a sync fails does not outlive it: the sync has removed the
+// marks that there were before this one stood there.
+func TestMarkBesideAFailedSync(t *testing.T) {
+	s := open(t, t.TempDir())
+	up, err := s.Begin(t.Context(), testKey, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := up.(*upload)
+	if err := u.Checkpoint(t.Context(), []byte("durable")); err != nil {
+		t.Fatal(err)
+	}
+	u.changing.Lock()
+	done := make(chan error)
+	go func() { done <- u.Mark(t.Context(), []byte("lost")) }()
+	for begun := int64(1); begun < 2; runtime.Gosched() { // until nothing was wrong, as far as the mark knows
+		u.notes.mu.Lock()
+		begun = u.notes.serial
+		u.notes.mu.Unlock()
+	}
+	u.suspect.Store(true)
+	if err := u.unmark(); err != nil {
+		t.Fatal(err)
+	}
+	u.changing.Unlock()
+	if <-done == nil {
+		t.Error("a mark vouches for what may be lost")
+	}
+	checkNote(t, s, u.ID(), "durable")
+}
+
+// Marks and checkpoints of one handle are made side by side, and its folder's lock,
+// which one open file has, does not tell them apart.
+func TestChangesOfAHandleExcludeEachOther(t *testing.T) {
+	s := open(t, t.TempDir())
+	up, err := s.Begin(t.Context(), testKey, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer up.Close()
+	u := up.(*upload)
+	var inside atomic.Int32
+	one := func(*manifest) error {
+		defer inside.Add(-1)
+		if inside.Add(1) > 1 {
+			t.Error("two changes at once")
+		}
+		other, err := os.Open(s.uploadDir(u.id))
+		if err != nil {
+			return err
+		}
+		defer other.Close()
+		time.Sleep(time.Millisecond) // for another one to come and go
+		if err := unix.Flock(int(other.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != unix.EWOULDBLOCK {
+			t.Errorf("another handle's lock during a change: %v", err)
+		}
+		return nil
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 5 {
+				if err := u.change(one); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

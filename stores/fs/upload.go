@@ -37,6 +37,7 @@ type upload struct {
 	gen    int64
 
 	op        sync.Mutex // one Checkpoint, Seal, Commit, Abort or Close at a time
+	changing  sync.Mutex // one change at a time: the folder's lock holds off other handles, not this one
 	notes     notes
 	committed *record // set once the bytes are visible
 	ended     bool    // closed or aborted
@@ -290,6 +291,8 @@ func (u *upload) change(fn func(*manifest) error) error {
 
 // changeOr is change with another answer to a manifest that is gone.
 func (u *upload) changeOr(fn func(*manifest) error, missing func() error) error {
+	u.changing.Lock()
+	defer u.changing.Unlock()
 	unlock, err := fsutil.Lock(u.folder)
 	if err != nil {
 		return err
