@@ -63,7 +63,8 @@ func (p *Pipeline) ReadBack(ctx context.Context, up stores.Upload, t contract.Ta
 // be taken while a target is written whose tables come before the data, or whose
 // head comes last. That of a raw target is: the pass then proves by the content
 // digest, which several cores take, that the bytes are those that were hashed. At a
-// level that proves nothing there is no pass left.
+// level that proves nothing there is no pass left, unless the writing was interrupted:
+// a source that gives other bytes the second time leaves some of the first behind.
 type readback struct {
 	p      *Pipeline
 	r      io.ReaderAt
@@ -84,7 +85,7 @@ const hintEvery = time.Second
 
 func newReadback(p *Pipeline, r io.ReaderAt, t contract.TargetSpec, c contract.Converted, level string, o Observe) *readback {
 	rb := &readback{p: p, r: r, target: t, want: c, level: level, o: o, sums: p.newSums(), digest: content.New(c.SourceSize)}
-	if rb.plain() && rb.sums.fits(c.Sums) {
+	if rb.plain() && rb.sums.fits(c.Sums) && (rb.inPass() || !c.Sums.Resumed) {
 		rb.known = c.Sums
 	}
 	return rb

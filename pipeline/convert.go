@@ -176,8 +176,9 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 	if k.more != nil {
 		w.size = disk.Size() + k.more.size
 	}
+	var resumed bool
 	var err error
-	if w.n, _, err = p.resumeNote(up, t, disk, k.begun); err != nil {
+	if w.n, resumed, err = p.resumeNote(up, t, disk, k.begun); err != nil {
 		return contract.Converted{}, err
 	}
 	if w.n.Done != nil {
@@ -205,6 +206,7 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 	if w.sums != nil {
 		w.sums.zeros(out.Size - out.SourceSize)
 		sums := w.sums.result()
+		sums.Resumed = resumed
 		out.Sums = &sums
 	}
 	w.n.Done = &out
@@ -259,7 +261,10 @@ func (w *writer) begin(t contract.TargetSpec) {
 	sums := w.p.newSums()
 	if w.n.Checkpoint.Off == 0 || w.n.Sums != nil && sums.restore(*w.n.Sums) {
 		w.sums = sums
+		return
 	}
+	// Their state is that of this checkpoint, and must not be found with a later one.
+	w.n.Sums = nil
 }
 
 // write runs the plan or the encoder.
