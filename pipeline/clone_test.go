@@ -45,6 +45,11 @@ func (u *cloningUpload) WriteAt(p []byte, off int64) (int, error) {
 	return u.Upload.WriteAt(p, off)
 }
 
+// Mark keeps a note as the upload beneath does.
+func (u *cloningUpload) Mark(ctx context.Context, note []byte) error {
+	return u.Upload.(stores.Marker).Mark(ctx, note)
+}
+
 func (u *cloningUpload) Clone(_ context.Context, o stores.Object, _ func(int64)) (bool, error) {
 	u.s.clones.Add(1)
 	p := make([]byte, o.Size())

@@ -100,8 +100,8 @@ func (p *Pipeline) copyFrom(ctx context.Context, dst stores.Store, from []contra
 	return nil
 }
 
-// What a copy's note means: of one whose bytes pass through here, and of one that
-// the stores have made among themselves, which is read back.
+// What a copy's note means: of one whose bytes pass through here, and of one that is
+// read back, since the stores have made it among themselves, or several attempts have.
 const (
 	copyCodec  = "copy/1"
 	cloneCodec = "clone/1"
@@ -173,7 +173,16 @@ func (w *copier) fill(ctx context.Context, src *storedReader) error {
 		}
 	}
 	if w.note.Codec == copyCodec {
-		return w.run(ctx, src.readerAt(), w.write)
+		resumed := w.note.Off > 0
+		if err := w.run(ctx, src.readerAt(), w.write); err != nil || !resumed {
+			return err
+		}
+		// Behind what the attempt before had noted there may be bytes that were not read
+		// a second time, where zeros are left out: what is stored has the last word.
+		w.sum, w.note.Off, w.saver = newHash(w.note.Algo), 0, newSaver(ctx, w.p, w.up)
+		if err := w.whole(); err != nil {
+			return err
+		}
 	}
 	if err := w.up.Seal(ctx, w.note.Size); err != nil {
 		return err
@@ -203,6 +212,11 @@ func (w *copier) clone(ctx context.Context, src *storedReader) error {
 	if err != nil || !ok {
 		return nil // what failed of it is found where the bytes are read and written
 	}
+	return w.whole()
+}
+
+// whole notes that all bytes are there, and are to be read back.
+func (w *copier) whole() error {
 	w.note.Codec = cloneCodec
 	text, err := w.text()
 	if err != nil {

@@ -63,6 +63,10 @@ func (s *saver) offer(note func() ([]byte, error)) error {
 	}
 	unsafe, reached := s.window.Unsafe(), s.window.Reached()
 	marker, marks := s.up.(stores.Marker)
+	if marks {
+		_, sealed := s.up.Sealed()
+		marks = !sealed // then it takes none any more
+	}
 	due := s.running == nil && (s.p.checkpointDue(s.last, s.dirty.Load()) || !marks && unsafe >= saveBytes)
 	mark := marks && reached-s.marked >= markBytes
 	if !due && !mark {
