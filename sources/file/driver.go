@@ -57,12 +57,14 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 		return nil, err
 	}
 	s, err := newSource(f, ref.URL)
-	if err == nil && pin != nil {
-		err = s.matches(pin)
-	}
 	if err != nil {
 		f.Close()
 		return nil, err
+	}
+	if pin != nil {
+		if err := s.matches(pin); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
 }

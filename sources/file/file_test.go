@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -213,5 +214,27 @@ func TestSparseFile(t *testing.T) {
 	}
 	if start, end, err := r.(*reader).NextData(end); start != size || end != size || err != nil {
 		t.Errorf("NextData behind the data = [%d, %d), %v", start, end, err)
+	}
+}
+
+// A file that is not the pinned version is closed, with both ways to its bytes.
+func TestChangedFileIsClosed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "image.raw")
+	if err := os.WriteFile(path, []byte("image"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which closes what nobody uses
+	d := New([]string{filepath.Dir(path)})
+	if _, err := d.Open(t.Context(), sources.Ref{URL: path}, &sources.Pin{Validator: "another"}); errcode.Of(err) != errcode.SourceChanged {
+		t.Fatalf("another version: %v", err)
+	}
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if at, _ := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); at == path {
+			t.Errorf("descriptor %s is open", fd.Name())
+		}
 	}
 }
