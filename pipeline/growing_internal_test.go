@@ -5,7 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"sync"
 	"testing"
+
+	"ingest/internal/fsutil"
 )
 
 // TestGrowingFileWaitsForItsBytes reads ranges that are there, that come, and that
@@ -74,5 +78,34 @@ func TestWhatIsWrittenAheadIsInProportion(t *testing.T) {
 	a.fetching.add(span{1 << 20, 2 << 20})
 	if err := a.admit(aheadFactor<<20 - 1); err != nil {
 		t.Errorf("with more of the source: %v", err)
+	}
+}
+
+// TestWhatIsNotJournaledHasNotComeIn has nothing be read ahead that another attempt
+// would fetch again, from a server that may give other bytes then.
+func TestWhatIsNotJournaledHasNotComeIn(t *testing.T) {
+	s := staging{dir: t.TempDir(), name: firstFile}
+	f, err := s.own(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b := &ranged{stager: &stager{staging: s, f: f, grown: newGrowing(f, 8, sidecar{})}, boot: "boot"}
+	b.moved = sync.NewCond(&b.mu)
+	inTheWay := s.data() + ".now" + fsutil.TempSuffix
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.keep(span{0, 4}, []byte("data")); err == nil {
+		t.Fatal("there is a journal where a folder is")
+	}
+	if n := b.grown.arrived(); n != 0 {
+		t.Errorf("%d bytes have come in", n)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.keep(span{0, 4}, []byte("data")); err != nil || b.grown.arrived() != 4 {
+		t.Errorf("%d bytes have come in, %v", b.grown.arrived(), err)
 	}
 }
