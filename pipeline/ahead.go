@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type ahead struct {
 	key      string
 	staged   staging
 	boot     string
+	file     *os.File // that is staged
 	fetching *growing
 	random   bool         // the file's end comes before its middle
 	size     int64        // of the source, bytes
@@ -92,7 +94,7 @@ func (s *stager) looked() error {
 	}
 	if a := s.ahead; a != nil && !a.started && s.look != nil && s.look.done {
 		a.started = true
-		a.fetching, a.head = s.grown, s.look.found
+		a.file, a.fetching, a.head = s.f, s.grown, s.look.found
 		a.begin()
 	}
 	return nil
@@ -222,9 +224,13 @@ func (a *ahead) open() (formats.Disk, formats.Name, error) {
 }
 
 // own makes the record of the upload before there is one, so that whoever cleans up
-// knows of it, and returns the token of what this fetch writes.
+// knows of it, and returns the token of what this fetch writes. A record that stands
+// beside another file than the one that is read here is another attempt's.
 func (a *ahead) own(store stores.Store) (string, error) {
 	rec := a.staged.aheadRecord()
+	if err := a.staged.owned(a.file); err != nil {
+		return "", err
+	}
 	same := rec.Store == store.Name() && rec.Key == a.key
 	if same && rec.Token != "" {
 		return rec.Token, nil
@@ -235,7 +241,11 @@ func (a *ahead) own(store stores.Store) (string, error) {
 		}
 	}
 	rec = aheadRecord{Store: store.Name(), Key: a.key, Token: stores.NewRandom(), Boot: a.boot}
-	return rec.Token, a.staged.saveAhead(rec)
+	if err := a.staged.saveAhead(rec); err != nil {
+		return "", err
+	}
+	// Asked behind the record: who throws the file away takes the token first.
+	return rec.Token, a.staged.owned(a.file)
 }
 
 // admit refuses to write n bytes more if they are out of proportion to what has been
