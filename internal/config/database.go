@@ -44,8 +44,9 @@ func (d *Database) Check() error {
 		return refusedDatabase("is no URL like postgres://USER@HOST/DATABASE or mysql://USER@HOST/DATABASE")
 	}
 	_, inURL := u.User.Password()
+	inURL = inURL || u.Query().Has("sslpassword") // of the key of a client's certificate
 	if u.Query().Has("password") || inURL && os.Getenv("INGEST_DATABASE") != d.URL {
-		return refusedDatabase("holds a password, which everybody on this machine can read: give it in " + envPassword + ", or in a file with --database-password-file")
+		return refusedDatabase("holds a password, which everybody on this machine can read: give it in " + envPassword + ", or in a file with --database-password-file, or the URL in INGEST_DATABASE")
 	}
 	if d.Password = os.Getenv(envPassword); d.PasswordFile == "" {
 		return nil

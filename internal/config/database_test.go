@@ -26,6 +26,8 @@ func TestDatabase(t *testing.T) {
 		{name: "URL of the environment", env: "mysql://u:s3cret@h/db", d: Database{URL: "mysql://u:s3cret@h/db"}},
 		{name: "password in the flag", d: Database{URL: "mysql://u:s3cret@h/db"}, want: "holds a password", fails: true},
 		{name: "password in the query", d: Database{URL: "postgres://u@h/db?password=s3cret"}, want: "holds a password", fails: true},
+		{name: "password of the key in the query", d: Database{URL: "postgres://u@h/db?sslpassword=s3cret"}, want: "holds a password", fails: true},
+		{name: "password of the key in the environment", env: "postgres://u@h/db?sslpassword=s3cret", d: Database{URL: "postgres://u@h/db?sslpassword=s3cret"}},
 		{name: "no file", d: Database{URL: "mysql://u@h/db", PasswordFile: file + "x"}, want: "cannot be read", fails: true},
 		{name: "file without a database", d: Database{PasswordFile: file}, want: "needs --database", fails: true},
 		{name: "unknown", d: Database{URL: "oracle://u:s3cret@h/db"}, want: "is no URL like", fails: true},
