@@ -46,8 +46,7 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 		out, err = p.writeUpload(ctx, store, disk, c, k, func(stores.Upload) bool { return false }, pulse.observe)
 	}
 	if err != nil {
-		at := contract.CleanupParams{Store: c.Target.Store, Key: c.Key}
-		return contract.Converted{}, p.giveUpload(ctx, at, err)
+		return contract.Converted{}, p.giveUpload(ctx, uploadClaim(c, store), err)
 	}
 	return out, src.check(ctx)
 }
@@ -69,13 +68,18 @@ func (p *Pipeline) writeUpload(ctx context.Context, store stores.Store, disk for
 		return contract.Converted{}, err
 	}
 	defer up.Close()
-	k.space = p.claim(Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID, Store: store.Name(), Key: c.Key})
+	k.space = p.claim(uploadClaim(c, store))
 	out, err := p.writeDisks(ctx, disk, c.Target, up, k, o)
 	if err == nil {
 		err = k.space.settle(ctx, out.Size)
 	}
 	out.Store, out.UploadID = store.Name(), up.ID()
 	return out, err
+}
+
+// uploadClaim is the space of what a conversion writes.
+func uploadClaim(c contract.ConvertParams, store stores.Store) Claim {
+	return Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID, Store: store.Name(), Key: c.Key}
 }
 
 // findUpload takes up the upload that was begun for key.

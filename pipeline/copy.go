@@ -50,7 +50,7 @@ func (p *Pipeline) Copy(ctx context.Context, c contract.CopyParams, o Observe) (
 	}
 	// A place whose bytes are not those of the digest is left out the next time.
 	for from := c.From; ; from = from[1:] {
-		err := p.giveUpload(ctx, contract.CleanupParams{Store: c.Store, Key: c.Key}, p.copyFrom(ctx, dst, from, c, o))
+		err := p.giveUpload(ctx, copyClaim(c, dst), p.copyFrom(ctx, dst, from, c, o))
 		if errcode.Of(err) != errcode.VerifyMismatch || len(from) == 1 {
 			return done, err
 		}
@@ -59,6 +59,11 @@ func (p *Pipeline) Copy(ctx context.Context, c contract.CopyParams, o Observe) (
 
 func wanted(c contract.CopyParams) stores.Digest {
 	return stores.Digest{Algo: c.HashAlgo, Hex: c.HashValue, Size: c.Size}
+}
+
+// copyClaim is the space of a copy.
+func copyClaim(c contract.CopyParams, dst stores.Store) Claim {
+	return Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID + "@" + dst.Name(), Store: dst.Name(), Key: c.Key}
 }
 
 // copyFrom copies from the first of the places that can be read.
@@ -77,7 +82,7 @@ func (p *Pipeline) copyFrom(ctx context.Context, dst stores.Store, from []contra
 		return err
 	}
 	defer up.Close()
-	space := p.claim(Claim{TaskID: c.TaskID, Kind: ClaimStore, Part: c.ImageID + "@" + dst.Name(), Store: dst.Name(), Key: c.Key})
+	space := p.claim(copyClaim(c, dst))
 	if err := space.set(ctx, c.Size, src.room()); err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
 	"ingest/stores"
@@ -54,8 +53,9 @@ func (p *Pipeline) giveStaging(ctx context.Context, taskID string, err error) er
 	return errors.Join(err, s.remove())
 }
 
-// giveUpload gives back what an upload has taken if err says that the disk is full.
-func (p *Pipeline) giveUpload(ctx context.Context, c contract.CleanupParams, err error) error {
+// giveUpload gives back what an upload has taken if err says that the disk is full,
+// and what was promised for it: who begins anew asks again whether there is room.
+func (p *Pipeline) giveUpload(ctx context.Context, c Claim, err error) error {
 	ctx = context.WithoutCancel(ctx)
 	store, gone := p.store(c.Store)
 	sp, measured := store.(stores.Space)
@@ -63,8 +63,9 @@ func (p *Pipeline) giveUpload(ctx context.Context, c contract.CleanupParams, err
 		return err
 	}
 	gone = discardUpload(ctx, store, c.Key)
-	if errcode.Of(gone) == errcode.UploadUnknown {
-		return err
+	if gone != nil && errcode.Of(gone) != errcode.UploadUnknown {
+		return errors.Join(err, gone)
 	}
-	return errors.Join(err, gone)
+	_ = p.claim(c).set(ctx, 0, 0) // it ends with the task in any case
+	return err
 }
