@@ -85,6 +85,45 @@ projects:
 	}
 }
 
+// What is demanded of a cloud, or denied as one, holds too where its host is left to the
+// credential.
+func TestCloudsOfCredentialsMeetTheirRules(t *testing.T) {
+	p := parsed(t, `version: 1
+defaults:
+  sources: [{action: deny, scheme: glance, host: denied.example.org}, {action: allow, scheme: glance}, {action: allow, host: files.example.org}]
+  require: [{scheme: glance, host: cloud.example.org, need: [digest]}, {need: none}]
+`)
+	for at, want := range map[string]errcode.Code{
+		"https://cloud.example.org:9292/v2/images/i/file": errcode.PolicyUnverified,
+		"https://denied.example.org/v2/images/i/file":     errcode.PolicySource,
+		"http://other.example.org/v2/images/i/file":       "",
+	} {
+		led := contract.Fetched{URL: "glance:///web", Origin: &contract.Origin{URL: at}}
+		proved := led
+		proved.Verifications = []contract.Verification{{Kind: contract.VerifiedDigest, Algo: "sha256"}}
+		of := contract.ImportRequest{Source: contract.SourceSpec{URL: led.URL, Members: []contract.MemberSpec{{URL: "https://files.example.org/b"}}}}
+		beside := contract.FetchedMember{Name: "b", Fetched: contract.Fetched{URL: "https://files.example.org/b"}}
+		for _, f := range []*contract.Fetched{&led, &proved} {
+			f.Members = []contract.FetchedMember{beside}
+		}
+		if got := decided(p.Validation(Validation{Request: of, Fetched: led})); got != want {
+			t.Errorf("validation of %s: %q, want %q", at, got, want)
+		}
+		if got := decided(p.Activation(contract.ActivateParams{Request: of, Fetched: led})); got != want {
+			t.Errorf("activation of %s: %q, want %q", at, got, want)
+		}
+		if got := decided(p.Validation(Validation{Request: of, Fetched: proved})); got != "" && want != errcode.PolicySource {
+			t.Errorf("%s with a digest: %q", at, got)
+		}
+		// As a member it is judged likewise.
+		of.Source.URL, of.Source.Members[0].URL = beside.URL, led.URL
+		member := contract.Fetched{URL: beside.URL, Members: []contract.FetchedMember{{Name: "b", Fetched: contract.Fetched{URL: led.URL, Origin: led.Origin}}}}
+		if got := decided(p.Validation(Validation{Request: of, Fetched: member})); got != want {
+			t.Errorf("validation of the member %s: %q, want %q", at, got, want)
+		}
+	}
+}
+
 func TestEndpointsDoNotLowerDemands(t *testing.T) {
 	p := parsed(t, `version: 1
 defaults:

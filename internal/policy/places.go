@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"gopkg.in/yaml.v3"
+
+	"ingest/internal/contract"
 )
 
 // A pattern selects places by scheme, host and path; an empty part selects all.
@@ -68,6 +70,22 @@ func endpoints(raw string) []string {
 		return nil
 	}
 	return u.Query()["endpoint"]
+}
+
+// cloudOf is a glance URL that leaves its host to the credential, with the host that
+// was read from: what a rule says of a cloud holds however the request names it. Any
+// other URL is returned as it is.
+func cloudOf(f contract.Fetched, raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "glance" || u.Host != "" || f.Origin == nil {
+		return raw
+	}
+	at, err := url.Parse(f.Origin.URL)
+	if err != nil || at.Host == "" {
+		return raw
+	}
+	u.Host, u.RawQuery = at.Host, "scheme="+at.Scheme
+	return u.String()
 }
 
 // locateAll is locate for a URL and for the services that it names.

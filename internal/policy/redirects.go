@@ -22,7 +22,11 @@ func (e *evaluation) redirects(f contract.Fetched) {
 		if f.Origin == nil {
 			return
 		}
-		for _, to := range slices.Concat([]string{f.Origin.URL}, f.Origin.Redirects, f.Origin.Others) {
+		led := []string{f.Origin.URL}
+		if cloud := cloudOf(f, f.URL); cloud != f.URL {
+			led = append(led, cloud)
+		}
+		for _, to := range slices.Concat(led, f.Origin.Redirects, f.Origin.Others) {
 			if to != "" && !seen[what+to] {
 				seen[what+to] = true
 				e.redirect(rule, what, to)

@@ -76,9 +76,13 @@ func (e *evaluation) verified(s contract.SourceSpec, f contract.Fetched) {
 		}
 		return out
 	}
+	s.URL = cloudOf(f, s.URL)
 	files := everywhere(s, append(digestOf("", s.Checksum), of("")...))
-	for _, m := range s.Members {
+	for i, m := range s.Members {
 		name := m.FileName()
+		if i < len(f.Members) {
+			m.URL = cloudOf(f.Members[i].Fetched, m.URL)
+		}
 		files = append(files, file{name, m.URL, append(digestOf(name, m.Checksum), of(name)...)})
 	}
 	e.demands(files, "was verified", func(d demandRule, v contract.Verification) bool {
