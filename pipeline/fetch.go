@@ -83,6 +83,7 @@ func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe)
 				out.Queue = p.HostQueue
 			}
 		} else {
+			got.About = got.About.OfMember()
 			out.Members = append(out.Members, contract.FetchedMember{Name: pt.name, Fetched: got})
 		}
 	}

@@ -19,6 +19,15 @@ type About struct {
 	Digests []string `json:"digests,omitempty"`
 }
 
+// OfMember is what is kept of what is said of an image's other file, which gives the image
+// neither name nor properties: there may be many, and each travels with every step.
+func (a *About) OfMember() *About {
+	if a == nil {
+		return nil
+	}
+	return &About{URL: a.URL, Digests: a.Digests}
+}
+
 // described are the disk formats of Glance by which an image can be declared.
 var described = []string{"raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx", "iso", "ami", "aki", "ari"}
 

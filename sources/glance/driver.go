@@ -1,8 +1,10 @@
 package glance
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -152,17 +154,43 @@ func (l *link) record(ctx context.Context, id string) (record, error) {
 // mostListed is how many images of one name are told of.
 const mostListed = 10
 
+// mostAsked is how many images of one name are asked for.
+const mostAsked = 100
+
+// listed are the records of a list that is no longer than what was asked for.
+type listed []json.RawMessage
+
+// UnmarshalJSON reads a list. It ends at the first record too many.
+func (l *listed) UnmarshalJSON(raw []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if begin, err := dec.Token(); err != nil || begin != json.Delim('[') {
+		return errors.New("no list")
+	}
+	*l = listed{}
+	for dec.More() {
+		if len(*l) == mostAsked {
+			return errors.New("more than was asked for")
+		}
+		var one json.RawMessage
+		if err := dec.Decode(&one); err != nil {
+			return err
+		}
+		*l = append(*l, one)
+	}
+	return nil
+}
+
 // named returns the record of the only image of a name. Hidden images are found by
 // their id alone, as Glance has it.
 func (l *link) named(ctx context.Context, name string) (record, error) {
 	u := l.at("images")
-	u.RawQuery = url.Values{"name": {name}, "limit": {"100"}}.Encode()
+	u.RawQuery = url.Values{"name": {name}, "limit": {strconv.Itoa(mostAsked)}}.Encode()
 	raw, err := l.get(ctx, u)
 	if err != nil {
 		return record{}, err
 	}
 	var list struct {
-		Images []json.RawMessage `json:"images"`
+		Images listed `json:"images"`
 	}
 	if json.Unmarshal(raw, &list) != nil || list.Images == nil {
 		return record{}, errcode.New(errcode.SourceUnreachable, "the service answers with what is no list of images")

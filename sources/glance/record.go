@@ -32,9 +32,16 @@ type record struct {
 	properties map[string]string
 }
 
+// maxRecord bounds one record, bytes. What is taken of it is bounded by far less; but
+// an answer of many short members takes many times its length once it is read.
+const maxRecord = 1 << 20
+
 // readRecord reads the service's answer. Whatever stands in it beside the fields of
 // every image, and is a text, is a property.
 func readRecord(raw []byte) (record, error) {
+	if len(raw) > maxRecord {
+		return record{}, errcode.New(errcode.SourceUnreachable, "the service says of an image more than %d bytes", maxRecord)
+	}
 	var r record
 	var all map[string]json.RawMessage
 	if json.Unmarshal(raw, &r) != nil || json.Unmarshal(raw, &all) != nil || !isID(r.ID) || r.Status == "" {
@@ -149,7 +156,7 @@ const (
 
 // about returns what becomes of a record, and notes of what does not.
 func (r record) about() (sources.About, []string) {
-	a := sources.About{Name: r.Name, DiskFormat: r.DiskFormat, ContainerFormat: r.ContainerFormat, MinDisk: bounded(r.MinDisk), MinRAM: bounded(r.MinRAM),
+	a := sources.About{Name: r.Name, DiskFormat: word(r.DiskFormat), ContainerFormat: word(r.ContainerFormat), MinDisk: bounded(r.MinDisk), MinRAM: bounded(r.MinRAM),
 		Hidden: r.Hidden, Digests: r.digests()}
 	if !validName(a.Name) {
 		a.Name = ""
@@ -193,6 +200,17 @@ func (r record) about() (sources.About, []string) {
 		return a, nil
 	}
 	return a, []string{strconv.Itoa(left) + " tags and properties of the image are not taken: they are too many, too long or no texts"}
+}
+
+// maxWord bounds the name of a format, bytes: a catalogue's own bound.
+const maxWord = 64
+
+// word is s if it can be the name of a format.
+func word(s string) string {
+	if len(s) > maxWord || !validName(s) {
+		return ""
+	}
+	return s
 }
 
 // bounded is n if a catalogue can hold it: Glance's own are of 32 bits.
