@@ -32,6 +32,21 @@ func growing() layout {
 // even is the layout of parts of one size.
 func even(size int64) layout { return layout{{maxParts, size}} }
 
+// snug is growing for what is known to need no larger parts behind: a checkpoint puts
+// the part that is begun below parts/ as a whole, again and again if it is larger than
+// what is written between two.
+func snug(most int64) layout {
+	l := layout{{5000, smallPart}} // to 39 GiB
+	return append(l, step{5000, max(smallPart, wholeMiB(binio.DivCeil(max(most-l.max(), 1), 5000)))})
+}
+
+// Parts of a layout that is snug: to 78 GiB all are small, and to 195 GiB none is
+// larger than those of growing.
+const (
+	smallPart = 8 << 20
+	snugPart  = 32 << 20
+)
+
 // tall is growing for what does not fit there: an object that turns out to be small
 // has small parts all the same, and of the largest ones as many are left that they
 // need not be much larger than a 10,000th.
@@ -52,6 +67,9 @@ func wholeMiB(n int64) int64 { return (n + 1<<20 - 1) &^ (1<<20 - 1) }
 func layoutFor(most, fixed int64) layout {
 	if fixed > 0 {
 		return even(fixed)
+	}
+	if l := snug(most); most >= 0 && l.sizeOf(maxParts-1) <= snugPart {
+		return l
 	}
 	if l := growing(); most <= l.max() {
 		return l

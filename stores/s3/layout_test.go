@@ -7,7 +7,7 @@ import (
 
 func TestLayoutCoversEveryByteOnce(t *testing.T) {
 	for name, l := range map[string]layout{
-		"growing": growing(), "even": even(5 << 20), "5 TiB": layoutFor(5<<40, 0), "fixed": layoutFor(-1, 64<<20),
+		"growing": growing(), "even": even(5 << 20), "5 TiB": layoutFor(5<<40, 0), "fixed": layoutFor(-1, 64<<20), "100 GiB": layoutFor(100<<30, 0),
 	} {
 		var off int64
 		count := 0
@@ -41,6 +41,25 @@ func TestLayoutCoversEveryByteOnce(t *testing.T) {
 	}
 	if got := growing().max(); got < 700<<30 {
 		t.Errorf("an object of unknown size has at most %d bytes", got)
+	}
+}
+
+// Between two checkpoints of a copy 12 MiB are written: parts of a size that is known
+// are not much larger for as long as 10,000 of them are enough, and never larger than
+// where nothing is known.
+func TestKnownSizesHaveSmallParts(t *testing.T) {
+	for _, size := range []int64{0, 1, 31 << 30, 39 << 30, 40 << 30, 78 << 30, 79 << 30, 150 << 30, 195 << 30, 200 << 30, 700 << 30} {
+		l, grown := layoutFor(size, 0), growing()
+		if l.max() < size {
+			t.Errorf("%d bytes: the layout holds %d", size, l.max())
+		}
+		for off := int64(0); off < size; off += 1 << 30 {
+			_, start, end, err := l.at(off)
+			_, a, b, err2 := grown.at(off)
+			if err != nil || err2 != nil || end-start > b-a || size <= 78<<30 && end-start != 8<<20 {
+				t.Fatalf("%d bytes: the part at %d has %d, %d where nothing is known, %v %v", size, off, end-start, b-a, err, err2)
+			}
+		}
 	}
 }
 
