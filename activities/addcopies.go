@@ -68,10 +68,13 @@ func (a *AddCopiesActivity) add(ctx context.Context, p contract.AddCopiesParams)
 	return out, spare, a.d.Catalogue.AddCopies(ctx, done)
 }
 
-// drop removes copies that nobody needs. What it cannot remove is swept.
+// drop removes copies that nobody needs. What it cannot remove is swept. The run before
+// whose answer was lost may have recorded the very copy that this one has no use for, so
+// that the catalogue is asked, as in every cleanup.
 func (a *AddCopiesActivity) drop(ctx context.Context, p contract.AddCopiesParams, spare []contract.Stored) {
 	for _, c := range spare {
-		if err := a.d.Steps.Cleanup(ctx, contract.CleanupParams{TaskID: p.TaskID, ImageID: p.Image.ImageID, Store: c.Store, Key: c.Key}); err != nil {
+		one := contract.CleanupParams{TaskID: p.TaskID, ImageID: p.Image.ImageID, Store: c.Store, Key: c.Key}
+		if err := NewCleanupActivity(a.d).one(ctx, one); err != nil {
 			a.d.Log.Warn().Err(err).Str("store", c.Store).Str("key", c.Key).Msg("remove a copy that is there already")
 		}
 	}

@@ -171,6 +171,62 @@ func TestEqualBytesAreStoredOnce(t *testing.T) {
 	s.same("objects in the end", s.objects(), []string{other.Stored.Key})
 }
 
+// The image whose id an object's key holds may be gone, and was perhaps a stranger's:
+// then the key is shown to nobody else.
+func TestKeyOfALostImageIsNotShown(t *testing.T) {
+	s := newShop(t, metadata.ShareWithAll)
+	first, second, third := s.stored("1", "p", []byte("bytes")), s.stored("2", "q", []byte("bytes")), s.stored("3", "q", []byte("bytes"))
+	s.activate(first)
+	s.activate(second)
+	s.delete(first.Request.ImageID)
+	s.same("location", s.activate(third).Images[0].Location, "store://local")
+}
+
+// A copy whose recording was answered to nobody is not removed by the run behind it,
+// which finds that there is another object of the same bytes.
+func TestRecordedCopyIsKept(t *testing.T) {
+	s := newShop(t, metadata.ShareInProject)
+	cat, ctx := s.cat, t.Context()
+	first, second := s.stored("1", "p", []byte("bytes")), s.stored("2", "p", []byte("bytes"))
+	twin := contract.Stored{Store: "b", Key: contract.ObjectKey(first.Request.ImageID, contract.DerivedUploadID("copy", 1, ""))}
+	first.Copies = []contract.Stored{twin}
+	s.activate(first)
+	s.activate(second)
+	req := contract.CopyRequest{TaskID: contract.DerivedTaskID("copy"), ImageID: second.Request.ImageID, Owner: "p", StoresSpec: contract.StoresSpec{Stores: []string{"b"}}}
+	_, err := cat.Accept(ctx, metadata.NewImport{Copy: true, Task: metadata.Task{ID: req.TaskID, ImageID: req.ImageID, Owner: "p"}})
+	s.must(err)
+	s.must(cat.StartCopy(ctx, req.TaskID))
+	own := contract.Stored{Store: "b", Key: req.StoreKey("b")}
+	p := contract.AddCopiesParams{TaskID: req.TaskID, Copies: []contract.Stored{own}, Image: contract.ImageResult{
+		ImageID: req.ImageID, Size: second.Converted.Size, HashAlgo: second.Checksummed.HashAlgo, HashValue: second.Checksummed.HashValue}}
+	for _, there := range []bool{false, true} { // the first run cannot look at the twin
+		b := newBench(t)
+		b.deps.Catalogue = cat
+		b.steps.OnHolds = func(ctx context.Context, _ contract.Stored, _ stores.Digest) (bool, error) {
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) > lookTime {
+				t.Error("the look at a twin is not bounded")
+			}
+			return there, nil
+		}
+		b.steps.OnCleanup = func(_ context.Context, c contract.CleanupParams) error {
+			if named, err := cat.Named(ctx, metadata.Location{Store: c.Store, Key: c.Key}); err != nil || named && !c.Success {
+				t.Errorf("bytes of an active image are removed: %+v, %v", c, err)
+			}
+			return nil
+		}
+		_, err := b.run(contract.AddCopiesActivity, p)
+		s.must(err)
+		if there && len(b.steps.Cleanups()) != 1 {
+			t.Errorf("cleanups %+v", b.steps.Cleanups())
+		}
+	}
+	img, err := cat.Image(ctx, req.ImageID)
+	s.must(err)
+	if !img.Names(metadata.Location{Store: "b", Key: own.Key}) {
+		t.Errorf("the image is at %+v", img.Locations())
+	}
+}
+
 // An object that the catalogue promises and the store has not is nobody's to share.
 func TestLostObjectIsNotShared(t *testing.T) {
 	s := newShop(t, metadata.ShareInProject)

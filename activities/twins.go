@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 	"errors"
+	"path"
+	"time"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -15,11 +17,17 @@ import (
 // each time others have come or gone meanwhile.
 const choices = 20
 
+// lookTime bounds the look at all twins of one choice. A store that does not answer
+// must not hold up the activation, which is made within the time of one transaction.
+const lookTime = 5 * time.Second
+
 // share chooses for each place where bytes were stored an object that has the same
 // ones already, if there is one that can be found. mine are the task's own images.
 func (d Deps) share(ctx context.Context, owner string, b metadata.Bytes, placed []contract.Stored, mine []string) ([]contract.Stored, metadata.Choice, error) {
 	var out []contract.Stored
 	var ch metadata.Choice
+	look, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
 	for _, own := range placed {
 		twins, err := d.Catalogue.Twins(ctx, owner, b, own.Store, mine...)
 		if err != nil {
@@ -31,12 +39,14 @@ func (d Deps) share(ctx context.Context, owner string, b metadata.Bytes, placed 
 			if twin.Key == own.Key {
 				continue
 			}
-			if !d.holds(ctx, twin, b) {
+			if look.Err() != nil || !d.holds(look, twin, b) {
 				ch.Unfit = append(ch.Unfit, t.Location)
 				continue
 			}
-			if t.Owner != owner {
-				twin.Location = "store://" + t.Store // the key holds the id of an image that is not the owner's to know
+			if t.Owner != owner || path.Dir(t.Key) != t.Image {
+				// The key holds the id of an image that is not the owner's to know, or
+				// that is gone, so that nobody can tell whose it was.
+				twin.Location = "store://" + t.Store
 			}
 			ch.Shared = append(ch.Shared, t.Location)
 			at = twin

@@ -34,7 +34,8 @@ type Bytes struct {
 // A Twin is an object with the same bytes, which another image is made of.
 type Twin struct {
 	Location
-	Owner string // of the image that names it
+	Image string // the oldest one that names it
+	Owner string // of that image
 }
 
 // A Choice is what was made of the twins of an image that is activated, or copied:
@@ -72,7 +73,7 @@ func (c *Catalogue) twins(ctx context.Context, tx Tx, owner string, b Bytes, sto
 		}
 		loc, ok := img.in(store)
 		if ok && !slices.ContainsFunc(out, func(t Twin) bool { return t.Location == loc }) {
-			out = append(out, Twin{loc, img.Owner})
+			out = append(out, Twin{loc, img.ID, img.Owner})
 		}
 	}
 	return out, nil

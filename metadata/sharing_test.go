@@ -53,7 +53,7 @@ func TestSharedObjectGoesWithItsLastImage(t *testing.T) {
 	ctx := t.Context()
 	f.active()
 	f.started("2")
-	f.same(f.twins("p"), []metadata.Twin{{Location: own("1"), Owner: "p"}})
+	f.same(f.twins("p"), []metadata.Twin{{Location: own("1"), Image: "image-1", Owner: "p"}})
 	f.same(f.twins("q"), []metadata.Twin{})
 	// Whoever has not looked is told to.
 	before := f.dump()
