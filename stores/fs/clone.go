@@ -38,10 +38,17 @@ func (u *upload) Clone(ctx context.Context, from stores.Object, progress func(in
 		return false, errors.Join(c.gone, errcode.New(errcode.Conflict, "the upload takes no more bytes"))
 	}
 	for _, way := range u.s.ways() {
-		switch err := way(ctx, c.f, src, progress); {
-		case err == nil:
+		err := way(ctx, c.f, src, progress)
+		if err == nil {
 			progress(src.size)
 			return true, nil
+		}
+		// What was copied is taken back: bytes of an object that is damaged would stay
+		// where another copy of it has holes.
+		if err := c.f.Truncate(0); err != nil {
+			return false, storeError(err, "take a copy back")
+		}
+		switch {
 		case ctx.Err() != nil:
 			return false, context.Cause(ctx)
 		case !cannot(err):

@@ -204,3 +204,31 @@ func TestNotCloned(t *testing.T) {
 		t.Errorf("a sealed upload: %v, %v", ok, err)
 	}
 }
+
+// A clone that ends in its middle leaves nothing, also where what is written instead
+// has holes.
+func TestCutCloneIsTakenBack(t *testing.T) {
+	s := opened(t, t.TempDir())
+	o := kept(t, s, holed())
+	for _, why := range []error{unix.EIO, unix.EOPNOTSUPP} {
+		s.cloneWays = []cloneWay{func(_ context.Context, to *os.File, _ *object, _ func(int64)) error {
+			_, err := to.WriteAt([]byte("damaged"), 4096)
+			return errors.Join(err, why)
+		}}
+		up := begun(t, s)
+		if ok, _ := up.Clone(t.Context(), o, func(int64) {}); ok {
+			t.Fatal("cloned")
+		}
+		if err := up.Seal(t.Context(), 8192); err != nil {
+			t.Fatal(err)
+		}
+		r, err := up.ReaderAt()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 8192)
+		if _, err := r.ReadAt(got, 0); err != nil && err != io.EOF || !bytes.Equal(got, make([]byte, 8192)) {
+			t.Errorf("%v: bytes of the clone are left: %v", why, err)
+		}
+	}
+}
