@@ -47,7 +47,7 @@ func (s *services) openStores(vault *credentials.Vault, web httpsource.Options) 
 // connected to wherever it lies, unless it is denied; no other host is.
 func openWeb(d config.Store, o httpsource.Options) stores.Store {
 	o.AllowNets = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	o.Ports, o.HTTPSOnly = nil, false
+	o.Ports, o.HTTPSOnly, o.Operator = nil, false, true
 	o.MaxRedirects, o.MaxBytes = -1, -1
 	return httpstore.New(d.Name, d.Web.Base, d.Web.Credential, httpsource.New(o))
 }

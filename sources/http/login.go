@@ -16,7 +16,14 @@ type login struct {
 	vault   *credentials.Vault
 	name    string
 	project string
-	origin  *url.URL // the only scheme, host and port that it is sent to
+	// operator: it is the operator that names the credential
+	operator bool
+	origin   *url.URL // the only scheme, host and port that it is sent to
+}
+
+// use is what the credential is asked for to go to a URL.
+func (l *login) use(to *url.URL) credentials.Use {
+	return credentials.Use{Types: logins(), Project: l.project, Operator: l.operator, To: to}
 }
 
 type loginKey struct{}
@@ -46,8 +53,8 @@ func (d *Driver) newLogin(ref sources.Ref, u *url.URL) (*login, *url.URL, error)
 	if ref.Credential == "" {
 		return nil, u, nil
 	}
-	l := &login{vault: d.c.opt.Credentials, name: ref.Credential, project: ref.Project, origin: u}
-	c, err := l.vault.Get(l.name, credentials.Use{Types: logins(), Project: l.project, To: u})
+	l := &login{vault: d.c.opt.Credentials, name: ref.Credential, project: ref.Project, operator: d.c.opt.Operator, origin: u}
+	c, err := l.vault.Get(l.name, l.use(u))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,7 +79,7 @@ func sign(req *http.Request) error {
 	if l == nil || req.URL.Scheme != l.origin.Scheme || req.URL.Host != l.origin.Host {
 		return nil
 	}
-	c, err := l.vault.Get(l.name, credentials.Use{Types: logins(), Project: l.project, To: req.URL})
+	c, err := l.vault.Get(l.name, l.use(req.URL))
 	if err != nil {
 		return err
 	}

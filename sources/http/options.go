@@ -47,6 +47,9 @@ type Options struct {
 
 	// Credentials resolves the names of credentials; nil knows none.
 	Credentials *credentials.Vault
+	// Operator says that the operator's own configuration names the credentials, and
+	// no project.
+	Operator bool
 
 	// Parallel is the most ranges of one place of a source that are asked for at one
 	// time: 16. How many they are is found out: see pace.

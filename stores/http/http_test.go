@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"ingest/internal/credentials"
 	"ingest/internal/errcode"
 	httpsource "ingest/sources/http"
 	"ingest/stores"
@@ -114,5 +117,33 @@ func TestUnfitServers(t *testing.T) {
 	}
 	if reached {
 		t.Error("a redirect was followed to another host")
+	}
+}
+
+// The operator names a store's credential, whichever projects may name it for sources.
+func TestCredentialOfAProject(t *testing.T) {
+	_, m, base := open(t)
+	key := stores.NewKey(uuid.NewString(), uuid.NewString())
+	m.put(key, []byte("bytes"))
+	m.as = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") == "Bearer secret" {
+			return false
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	path := filepath.Join(t.TempDir(), "credentials")
+	if err := os.WriteFile(path, []byte("mirror: {type: bearer, token: secret, hosts: [\""+strings.TrimPrefix(base, "http://")+"\"], projects: [another]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	vault, err := credentials.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for operator, want := range map[bool]errcode.Code{true: "", false: errcode.StoreUnavailable} {
+		client := httpsource.New(httpsource.Options{Credentials: vault, Operator: operator, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Retries: -1})
+		if _, err := httpstore.New("mirror", base+"/base", "mirror", client).Stat(t.Context(), key); errcode.Of(err) != want {
+			t.Errorf("operator %t: %v", operator, err)
+		}
 	}
 }
