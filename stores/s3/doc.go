@@ -6,7 +6,7 @@
 //	objects/<image>/<upload>.json        a claim: which upload's bytes are the key's
 //	data/<image>/<upload>/<random>       the bytes of one upload, whole
 //	uploads/<image>.<upload>.<random>.json  the manifest of an upload; its name is the upload's id
-//	parts/<id>/<n>                       the written bytes of a part that is not full yet
+//	parts/<id>/<n>.<generation>[.<piece>]  the written bytes of a part that is not full yet
 //
 // The bytes are one multipart upload to the data key. Parts have sizes that
 // follow from their number alone (see layout), so that WriteAt may come in any

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"iter"
 	"time"
 
 	"ingest/stores"
@@ -44,10 +45,24 @@ type manifest struct {
 }
 
 // held is a part whose written bytes stand below parts/, under the generation
-// of the handle that put them there.
+// of the handle that put them there: in pieces, of which each is what was written
+// since the one before. What is put away again and again is so sent but once.
 type held struct {
 	Part       int   `json:"part"`
 	Generation int64 `json:"generation"`
+	First      int   `json:"first,omitempty"`  // number of the first piece
+	Pieces     int   `json:"pieces,omitempty"` // 0 in older manifests: there was one
+}
+
+// pieces lists the numbers of the pieces.
+func (h held) pieces() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range max(h.Pieces, 1) {
+			if !yield(h.First + i) {
+				return
+			}
+		}
+	}
 }
 
 // readManifest returns the manifest of an upload and its ETag; isMissing tells

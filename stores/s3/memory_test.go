@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -209,5 +211,62 @@ func TestSealOf2TiB(t *testing.T) {
 	t.Logf("the seal of %d parts of up to %d MiB took %d MiB", len(service.missing), lay.sizeOf(3000)>>20, took>>20)
 	if most := lay.sizeOf(3000) + 64<<20; took > most {
 		t.Errorf("the seal took %d bytes of memory, more than a part and a bit: %d", took, most)
+	}
+}
+
+// A part that is put away again and again is sent no more than twice: what is new of it
+// each time, and all of it when there are too many pieces.
+func TestPartIsPutAwayOnce(t *testing.T) {
+	const step, steps, most = 128 << 10, mostPieces + 6, 32 << 20
+	service := &shallow{t: t, lay: even(most), objects: map[string][]byte{}, etags: map[string]string{}, got: map[int]int64{}}
+	var put atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/"+partsName) {
+			put.Add(r.ContentLength)
+		}
+		service.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	s := open(t, server.URL, Options{Bucket: "bucket", PartSize: most})
+	want := content(0, steps*step)
+	u, err := s.Begin(t.Context(), stores.NewKey(uuid.NewString(), uuid.NewString()), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(off int) {
+		t.Helper()
+		if _, err := u.WriteAt(want[off:off+step], int64(off)); err != nil {
+			t.Fatal(err)
+		}
+		if err := u.Checkpoint(t.Context(), []byte("note")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := func() {
+		t.Helper()
+		if err := u.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if u, err = s.Resume(t.Context(), u.ID()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range steps - 2 {
+		write(i * step)
+	}
+	if got := put.Load(); got > 2*int64(len(want)) {
+		t.Errorf("%d bytes were put away of a part with %d", got, len(want))
+	}
+	again()
+	write(len(want) - 2*step)
+	again()
+	write(len(want) - step)
+	again()
+	defer u.Close()
+	if err := u.Seal(t.Context(), int64(len(want))); err != nil {
+		t.Fatal(err)
+	}
+	if got := service.objects["/bucket/"+s.dataPath(u.ID())]; !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, or others than were written", len(got))
 	}
 }

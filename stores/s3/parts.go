@@ -19,7 +19,7 @@ type parts struct {
 	open    map[int]*part    // begun and not whole
 	sending map[int]*part    // whole, on their way
 	sent    map[int]sentPart // the service has them
-	held    map[int]int64    // stand below parts/, under that generation
+	held    map[int]held     // stand below parts/
 	used    int64            // bytes of buffers
 	most    int64            // of used, so far
 	free    [][]byte         // buffers to be used again
@@ -34,6 +34,7 @@ type part struct {
 	start, end int64
 	buf        []byte // end-start bytes, nil as long as there are only zeros
 	known      runs   // what was written, and what is known to be zeros
+	fresh      runs   // what of it does not stand below parts/
 	dirty      bool   // buf has what does not stand below parts/
 	busy       bool   // being put below parts/, or fetched from there
 	used       int64
@@ -48,7 +49,7 @@ type sentPart struct {
 
 func newParts(u *upload, lay layout) *parts {
 	p := &parts{u: u, lay: lay, gen: u.m.Generation, sem: make(chan struct{}, u.s.o.Parallel),
-		open: map[int]*part{}, sending: map[int]*part{}, sent: map[int]sentPart{}, held: map[int]int64{}}
+		open: map[int]*part{}, sending: map[int]*part{}, sent: map[int]sentPart{}, held: map[int]held{}}
 	p.cond = sync.NewCond(&p.mu)
 	return p
 }
@@ -141,10 +142,10 @@ func (p *parts) fill(pt *part, held bool) error {
 		pt.buf = p.bufferLocked(pt.end - pt.start)
 		return nil
 	}
-	gen := p.held[pt.n]
+	at := p.held[pt.n]
 	buf := p.bufferLocked(pt.end - pt.start)
 	p.mu.Unlock()
-	known, err := p.u.s.fetchHeld(p.u.life, p.u.id, pt, gen, buf)
+	known, err := p.u.s.fetchHeld(p.u.life, p.u.id, pt, at, buf)
 	p.mu.Lock()
 	if err != nil {
 		p.used -= pt.end - pt.start
@@ -207,24 +208,53 @@ func (p *parts) putAway(pt *part) error {
 	}
 	pt.busy = true
 	have := *pt // its buffer is let go of by stop
+	h, what := p.nextPiece(pt)
 	p.mu.Unlock()
-	err := p.u.s.keepHeld(p.u.life, p.u.id, &have, p.gen)
+	var err error
+	for _, piece := range what.cut(pieceBytes) {
+		if err = p.u.s.keepHeld(p.u.life, &have, piece, p.u.s.heldName(p.u.id, h.Part, h.Generation, h.First+h.Pieces)); err != nil {
+			break
+		}
+		h.Pieces++
+	}
 	p.mu.Lock()
 	pt.busy = false
 	p.cond.Broadcast()
 	if err != nil {
 		return p.fail(err)
 	}
-	pt.dirty = false
-	p.held[pt.n] = p.gen
+	pt.dirty, pt.fresh = false, nil
+	p.held[pt.n] = h
 	return nil
+}
+
+const (
+	// pieceBytes is the most that one piece of a part has: it is copied to be sent.
+	pieceBytes = 16 << 20
+	// mostPieces is how many there are of a part before it is put away anew, as a
+	// whole: each is a request when they are read back.
+	mostPieces = 64
+)
+
+// nextPiece returns what stands below parts/ of a part, and what is to be put behind
+// it: all of the part if that is of another handle, whose pieces are not gone on with.
+// No piece is ever written over, because the manifest may still count on it.
+func (p *parts) nextPiece(pt *part) (held, runs) {
+	h, ok := p.held[pt.n]
+	switch {
+	case !ok || h.Generation != p.gen:
+		return held{Part: pt.n, Generation: p.gen}, pt.known
+	case h.Pieces >= mostPieces:
+		return held{Part: pt.n, Generation: p.gen, First: h.First + h.Pieces}, pt.known
+	}
+	return h, pt.fresh
 }
 
 // note adds to what is known of a part, and sends it if that is all of it. Parts
 // of zeros alone wait for the seal: what follows may show that they are behind
 // the end.
 func (p *parts) note(pt *part, off, end int64) {
-	pt.known = pt.known.add(off, end)
+	pt.known, pt.fresh = pt.known.add(off, end), pt.fresh.add(off, end)
 	if pt.buf == nil || !pt.known.whole(pt.start, pt.end) {
 		return
 	}
@@ -274,8 +304,9 @@ func (p *parts) stop(why error) {
 }
 
 // save makes durable what was written before the call, and says where what is
-// not sent stands.
-func (p *parts) save(ctx context.Context) (out []held, bytes int64, err error) {
+// not sent stands. What stands below parts/ of parts that were sent since is spent: it
+// can go when the manifest no longer tells of it.
+func (p *parts) save(ctx context.Context) (out, spent []held, bytes int64, err error) {
 	stop := context.AfterFunc(ctx, func() { p.mu.Lock(); p.cond.Broadcast(); p.mu.Unlock() })
 	defer stop()
 	p.mu.Lock()
@@ -291,21 +322,24 @@ func (p *parts) save(ctx context.Context) (out []held, bytes int64, err error) {
 	}
 	for _, n := range wait {
 		if err := p.settle(ctx, n); err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 	}
-	for n, gen := range p.held {
-		if _, ok := p.sent[n]; !ok {
-			out = append(out, held{n, gen})
-			if pt := p.open[n]; pt != nil {
-				bytes += pt.known.bytes()
-			}
+	for n, h := range p.held {
+		if _, ok := p.sent[n]; ok {
+			spent = append(spent, h)
+			delete(p.held, n)
+			continue
+		}
+		out = append(out, h)
+		if pt := p.open[n]; pt != nil {
+			bytes += pt.known.bytes()
 		}
 	}
 	for _, s := range p.sent {
 		bytes += s.size
 	}
-	return out, bytes, p.err
+	return out, spent, bytes, p.err
 }
 
 // settle waits until a part is sent or stands below parts/ as it was.

@@ -139,31 +139,50 @@ func (s *Store) head(ctx context.Context, path string) (size int64, etag string,
 	return aws.ToInt64(out.ContentLength), aws.ToString(out.ETag), nil
 }
 
-// heldName is the name of a held part. It holds the generation, so that a handle
-// that was overtaken does not put its older bytes over those of its successor.
-func (s *Store) heldName(id string, n int, gen int64) string {
-	return s.partPath(id, n) + "." + strconv.FormatInt(gen, 10)
+// heldName is the name of a piece of a held part. It holds the generation, so that a
+// handle that was overtaken does not put its older bytes over those of its successor.
+func (s *Store) heldName(id string, n int, gen int64, piece int) string {
+	name := s.partPath(id, n) + "." + strconv.FormatInt(gen, 10)
+	if piece == 0 {
+		return name // as the only one was called of older uploads
+	}
+	return name + "." + strconv.Itoa(piece)
 }
 
-// keepHeld puts the written bytes of a part below parts/: four bytes of length,
-// the runs as JSON, and their bytes one after the other.
-func (s *Store) keepHeld(ctx context.Context, id string, pt *part, gen int64) error {
-	head, err := json.Marshal(pt.known)
+// keepHeld puts written bytes of a part below parts/: four bytes of length, the runs as
+// JSON, and their bytes one after the other.
+func (s *Store) keepHeld(ctx context.Context, pt *part, what runs, name string) error {
+	head, err := json.Marshal(what)
 	if err != nil {
 		return err
 	}
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+int64(len(head))+pt.known.bytes()), uint32(len(head)))
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+int64(len(head))+what.bytes()), uint32(len(head)))
 	b = append(b, head...)
-	for _, r := range pt.known {
+	for _, r := range what {
 		b = append(b, pt.buf[r.Off-pt.start:r.End-pt.start]...)
 	}
-	_, err = s.putIf(ctx, s.heldName(id, pt.n, gen), b, condition{})
+	_, err = s.putIf(ctx, name, b, condition{})
 	return storeError(err, "keep part %d", pt.n+1)
 }
 
-// fetchHeld reads into buf what keepHeld has put, and returns what it is.
-func (s *Store) fetchHeld(ctx context.Context, id string, pt *part, gen int64, buf []byte) (runs, error) {
-	out, err := s.c.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.o.Bucket, Key: aws.String(s.heldName(id, pt.n, gen))})
+// fetchHeld reads into buf what stands below parts/ of a part, the pieces in their
+// order, and returns what it is.
+func (s *Store) fetchHeld(ctx context.Context, id string, pt *part, h held, buf []byte) (known runs, err error) {
+	for i := range h.pieces() {
+		piece, err := s.fetchPiece(ctx, id, pt, s.heldName(id, pt.n, h.Generation, i), buf)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range piece {
+			known = known.add(r.Off, r.End)
+		}
+	}
+	return known, nil
+}
+
+// fetchPiece reads into buf what keepHeld has put, and returns what it is.
+func (s *Store) fetchPiece(ctx context.Context, id string, pt *part, name string, buf []byte) (runs, error) {
+	out, err := s.c.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.o.Bucket, Key: &name})
 	if err != nil {
 		return nil, storeError(err, "read part %d back", pt.n+1)
 	}
@@ -194,6 +213,18 @@ func (s *Store) fetchHeld(ctx context.Context, id string, pt *part, gen int64, b
 		}
 	}
 	return known, nil
+}
+
+// dropHeld removes what stands below parts/ of parts that were sent. What it cannot
+// remove goes with the commit.
+func (s *Store) dropHeld(ctx context.Context, id string, spent []held) {
+	for _, h := range spent {
+		for i := range h.pieces() {
+			if s.remove(ctx, s.heldName(id, h.Part, h.Generation, i)) != nil {
+				return
+			}
+		}
+	}
 }
 
 // clearParts removes what stands below parts/ for an upload.

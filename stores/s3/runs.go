@@ -41,3 +41,24 @@ func (r runs) bytes() int64 {
 	}
 	return n
 }
+
+// cut returns the set in pieces of up to n bytes.
+func (r runs) cut(n int64) []runs {
+	var out []runs
+	var one runs
+	left := n
+	for _, x := range r {
+		for x.Off < x.End {
+			k := min(x.End-x.Off, left)
+			one = append(one, run{x.Off, x.Off + k})
+			x.Off += k
+			if left -= k; left == 0 {
+				out, one, left = append(out, one), nil, n
+			}
+		}
+	}
+	if len(one) > 0 {
+		out = append(out, one)
+	}
+	return out
+}

@@ -191,7 +191,7 @@ func (p *parts) where(n int) (inMemory, held bool) {
 func (p *parts) rest(ctx context.Context, n int, size int64) (io.ReadSeeker, error) {
 	p.mu.Lock()
 	pt := p.open[n]
-	gen, held := p.held[n]
+	at, held := p.held[n]
 	p.mu.Unlock()
 	if pt != nil && pt.buf != nil {
 		return newBuffered(pt.buf[:size]), nil
@@ -201,7 +201,7 @@ func (p *parts) rest(ctx context.Context, n int, size int64) (io.ReadSeeker, err
 	}
 	start, end := p.lay.bounds(n)
 	buf := p.buffer(end - start)
-	_, err := p.u.s.fetchHeld(ctx, p.u.id, &part{n: n, start: start, end: end}, gen, buf)
+	_, err := p.u.s.fetchHeld(ctx, p.u.id, &part{n: n, start: start, end: end}, at, buf)
 	body := newBuffered(buf[:size])
 	body.again = buf
 	return body, err

@@ -84,7 +84,7 @@ func TestManyObjects(t *testing.T) {
 		case i%250 == 1:
 			put(t, folder, s.dataPath(other), []byte("x"))
 		case i%500 == 2:
-			put(t, folder, s.heldName(other, 3, 1), []byte("x"))
+			put(t, folder, s.heldName(other, 3, 1, 0), []byte("x"))
 		default:
 			continue
 		}

@@ -174,7 +174,7 @@ func (u *upload) resumeFinal(ctx context.Context) error {
 // together already.
 func (u *upload) resumeParts(ctx context.Context) error {
 	for _, h := range u.m.Held {
-		u.parts.held[h.Part] = h.Generation
+		u.parts.held[h.Part] = h
 	}
 	if u.m.Multipart != "" {
 		err := u.listParts(ctx)
@@ -188,7 +188,7 @@ func (u *upload) resumeParts(ctx context.Context) error {
 	case isMissing(err) && u.m.Multipart == "":
 		return nil
 	case isMissing(err): // somebody else has aborted the multipart upload
-		u.parts.held = map[int]int64{}
+		u.parts.held = map[int]held{}
 		return u.change(ctx, func(m *manifest) { m.Multipart, m.Held, m.Note, m.Bytes = "", nil, nil, 0 })
 	case err != nil:
 		return err
@@ -262,11 +262,11 @@ func (u *upload) Checkpoint(ctx context.Context, note []byte) error {
 	if err := u.youngest(ctx); err != nil {
 		return storeError(err, "checkpoint upload %s", u.id)
 	}
-	var held []held
+	var at, spent []held
 	var bytes int64
 	if u.parts != nil {
 		var err error
-		if held, bytes, err = u.parts.save(ctx); err != nil {
+		if at, spent, bytes, err = u.parts.save(ctx); err != nil {
 			return storeError(err, "checkpoint upload %s", u.id)
 		}
 	}
@@ -274,9 +274,12 @@ func (u *upload) Checkpoint(ctx context.Context, note []byte) error {
 	err := u.change(ctx, func(m *manifest) {
 		m.Note = note
 		if m.State == stateOpen {
-			m.Held, m.Bytes = held, bytes
+			m.Held, m.Bytes = at, bytes
 		}
 	})
+	if err == nil {
+		u.s.dropHeld(ctx, u.id, spent)
+	}
 	return storeError(err, "checkpoint upload %s", u.id)
 }
 
