@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -55,7 +56,7 @@ type Options struct {
 // New returns a client. It makes no request unless a profile needs one.
 func New(ctx context.Context, o Options) (*s3.Client, error) {
 	o.Region = o.region()
-	hc := &http.Client{Transport: transport(o), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	hc := &http.Client{Transport: bounded{transport(o)}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	provider, err := provider(ctx, o, hc)
 	if err != nil {
 		return nil, err
@@ -104,6 +105,26 @@ func transport(o Options) *http.Transport {
 		MaxIdleConnsPerHost: n, IdleConnTimeout: time.Minute, Protocols: &protocols,
 		WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10,
 	}
+}
+
+// maxRefusal is how much is read of an answer that is no success, bytes: a code and a
+// sentence, in XML.
+const maxRefusal = 1 << 20
+
+// A bounded transport cuts refusals off. The SDK reads them to their end into memory,
+// and the endpoint of a source may be a stranger's.
+type bounded struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.Transport.RoundTrip(req)
+	if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxRefusal), resp.Body}
+	}
+	return resp, err
 }
 
 func retryer(attempts int) aws.Retryer {
