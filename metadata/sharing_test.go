@@ -98,7 +98,7 @@ func TestNotShared(t *testing.T) {
 	f.active()
 	f.same(f.twins("p"), []metadata.Twin{}) // switched off
 	f.sharing(metadata.ShareWithAll)
-	f.same(f.twins("q"), []metadata.Twin{{Location: own("1"), Owner: "p"}})
+	f.same(f.twins("q"), []metadata.Twin{{Location: own("1"), Image: "image-1", Owner: "p"}})
 	for _, b := range []metadata.Bytes{{"sha512", "hash", 11}, {"sha256", "hash", 10}, {"sha512", "other", 10}, {"sha512", "", 10}} {
 		got, err := f.Twins(t.Context(), "p", b, "fs")
 		f.ok(err)
