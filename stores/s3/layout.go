@@ -33,8 +33,8 @@ func growing() layout {
 func even(size int64) layout { return layout{{maxParts, size}} }
 
 // snug is growing for what is known to need no larger parts behind: a checkpoint puts
-// the part that is begun below parts/ as a whole, again and again if it is larger than
-// what is written between two.
+// what is new of the part that is begun below parts/, so that one that is larger than
+// what is written between two is sent twice.
 func snug(most int64) layout {
 	l := layout{{5000, smallPart}} // to 39 GiB
 	return append(l, step{5000, max(smallPart, wholeMiB(binio.DivCeil(max(most-l.max(), 1), 5000)))})
