@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -28,11 +29,20 @@ func start(tb testing.TB, dir, url string, env []string, program string, args ..
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out output
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		// The signal comes when the thread dies that has started the server: this one
+		// is nobody else's and lives as long as that.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		if started <- err; err == nil {
+			_ = cmd.Wait()
+		}
+		close(ended)
+	}()
+	if err := <-started; err != nil {
 		tb.Fatalf("%v: run scripts/setup, which installs it", err)
 	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
 	tb.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-ended

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -128,11 +129,20 @@ func Run(k Kind, dir string) (s *Server, stop func(), err error) {
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out lockedBuffer
 	s.cmd.Stdout, s.cmd.Stderr = &out, &out
-	if err := s.cmd.Start(); err != nil {
+	started, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		// The signal comes when the thread dies that has started the server: this one
+		// is nobody else's and lives as long as that.
+		runtime.LockOSThread()
+		err := s.cmd.Start()
+		if started <- err; err == nil {
+			_ = s.cmd.Wait()
+		}
+		close(ended)
+	}()
+	if err := <-started; err != nil {
 		return nil, nil, err
 	}
-	ended := make(chan struct{})
-	go func() { _ = s.cmd.Wait(); close(ended) }()
 	stop = func() {
 		_ = s.cmd.Process.Kill()
 		<-ended
