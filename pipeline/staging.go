@@ -355,13 +355,6 @@ func (s *stager) take(data []byte, off, n int64) error {
 	return s.looked()
 }
 
-func (s *stager) maybeCheckpoint(p *Pipeline) error {
-	if !p.checkpointDue(s.last, s.c.Off-s.lastOff) {
-		return nil
-	}
-	return s.checkpoint()
-}
-
 func (s *stager) checkpoint() error {
 	// Zeros at the end are not written; the length tells that they are meant.
 	if err := s.f.Truncate(s.c.Off); err != nil {
