@@ -96,7 +96,7 @@ func (a *api) queueCached(w http.ResponseWriter, r *http.Request) error {
 	if err := a.withCache(); err != nil {
 		return err
 	}
-	img, err := a.visibleImage(r)
+	img, err := a.imageFor(r, "get_image")
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (a *api) deleteCached(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !a.Cache.DropImage(r.PathValue("id")) {
-		if _, err := a.visibleImage(r); err != nil {
+		if _, err := a.imageFor(r, "get_image"); err != nil {
 			return err
 		}
 	}

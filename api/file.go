@@ -16,7 +16,7 @@ const copyBuffer = 256 << 10
 
 // download sends an image's stored bytes, all or one range of them.
 func (a *api) download(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.visibleImage(r)
+	img, err := a.imageFor(r, "download_image")
 	if err != nil {
 		return err
 	}

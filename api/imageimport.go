@@ -29,7 +29,7 @@ type importCall struct {
 // importImage imports into an image that was made before. It answers 202 with
 // an empty body, as Glance does; the task's id stands in a header.
 func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.ownImage(r)
+	img, err := a.imageFor(r, "modify_image")
 	if err != nil {
 		return err
 	}

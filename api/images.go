@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"ingest/api/wire"
-	"ingest/internal/errcode"
 	"ingest/metadata"
 )
 
@@ -34,37 +33,8 @@ func storeList(m metadata.Image) string {
 	return strings.Join(names, ",")
 }
 
-// mayRead reports whether a project sees an image. Sharing with single members
-// is not offered, so a shared image is its owner's alone.
-func mayRead(m metadata.Image, project string) bool {
-	return m.Owner == project || m.Visibility == "public" || m.Visibility == "community"
-}
-
-// visibleImage returns an image that the caller may read. One that is hidden
-// from the caller is answered like one that does not exist.
-func (a *api) visibleImage(r *http.Request) (metadata.Image, error) {
-	id := r.PathValue("id")
-	img, err := a.Catalogue.Image(r.Context(), id)
-	if err != nil {
-		return metadata.Image{}, err
-	}
-	if !mayRead(img, project(r.Context())) || img.Status == metadata.ImagePendingDelete {
-		return metadata.Image{}, notFound("image", id)
-	}
-	return img, nil
-}
-
-// ownImage returns an image that the caller may change.
-func (a *api) ownImage(r *http.Request) (metadata.Image, error) {
-	img, err := a.visibleImage(r)
-	if err == nil && img.Owner != project(r.Context()) {
-		return metadata.Image{}, errcode.New(errcode.Forbidden, "image %s belongs to another project", img.ID)
-	}
-	return img, err
-}
-
 func (a *api) showImage(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.visibleImage(r)
+	img, err := a.imageFor(r, "get_image")
 	if err != nil {
 		return err
 	}
@@ -109,7 +79,7 @@ func (a *api) listImages(w http.ResponseWriter, r *http.Request) error {
 // removes its bytes. After a crash in between, the import ends by itself when it
 // would activate the image, and the reaper removes what nobody names.
 func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.ownImage(r)
+	img, err := a.imageFor(r, "delete_image")
 	if err != nil {
 		return err
 	}

@@ -12,20 +12,18 @@ import (
 	"github.com/google/uuid"
 
 	"ingest/internal/errcode"
+	"ingest/internal/identity"
 )
 
 type contextKey int
 
-const (
-	requestIDKey contextKey = iota
-	projectKey
-)
+const requestIDKey contextKey = iota
 
 // DefaultProject owns what is asked for without an X-Project-Id header.
 const DefaultProject = "default"
 
 func requestID(ctx context.Context) string { return stringOf(ctx, requestIDKey) }
-func project(ctx context.Context) string   { return stringOf(ctx, projectKey) }
+func project(ctx context.Context) string   { return identity.From(ctx).Project }
 
 func stringOf(ctx context.Context, key contextKey) string {
 	s, _ := ctx.Value(key).(string)
@@ -49,7 +47,7 @@ func (a *api) wrap(next http.Handler) http.Handler {
 		if err == nil {
 			err = a.admit(cross, r)
 		}
-		r = r.WithContext(context.WithValue(ctx, projectKey, owner))
+		r = r.WithContext(identity.With(ctx, identity.Caller{Project: owner, User: owner, Roles: []string{identity.Member}}))
 		if err != nil {
 			a.fail(rec, r, err)
 			return

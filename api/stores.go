@@ -59,7 +59,7 @@ func (a *api) deleteFromStore(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains(a.Stores, store) {
 		return notFound("store", store)
 	}
-	img, err := a.ownImage(r)
+	img, err := a.imageFor(r, "delete_image_location")
 	if err != nil {
 		return err
 	}

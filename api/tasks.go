@@ -170,7 +170,7 @@ func (a *api) listTasks(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) imageTasks(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.ownImage(r)
+	img, err := a.imageFor(r, "get_image_tasks")
 	if err != nil {
 		return err
 	}
