@@ -64,14 +64,17 @@ func (s *Store) Begin(ctx context.Context, key string, size int64) (stores.Uploa
 		return nil, errcode.New(errcode.NoSpace, "the store has %d bytes left", free)
 	}
 	u := &upload{s: s, id: stores.NewID(key), key: key, gen: 1}
-	if err := u.begin(); err != nil {
+	if err := u.begin(size); err != nil {
 		_ = os.RemoveAll(s.uploadDir(u.id))
 		return nil, storeError(err, "begin an upload")
 	}
 	return u, nil
 }
 
-func (u *upload) begin() (err error) {
+// begin makes the upload's folder. A file whose size is known has it from the begin:
+// writes within a file go to the disk side by side, and those that make it longer one
+// after the other. Nobody else has the file yet, so nothing that was written is cut.
+func (u *upload) begin(size int64) (err error) {
 	dir := u.s.uploadDir(u.id)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
@@ -85,6 +88,10 @@ func (u *upload) begin() (err error) {
 		return err
 	}
 	u.use(f, -1)
+	if size > 0 {
+		// One that the file system has no room for is told where it is written.
+		_ = f.Truncate(size)
+	}
 	if err = u.writeManifest(&manifest{Generation: u.gen}); err == nil {
 		err = fsutil.SyncDir(filepath.Join(u.s.dir, uploadsName))
 	}
