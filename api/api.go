@@ -12,7 +12,9 @@ import (
 	"ingest/api/wire"
 	"ingest/cache"
 	"ingest/internal/contract"
+	"ingest/internal/identity"
 	"ingest/internal/policy"
+	"ingest/internal/ratelimit"
 	"ingest/metadata"
 )
 
@@ -111,6 +113,12 @@ type Deps struct {
 	// A request to any other is refused, which keeps web pages out that make
 	// their own name resolve to the loopback address. Empty admits all.
 	Hosts []string
+	// Identity finds out who makes a request; nil believes what it says of itself.
+	Identity identity.Authenticator
+	// IdentityService answers below /identity, with that prefix; nil has none there.
+	IdentityService http.Handler
+	// Limits bounds how often a project asks; nil does not.
+	Limits *ratelimit.Limiter
 }
 
 type api struct {
@@ -120,6 +128,9 @@ type api struct {
 // New returns the handler of the whole API.
 func New(d Deps) http.Handler {
 	d.Defaults = filled(d.Defaults)
+	if d.Identity == nil {
+		d.Identity = identity.Headers{}
+	}
 	a := &api{Deps: d}
 	mux := http.NewServeMux()
 	a.register(mux)
@@ -209,6 +220,10 @@ func (a *api) register(mux *http.ServeMux) {
 		}
 		slices.Sort(allowed)
 		mux.HandleFunc(path, a.answer(methodNotAllowed(strings.Join(allowed, ", "))))
+	}
+	if a.IdentityService != nil {
+		mux.Handle(identityPrefix, a.IdentityService)
+		mux.Handle(identityPrefix+"/", a.IdentityService)
 	}
 	mux.HandleFunc("/", a.answer(a.unknownPath))
 }

@@ -112,7 +112,7 @@ func (a *api) importRequest(r *http.Request, img metadata.Image, call importCall
 	} else if len(spec.Stores) == 1 {
 		req.Target.Store = spec.Stores[0]
 	}
-	return req, nil
+	return req, a.sign(r, &req)
 }
 
 // acceptInto accepts an import into an existing image. The answer to the same

@@ -34,6 +34,9 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	if len(req.Roles) > 0 {
 		return fieldError(errcode.Forbidden, "roles", "", "roles are those of whom the server has authenticated; a request names none")
 	}
+	if err := a.sign(r, &req); err != nil {
+		return err
+	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		if req.IdempotencyKey != "" && req.IdempotencyKey != key {
 			return badField("Idempotency-Key", key, "the header and the body name different keys")
