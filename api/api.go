@@ -11,6 +11,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/cache"
+	"ingest/internal/access"
 	"ingest/internal/contract"
 	"ingest/internal/identity"
 	"ingest/internal/policy"
@@ -106,9 +107,15 @@ type Deps struct {
 	ReadFirst []string
 	// Policy returns the operator's policy in force; nil, or one that returns nil,
 	// means that there is none.
-	Policy  func() *policy.Policy
-	Version string
-	Log     zerolog.Logger
+	Policy func() *policy.Policy
+	// Access returns the rules in force of what callers may do; nil means those of a
+	// server that authenticates nobody.
+	Access func() *access.Rules
+	// Protections returns the property protections in force; nil, or one that returns
+	// nil, protects nothing.
+	Protections func() *access.Protections
+	Version     string
+	Log         zerolog.Logger
 	// Hosts are the names under which clients reach the server, without port.
 	// A request to any other is refused, which keeps web pages out that make
 	// their own name resolve to the loopback address. Empty admits all.
@@ -130,6 +137,13 @@ func New(d Deps) http.Handler {
 	d.Defaults = filled(d.Defaults)
 	if d.Identity == nil {
 		d.Identity = identity.Headers{}
+	}
+	if d.Access == nil {
+		open := access.Open()
+		d.Access = func() *access.Rules { return open }
+	}
+	if d.Protections == nil {
+		d.Protections = func() *access.Protections { return nil }
 	}
 	a := &api{Deps: d}
 	mux := http.NewServeMux()

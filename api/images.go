@@ -38,11 +38,14 @@ func (a *api) showImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, imageOf(img))
+	writeJSON(w, http.StatusOK, a.show(r, img))
 	return nil
 }
 
 func (a *api) listImages(w http.ResponseWriter, r *http.Request) error {
+	if err := a.mayAct(r, "get_images"); err != nil {
+		return err
+	}
 	p, err := parsePage(r.URL.Query(), imageSortKeys)
 	if err != nil {
 		return err
@@ -66,7 +69,7 @@ func (a *api) listImages(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := wire.ImageList{Images: make([]wire.Image, 0, len(images)), Schema: "/v2/schemas/images", First: firstURL(r)}
 	for _, m := range images {
-		out.Images = append(out.Images, imageOf(m))
+		out.Images = append(out.Images, a.show(r, m))
 	}
 	if more {
 		out.Next = nextURL(r, images[len(images)-1].ID)

@@ -49,6 +49,9 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	if err := a.checkRequest(req); err != nil {
 		return err
 	}
+	if err := a.maySubmit(r, req); err != nil {
+		return err
+	}
 	if err := a.permit(req); err != nil {
 		return err
 	}
@@ -69,6 +72,15 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Location", "/v1/tasks/"+out.TaskID)
 	writeJSON(w, status, out)
 	return nil
+}
+
+// maySubmit judges who asks, before the request is looked at any further.
+func (a *api) maySubmit(r *http.Request, req contract.ImportRequest) error {
+	rule := "ingest:submit"
+	if dry, _ := dryRun(r); dry {
+		rule = "ingest:plan"
+	}
+	return a.mayMake(r, rule, newImage(req, ""))
 }
 
 // dryRun reads the query's dry_run.

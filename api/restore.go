@@ -14,13 +14,20 @@ func (a *api) restore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if img.Owner != project(r.Context()) {
+	t, err := a.imageTarget(r, img)
+	if err != nil {
+		return err
+	}
+	if img.Owner != project(r.Context()) && !a.administers(r) || !a.sees(r, img, t) {
 		return notFound("image", id)
+	}
+	if err := a.judge(r, "ingest:restore", t); err != nil {
+		return err
 	}
 	if img, err = a.Catalogue.RestoreImage(r.Context(), id); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, imageOf(img))
+	writeJSON(w, http.StatusOK, a.show(r, img))
 	return nil
 }
 

@@ -143,6 +143,7 @@ const (
 	Conflict            Code = "CONFLICT"
 	Forbidden           Code = "FORBIDDEN"
 	PolicyInvalid       Code = "POLICY_INVALID"
+	AccessRulesInvalid  Code = "ACCESS_RULES_INVALID"
 	MethodNotAllowed    Code = "METHOD_NOT_ALLOWED"
 	RangeInvalid        Code = "RANGE_NOT_SATISFIABLE"
 	StatusTransition    Code = "STATUS_TRANSITION"
@@ -323,6 +324,7 @@ var table = []Descriptor{
 	{Conflict, "The thing is not in a state that allows this.", 409, false, "Look at its status first."},
 	{Forbidden, "This is not allowed.", 403, false, "Ask the owner or the operator."},
 	{PolicyInvalid, "The policy file cannot be used.", 400, false, "Correct the lines that the message names; `ingest policy check FILE` lists all of them."},
+	{AccessRulesInvalid, "The file of access rules or of property protections cannot be used.", 400, false, "Correct the lines that the message names; `ingest access list --rules FILE` reads such a file and lists all that is wrong."},
 	{MethodNotAllowed, "This path does not take this method.", 405, false, "See the Allow header of the answer."},
 	{RangeInvalid, "The asked range lies outside the image.", 416, false, "Ask for bytes within the image's size."},
 	{StatusTransition, "The status cannot change in this way.", 409, false, "Look at the current status; somebody else may have been first."},

@@ -19,21 +19,21 @@ const (
 )
 
 // Headers believes what a request says of itself in X-Project-Id, X-User-Id and
-// X-Roles. Whoever reaches a server with it owns the server, so one that names no
-// project at all is its administrator; one that speaks for a project is a member of
-// it, unless it says more.
+// X-Roles. Without roles it is a member of its project: what belongs to other projects
+// is seen by those who ask as an administrator. What only concerns the server itself is
+// open to whoever reaches a server with it (access.Open), and needs no role.
 type Headers struct{}
 
 var _ Authenticator = Headers{}
 
 // Authenticate implements Authenticator. The error is errcode.BadRequest.
 func (Headers) Authenticate(r *http.Request) (Caller, error) {
-	c := Caller{Project: DefaultProject, Roles: []string{Admin}}
+	c := Caller{Project: DefaultProject, Roles: []string{Member}}
 	if p := r.Header.Get("X-Project-Id"); p != "" {
 		if !Named(p) {
 			return Caller{}, bad("X-Project-Id", p, "a project is 1 to 64 letters, digits, '-', '_' and '.'")
 		}
-		c.Project, c.Roles = p, []string{Member}
+		c.Project = p
 	}
 	if u := r.Header.Get("X-User-Id"); u != "" {
 		if !Named(u) {

@@ -17,7 +17,7 @@ func TestHeadersAreBelieved(t *testing.T) {
 		want   Caller
 		code   errcode.Code
 	}{
-		{"nobody is the administrator", nil, Caller{Project: "default", Roles: []string{"admin"}}, ""},
+		{"nobody is a member", nil, Caller{Project: "default", Roles: []string{"member"}}, ""},
 		{"a project's member", map[string]string{"X-Project-Id": "red"}, Caller{Project: "red", Roles: []string{"member"}}, ""},
 		{"roles are said", map[string]string{"X-Project-Id": "red", "X-Roles": "reader, auditor"}, Caller{Project: "red", Roles: []string{"reader", "auditor"}}, ""},
 		{"an administrator of a project", map[string]string{"X-Project-Id": "red", "X-User-Id": "ann", "X-Roles": "admin"}, Caller{Project: "red", User: "ann", Roles: []string{"admin"}}, ""},
