@@ -34,14 +34,14 @@ func Token(r *http.Request) (string, error) {
 	if token == "" {
 		return "", errcode.New(errcode.Unauthenticated, "the request needs a token")
 	}
-	if !plain(token) {
+	if !Plain(token) {
 		return "", Unknown()
 	}
 	return token, nil
 }
 
-// plain reports whether a token can be sent on in a header.
-func plain(token string) bool {
+// Plain reports whether a token can be sent on in a header.
+func Plain(token string) bool {
 	return len(token) <= maxToken && strings.IndexFunc(token, func(c rune) bool { return c <= ' ' || c >= 0x7f }) < 0
 }
 
