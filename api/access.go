@@ -105,6 +105,25 @@ func (a *api) imageTarget(r *http.Request, img metadata.Image) (access.Target, e
 	return t, err
 }
 
+// invited reports whether an image is shared with the caller's project, whatever the
+// project makes of it: a pending or rejected image is not listed, and can be used.
+func (a *api) invited(r *http.Request, img metadata.Image) (bool, error) {
+	project := caller(r).Project
+	if img.Visibility != metadata.VisibilityShared || project == "" || project == img.Owner || img.Status == metadata.ImagePendingDelete {
+		return false, nil
+	}
+	_, err := a.Catalogue.Member(r.Context(), img.ID, project)
+	if errcode.Of(err) == errcode.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// seen says whose eyes a list of images is made for.
+func (a *api) seen(r *http.Request) metadata.Seen {
+	return metadata.Seen{Project: caller(r).Project, All: a.administers(r)}
+}
+
 // mayShow returns errcode.Forbidden unless the caller may give an image a visibility
 // that reaches beyond its project. "" is no change.
 func (a *api) mayShow(r *http.Request, visibility string, t access.Target) error {
