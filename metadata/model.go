@@ -154,6 +154,8 @@ type Tx interface {
 	DeleteReservations(ctx context.Context, taskID string) error
 	// Usage sums up what a project uses.
 	Usage(ctx context.Context, owner string) (Usage, error)
+
+	MetadefTx
 }
 
 // An ImageFilter selects images, newest first unless it sorts them. Zero fields select
