@@ -83,6 +83,13 @@ func (a *api) sees(r *http.Request, img metadata.Image, t access.Target) bool {
 // imageTarget is an image as rules see it. What its owner writes, its properties, never
 // stands in place of what the catalogue knows.
 func (a *api) imageTarget(r *http.Request, img metadata.Image) (access.Target, error) {
+	invited, err := a.invited(r, img)
+	return targetOf(r, img, invited), err
+}
+
+// targetOf is imageTarget of an image of which it is known whether the caller's project
+// is invited.
+func targetOf(r *http.Request, img metadata.Image, invited bool) access.Target {
 	t := access.NewTarget(img.Owner)
 	for name, value := range map[string]string{
 		"id": img.ID, "image_id": img.ID, "name": img.Name, "visibility": img.Visibility, "status": string(img.Status),
@@ -94,7 +101,6 @@ func (a *api) imageTarget(r *http.Request, img metadata.Image) (access.Target, e
 	t.SetBool("os_hidden", img.Hidden)
 	t.Set("min_disk", strconv.FormatInt(img.MinDisk, 10))
 	t.Set("min_ram", strconv.FormatInt(img.MinRAM, 10))
-	invited, err := a.invited(r, img)
 	if invited {
 		t.Set("member_id", caller(r).Project)
 		t.Set("member", caller(r).Project)
@@ -102,7 +108,7 @@ func (a *api) imageTarget(r *http.Request, img metadata.Image) (access.Target, e
 	for name, value := range img.Properties {
 		t.SetMissing(name, value)
 	}
-	return t, err
+	return t
 }
 
 // invited reports whether an image is shared with the caller's project, whatever the

@@ -1,10 +1,6 @@
 package api
 
-import (
-	"net/http"
-
-	"ingest/metadata"
-)
+import "net/http"
 
 // restore makes an image active again that was deleted and whose bytes are kept for
 // a time. Everybody else's, and others, are answered like those that do not exist.
@@ -29,18 +25,4 @@ func (a *api) restore(w http.ResponseWriter, r *http.Request) error {
 	}
 	writeJSON(w, http.StatusOK, a.show(r, img))
 	return nil
-}
-
-// gone reports whether a listing leaves an image out because it was deleted: its
-// owner sees it by asking for its status.
-func gone(m metadata.Image, asked []string, project string) bool {
-	if m.Status != metadata.ImagePendingDelete {
-		return false
-	}
-	for _, s := range asked {
-		if s == string(metadata.ImagePendingDelete) {
-			return m.Owner != project
-		}
-	}
-	return true
 }

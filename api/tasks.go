@@ -193,6 +193,7 @@ func (a *api) taskPage(r *http.Request) ([]metadata.Task, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
+	p = tidy(p)
 	f, err := taskFilter(q)
 	if err != nil {
 		return nil, false, err
