@@ -108,8 +108,8 @@ type Deps struct {
 	// Policy returns the operator's policy in force; nil, or one that returns nil,
 	// means that there is none.
 	Policy func() *policy.Policy
-	// Access returns the rules in force of what callers may do; nil means those of a
-	// server that authenticates nobody.
+	// Access returns the rules in force of what callers may do; nil means the
+	// built-in ones: access.Open where nothing proves who asks, else access.Standard.
 	Access func() *access.Rules
 	// Protections returns the property protections in force; nil, or one that returns
 	// nil, protects nothing.
@@ -139,8 +139,11 @@ func New(d Deps) http.Handler {
 		d.Identity = identity.Headers{}
 	}
 	if d.Access == nil {
-		open := access.Open()
-		d.Access = func() *access.Rules { return open }
+		rules := access.Standard()
+		if _, believes := d.Identity.(identity.Headers); believes {
+			rules = access.Open()
+		}
+		d.Access = func() *access.Rules { return rules }
 	}
 	if d.Protections == nil {
 		d.Protections = func() *access.Protections { return nil }
