@@ -16,6 +16,7 @@ import (
 	"ingest/internal/identity"
 	"ingest/internal/policy"
 	"ingest/internal/ratelimit"
+	"ingest/internal/schemas"
 	"ingest/metadata"
 )
 
@@ -114,8 +115,12 @@ type Deps struct {
 	// Protections returns the property protections in force; nil, or one that returns
 	// nil, protects nothing.
 	Protections func() *access.Protections
-	Version     string
-	Log         zerolog.Logger
+	// ImageProperties are the free properties of images that the schema of images
+	// names, by name, in the shape of Glance's schema-image.json; nil means those that
+	// OpenStack's services agree on.
+	ImageProperties map[string]schemas.Object
+	Version         string
+	Log             zerolog.Logger
 	// Hosts are the names under which clients reach the server, without port.
 	// A request to any other is refused, which keeps web pages out that make
 	// their own name resolve to the loopback address. Empty admits all.
@@ -180,7 +185,7 @@ type route struct {
 }
 
 func (a *api) routes() []route {
-	return []route{
+	return slices.Concat(a.metadefRoutes(), a.schemaRoutes(), []route{
 		{"GET", "/{$}", a.multipleChoices},
 		{"GET", "/versions", a.versions},
 		{"GET", "/v2", a.multipleChoices},
@@ -228,7 +233,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/cache", a.cacheView},
 		{"GET", "/v1/healthz", a.healthz},
 		{"GET", "/v1/server", a.server},
-	}
+	})
 }
 
 // register adds all routes, and for each path an answer to other methods.
