@@ -54,12 +54,9 @@ func parsePage(q url.Values, keys []string) (page, error) {
 				return p, err
 			}
 		}
-		return p, nil
+		return tidy(p), nil
 	}
 	dirs := q["sort_dir"]
-	if len(dirs) > 1 && len(dirs) != len(q["sort_key"]) {
-		return p, badField("sort_dir", "", "there are %d directions for %d keys", len(dirs), len(q["sort_key"]))
-	}
 	for i, key := range q["sort_key"] {
 		dir := ""
 		switch {
@@ -77,7 +74,7 @@ func parsePage(q url.Values, keys []string) (page, error) {
 			return p, err
 		}
 	}
-	return p, nil
+	return tidy(p), nil
 }
 
 func addOrder(orders []order, key, dir string, keys []string) ([]order, error) {

@@ -100,13 +100,7 @@ func (c *Catalogue) storeImage(ctx context.Context, tx Tx, before, after Image) 
 		}
 	}
 	after.UpdatedAt = c.moment()
-	if err := tx.PutImage(ctx, after); err != nil {
-		return Image{}, err
-	}
-	if after.Status == ImageDeleted {
-		return after, tx.DeleteMembers(ctx, after.ID)
-	}
-	return after, nil
+	return after, tx.PutImage(ctx, after)
 }
 
 // enter applies what a new status demands of an image or does to it.

@@ -154,7 +154,7 @@ func (rb *readback) stored(ctx context.Context) error {
 		e.Digest = rb.digest
 	}
 	if rb.known == nil {
-		e.Tap = rb.sums.unit
+		rb.sums.tap(&e)
 	}
 	return e.Run(ctx, raw.New(rb.r, rb.want.Size), rb.off, rb.want.Size, nil, func(u *transfer.Unit) error {
 		rb.off = u.Off + u.Len

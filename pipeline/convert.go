@@ -280,7 +280,7 @@ func (p *Pipeline) write(ctx context.Context, w *writer, disk formats.Disk, t co
 	e.Digest = w.digest
 	e.Progress = func(off int64) { w.o(off, w.size, nil) }
 	if w.sums != nil {
-		e.Tap = w.sums.unit
+		w.sums.tap(&e)
 	}
 	if w.more == nil {
 		e.Window = w.saver.window

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"ingest/internal/binio"
+	"ingest/internal/sha256pair"
 )
 
 // Name is the digest's name, which stands before the colon of its text form.
@@ -34,6 +35,16 @@ func LeafOf(block []byte) Leaf {
 	}
 	return sha256.Sum256(block)
 }
+
+// LeavesOf returns the leaves of two blocks of which neither is all zeros.
+func LeavesOf(a, b []byte) (Leaf, Leaf) {
+	x, y := sha256pair.Sum(a, b)
+	return x, y
+}
+
+// LeafAndMore returns the leaf of a block that is not all zeros, and writes the block
+// to h, which is a digest of crypto/sha256.
+func LeafAndMore(h hash.Hash, block []byte) Leaf { return sha256pair.WriteAndSum(h, block) }
 
 // A Hasher folds the leaves of a disk, in order, into its content digest. Its
 // state is small, so that it can be kept in a checkpoint.

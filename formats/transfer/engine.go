@@ -33,6 +33,10 @@ type Engine struct {
 	// Tap, if set, is given every unit in order, before it is delivered. Whoever
 	// takes a digest of all bytes in order hangs it here.
 	Tap func(u *Unit)
+	// TapLeaf, if set, is called in place of Tap with units of data, and returns
+	// their leaves, which workers then do not take: two digests of the same bytes
+	// cost little more than one.
+	TapLeaf func(u *Unit) content.Leaf
 	// Progress, if set, is called after each delivered unit with the guest
 	// offset reached. It must be quick.
 	Progress func(off int64)

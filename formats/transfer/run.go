@@ -91,7 +91,7 @@ func (p *pass) recycle() {
 func newPass(e *Engine, src formats.Disk, work Work) *pass {
 	n := e.slots()
 	p := &pass{
-		src: src, fn: work, digest: e.Digest != nil, window: e.Window,
+		src: src, fn: work, digest: e.Digest != nil && e.TapLeaf == nil, window: e.Window,
 		free: make(chan *job, n), todo: make(chan *job, n), ordered: make(chan *job, n),
 	}
 	for range n {
@@ -184,47 +184,83 @@ func (p *pass) slot(ctx context.Context, u Unit) (*job, bool) {
 	}
 }
 
-// work reads and works on units until there are no more.
+// work reads and works on units until there are no more, two at a time while more
+// wait: their leaves are taken side by side.
 func (p *pass) work(ctx context.Context, worker int) {
 	for j := range p.todo {
-		if ctx.Err() == nil {
-			j.err = p.one(ctx, worker, j)
-		} else {
-			j.err = context.Cause(ctx)
+		p.some(ctx, worker, j, p.second())
+	}
+}
+
+// second returns one more unit if one waits, else nil.
+func (p *pass) second() *job {
+	if !p.digest {
+		return nil
+	}
+	select {
+	case j := <-p.todo: // nil once there are no more
+		return j
+	default:
+		return nil
+	}
+}
+
+// some does one unit, and another if there is one.
+func (p *pass) some(ctx context.Context, worker int, jobs ...*job) {
+	for _, j := range jobs {
+		if j != nil {
+			j.err = p.fill(ctx, j)
+		}
+	}
+	if p.digest {
+		takeLeaves(jobs[0], jobs[1])
+	}
+	for _, j := range jobs {
+		if j == nil {
+			continue
+		}
+		if j.err == nil && j.unit.Data != nil && p.fn != nil {
+			j.err = p.call(ctx, worker, &j.unit)
 		}
 		close(j.done)
 	}
 }
 
-// one fills a unit, finds out whether it is zero after all, takes its leaf and
-// lets the caller's function at it. A panic of a reader ends the unit, not the
-// process.
-func (p *pass) one(ctx context.Context, worker int, j *job) (err error) {
+// fill reads a unit and finds out whether it is zero after all. A panic of a reader
+// ends the unit, not the process.
+func (p *pass) fill(ctx context.Context, j *job) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	defer rescue(&err, j.unit.Off)
 	if j.buf == nil {
 		j.buf = make([]byte, UnitBytes)
 	}
-	u := &j.unit
-	buf := j.buf[:u.Len]
-	found, err := formats.ReadData(p.src, buf, u.Off)
-	if err != nil {
-		return err
+	buf := j.buf[:j.unit.Len]
+	found, err := formats.ReadData(p.src, buf, j.unit.Off)
+	if err == nil && found && !allZero(buf) {
+		j.unit.Data = buf
 	}
-	if found {
-		if !allZero(buf) {
-			u.Data = buf
-		}
+	return err
+}
+
+// takeLeaves takes the leaves of one or two units; b may be nil.
+func takeLeaves(a, b *job) {
+	has := func(j *job) bool { return j != nil && j.err == nil && j.unit.Data != nil }
+	switch {
+	case has(a) && has(b):
+		a.unit.leaf, b.unit.leaf = content.LeavesOf(a.unit.Data, b.unit.Data)
+	case has(a):
+		a.unit.leaf = content.LeafOf(a.unit.Data)
+	case has(b):
+		b.unit.leaf = content.LeafOf(b.unit.Data)
 	}
-	if u.Data == nil {
-		return nil
-	}
-	if p.digest {
-		u.leaf = content.LeafOf(buf)
-	}
-	if p.fn != nil {
-		return p.fn(ctx, worker, u)
-	}
-	return nil
+}
+
+// call lets the caller's function at a unit.
+func (p *pass) call(ctx context.Context, worker int, u *Unit) (err error) {
+	defer rescue(&err, u.Off)
+	return p.fn(ctx, worker, u)
 }
 
 // deliver takes the units in order.
@@ -265,15 +301,18 @@ func (e *Engine) deliverOne(j *job, fn Deliver) error {
 		return j.err
 	}
 	u := &j.unit
+	switch {
+	case u.Data != nil && e.TapLeaf != nil:
+		u.leaf = e.TapLeaf(u)
+	case e.Tap != nil:
+		e.Tap(u)
+	}
 	if e.Digest != nil {
 		if u.Data == nil {
 			e.Digest.AddZeros(u.Len)
 		} else {
 			e.Digest.Add(u.leaf)
 		}
-	}
-	if e.Tap != nil {
-		e.Tap(u)
 	}
 	if fn != nil {
 		if err := fn(u); err != nil {
