@@ -11,8 +11,12 @@ import (
 
 	"ingest/api/wire"
 	"ingest/cache"
+	"ingest/internal/access"
 	"ingest/internal/contract"
+	"ingest/internal/identity"
 	"ingest/internal/policy"
+	"ingest/internal/ratelimit"
+	"ingest/internal/schemas"
 	"ingest/metadata"
 )
 
@@ -104,13 +108,29 @@ type Deps struct {
 	ReadFirst []string
 	// Policy returns the operator's policy in force; nil, or one that returns nil,
 	// means that there is none.
-	Policy  func() *policy.Policy
-	Version string
-	Log     zerolog.Logger
+	Policy func() *policy.Policy
+	// Access returns the rules in force of what callers may do; nil means the
+	// built-in ones: access.Open where nothing proves who asks, else access.Standard.
+	Access func() *access.Rules
+	// Protections returns the property protections in force; nil, or one that returns
+	// nil, protects nothing.
+	Protections func() *access.Protections
+	// ImageProperties are the free properties of images that the schema of images
+	// names, by name, in the shape of Glance's schema-image.json; nil means those that
+	// OpenStack's services agree on.
+	ImageProperties map[string]schemas.Object
+	Version         string
+	Log             zerolog.Logger
 	// Hosts are the names under which clients reach the server, without port.
 	// A request to any other is refused, which keeps web pages out that make
 	// their own name resolve to the loopback address. Empty admits all.
 	Hosts []string
+	// Identity finds out who makes a request; nil believes what it says of itself.
+	Identity identity.Authenticator
+	// IdentityService answers below /identity, with that prefix; nil has none there.
+	IdentityService http.Handler
+	// Limits bounds how often a project asks; nil does not.
+	Limits *ratelimit.Limiter
 }
 
 type api struct {
@@ -120,6 +140,19 @@ type api struct {
 // New returns the handler of the whole API.
 func New(d Deps) http.Handler {
 	d.Defaults = filled(d.Defaults)
+	if d.Identity == nil {
+		d.Identity = identity.Headers{}
+	}
+	if d.Access == nil {
+		rules := access.Standard()
+		if _, believes := d.Identity.(identity.Headers); believes {
+			rules = access.Open()
+		}
+		d.Access = func() *access.Rules { return rules }
+	}
+	if d.Protections == nil {
+		d.Protections = func() *access.Protections { return nil }
+	}
 	a := &api{Deps: d}
 	mux := http.NewServeMux()
 	a.register(mux)
@@ -152,7 +185,7 @@ type route struct {
 }
 
 func (a *api) routes() []route {
-	return []route{
+	return slices.Concat(a.metadefRoutes(), a.schemaRoutes(), []route{
 		{"GET", "/{$}", a.multipleChoices},
 		{"GET", "/versions", a.versions},
 		{"GET", "/v2", a.multipleChoices},
@@ -168,6 +201,13 @@ func (a *api) routes() []route {
 		{"POST", "/v2/images/{id}/import", a.importImage},
 		{"GET", "/v2/images/{id}/file", a.download},
 		{"GET", "/v2/images/{id}/tasks", a.imageTasks},
+		{"PUT", "/v2/images/{id}/tags/{tag}", a.addTag},
+		{"DELETE", "/v2/images/{id}/tags/{tag}", a.removeTag},
+		{"GET", "/v2/images/{id}/members", a.listMembers},
+		{"POST", "/v2/images/{id}/members", a.addMember},
+		{"GET", "/v2/images/{id}/members/{member}", a.showMember},
+		{"PUT", "/v2/images/{id}/members/{member}", a.setMember},
+		{"DELETE", "/v2/images/{id}/members/{member}", a.removeMember},
 		{"DELETE", "/v2/stores/{store}/{id}", a.deleteFromStore},
 		{"GET", "/v2/cache", a.cachedImages},
 		{"DELETE", "/v2/cache", a.clearCache},
@@ -193,7 +233,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/cache", a.cacheView},
 		{"GET", "/v1/healthz", a.healthz},
 		{"GET", "/v1/server", a.server},
-	}
+	})
 }
 
 // register adds all routes, and for each path an answer to other methods.
@@ -209,6 +249,10 @@ func (a *api) register(mux *http.ServeMux) {
 		}
 		slices.Sort(allowed)
 		mux.HandleFunc(path, a.answer(methodNotAllowed(strings.Join(allowed, ", "))))
+	}
+	if a.IdentityService != nil {
+		mux.Handle(identityPrefix, a.IdentityService)
+		mux.Handle(identityPrefix+"/", a.IdentityService)
 	}
 	mux.HandleFunc("/", a.answer(a.unknownPath))
 }

@@ -46,8 +46,12 @@ func (a *api) uncache(loc metadata.Location) {
 	}
 }
 
-// withCache answers 404, as Glance does, if there is no cache.
-func (a *api) withCache() error {
+// withCache answers 403 to whom a rule does not let near the cache, and 404, as Glance
+// does, if there is none.
+func (a *api) withCache(r *http.Request, rule string) error {
+	if err := a.mayAct(r, rule); err != nil {
+		return err
+	}
 	if a.Cache == nil {
 		return errcode.New(errcode.NotFound, "this server keeps no image cache; the operator turns it on with ingest serve --cache-dir")
 	}
@@ -66,8 +70,8 @@ type cachedImage struct {
 func unixTime(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 
 // cachedImages lists what is cached and queued, in Glance's form.
-func (a *api) cachedImages(w http.ResponseWriter, _ *http.Request) error {
-	if err := a.withCache(); err != nil {
+func (a *api) cachedImages(w http.ResponseWriter, r *http.Request) error {
+	if err := a.withCache(r, "cache_list"); err != nil {
 		return err
 	}
 	v := a.Cache.View()
@@ -83,8 +87,8 @@ func (a *api) cachedImages(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // cacheView answers with all that is known of the cache.
-func (a *api) cacheView(w http.ResponseWriter, _ *http.Request) error {
-	if err := a.withCache(); err != nil {
+func (a *api) cacheView(w http.ResponseWriter, r *http.Request) error {
+	if err := a.withCache(r, "ingest:cache_view"); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, a.Cache.View())
@@ -93,7 +97,7 @@ func (a *api) cacheView(w http.ResponseWriter, _ *http.Request) error {
 
 // queueCached has an image fetched in the background.
 func (a *api) queueCached(w http.ResponseWriter, r *http.Request) error {
-	if err := a.withCache(); err != nil {
+	if err := a.withCache(r, "cache_image"); err != nil {
 		return err
 	}
 	img, err := a.imageFor(r, "get_image")
@@ -113,7 +117,7 @@ func (a *api) queueCached(w http.ResponseWriter, r *http.Request) error {
 // deleteCached removes an image from cache and queue. One that is in neither is
 // not found only if there is no such image at all.
 func (a *api) deleteCached(w http.ResponseWriter, r *http.Request) error {
-	if err := a.withCache(); err != nil {
+	if err := a.withCache(r, "cache_delete"); err != nil {
 		return err
 	}
 	if !a.Cache.DropImage(r.PathValue("id")) {
@@ -129,7 +133,7 @@ func (a *api) deleteCached(w http.ResponseWriter, r *http.Request) error {
 const clearTargetHeader = "X-Image-Cache-Clear-Target"
 
 func (a *api) clearCache(w http.ResponseWriter, r *http.Request) error {
-	if err := a.withCache(); err != nil {
+	if err := a.withCache(r, "cache_delete"); err != nil {
 		return err
 	}
 	target := r.Header.Get(clearTargetHeader)
@@ -148,7 +152,7 @@ func (a *api) clearCache(w http.ResponseWriter, r *http.Request) error {
 
 // cacheAction prunes or cleans the cache: POST /v2/cache/prune and /v2/cache/clean.
 func (a *api) cacheAction(w http.ResponseWriter, r *http.Request) error {
-	if err := a.withCache(); err != nil {
+	if err := a.withCache(r, "cache_delete"); err != nil {
 		return err
 	}
 	switch action := r.PathValue("id"); action {

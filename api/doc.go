@@ -7,9 +7,10 @@
 // started. If the start fails the request has still been accepted, because the
 // catalogue is the authority: the reconciler starts what has no workflow.
 //
-// The caller's project stands in the X-Project-Id header ("default" if there is
-// none). Nothing proves it: the handler belongs behind a loopback listener or
-// behind something that authenticates.
+// Who makes a request is found out by an identity.Authenticator before any route
+// sees it. Without one, the X-Project-Id header names the project ("default" if there
+// is none) and nothing proves it: such a handler belongs behind a loopback listener
+// or behind something that authenticates.
 //
 // The package knows workflows through the Imports interface and stored bytes
 // through Blobs; it never reads a disk image.

@@ -48,6 +48,9 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusServiceUnavailable && errcode.Lookup(detail.Code).Retryable {
 		w.Header().Set("Retry-After", "5")
 	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", a.Identity.Challenge())
+	}
 	title := http.StatusText(status)
 	writeJSON(w, status, wire.ErrorBody{
 		Message: detail.Message,

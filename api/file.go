@@ -16,14 +16,15 @@ const copyBuffer = 256 << 10
 
 // download sends an image's stored bytes, all or one range of them.
 func (a *api) download(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.imageFor(r, "download_image")
+	img, target, err := a.targetedImage(r, "download_image")
 	if err != nil {
 		return err
 	}
 	switch {
-	case img.Status == metadata.ImageDeactivated:
-		return errcode.New(errcode.Forbidden, "image %s is deactivated", img.ID)
-	case img.Status != metadata.ImageActive || img.Key == "" || img.Size == nil:
+	case img.Status == metadata.ImageDeactivated && a.judge(r, "ingest:download_deactivated", target) != nil:
+		return errcode.New(errcode.Forbidden, "image %s is deactivated", img.ID).
+			With(errcode.Evidence{Structure: "access", Field: "ingest:download_deactivated"})
+	case img.Status != metadata.ImageActive && img.Status != metadata.ImageDeactivated || img.Key == "" || img.Size == nil:
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}

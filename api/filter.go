@@ -1,12 +1,13 @@
 package api
 
 import (
-	"cmp"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"ingest/internal/errcode"
 	"ingest/metadata"
 )
 
@@ -18,162 +19,176 @@ var filterWords = map[string][]string{
 	"member_status": {"pending", "accepted", "rejected", "all"},
 }
 
-// imageFilter turns a query into what the catalogue selects by itself and what
-// is looked at row by row.
-func imageFilter(q url.Values, project string) (metadata.ImageFilter, func(metadata.Image) bool, error) {
-	var f metadata.ImageFilter
-	tests := []func(metadata.Image) bool{}
-	add := func(t func(metadata.Image) bool) { tests = append(tests, t) }
-	visibility, hidden := q.Get("visibility"), false
-	statuses := choices(q.Get("status"))
-	add(func(m metadata.Image) bool { return !gone(m, statuses, project) })
-	if visibility != "all" {
-		f.Visibility = visibility
+// Bounds of what one list may ask for: more values, tags or properties than an image
+// can have find nothing.
+const (
+	maxChoices = 1000
+	maxFilters = maxTags + maxProperties
+)
+
+// seenIn is whose eyes a list of images is made for, and how far they look.
+func (a *api) seenIn(r *http.Request) *metadata.Seen {
+	s, q := a.seen(r), r.URL.Query()
+	visibility := q.Get("visibility")
+	s.Community = visibility == "community" || visibility == "all"
+	s.Member = metadata.MemberStatus(q.Get("member_status"))
+	return &s
+}
+
+// imageFilter turns a query into what the catalogue selects and sorts by. Hidden images
+// are listed to those who ask for them only.
+func imageFilter(q url.Values) (metadata.ImageFilter, error) {
+	f := metadata.ImageFilter{Hidden: new(bool)}
+	if len(q) > maxFilters {
+		return f, badField("query", "", "a list takes at most %d filters", maxFilters)
 	}
 	for name, values := range q {
-		value := values[0]
-		switch name {
-		case "limit", "marker", "sort", "sort_key", "sort_dir":
-		case "visibility", "member_status":
-			if err := checkOneOf(name, value, filterWords[name]); err != nil {
-				return f, nil, err
-			}
-		case "owner":
-			f.Owner = value
-		case "name", "id", "status", "container_format", "disk_format":
-			set := choices(value)
-			add(func(m metadata.Image) bool { return slices.Contains(set, member(m, name)) })
-		case "checksum", "os_hash_algo", "os_hash_value":
-			add(func(m metadata.Image) bool { return member(m, name) == value })
-		case "tag":
-			for _, tag := range values {
-				add(func(m metadata.Image) bool { return slices.Contains(m.Tags, tag) })
-			}
-		case "protected", "os_hidden":
-			want, err := strconv.ParseBool(strings.ToLower(value))
-			if err != nil {
-				return f, nil, badField(name, value, "expected true or false")
-			}
-			if name == "os_hidden" {
-				hidden = want
-			} else {
-				add(func(m metadata.Image) bool { return m.Protected == want })
-			}
-		case "size_min", "size_max", "min_disk_min", "min_disk_max", "min_ram_min", "min_ram_max":
-			n, err := strconv.ParseInt(value, 10, 64)
-			if err != nil || n < 0 {
-				return f, nil, badField(name, value, "expected a number, 0 or greater")
-			}
-			add(bound(name, n))
-		case "created_at", "updated_at":
-			t, err := timeFilter(name, value)
-			if err != nil {
-				return f, nil, err
-			}
-			add(func(m metadata.Image) bool { return t(timeOf(m, name)) })
-		case "changes-since":
-			return f, nil, badField(name, value, "this filter does not exist in version 2")
-		default:
-			add(func(m metadata.Image) bool { v, ok := m.Properties[name]; return ok && v == value })
+		if err := addFilter(&f, name, values); err != nil {
+			return f, err
 		}
 	}
-	add(func(m metadata.Image) bool { return m.Hidden == hidden })
-	add(func(m metadata.Image) bool { return listed(m, project, visibility) })
-	return f, func(m metadata.Image) bool {
-		return !slices.ContainsFunc(tests, func(t func(metadata.Image) bool) bool { return !t(m) })
-	}, nil
+	return f, nil
 }
 
-// listed reports whether a list for the project shows an image. Community
-// images of others are shown to those who ask for them only.
-func listed(m metadata.Image, project, visibility string) bool {
-	if m.Owner == project || m.Visibility == "public" {
-		return true
-	}
-	return m.Visibility == "community" && (visibility == "community" || visibility == "all")
-}
-
-// choices reads a value, or the list of in:a,b,"quoted,c".
-func choices(value string) []string {
-	list, ok := strings.CutPrefix(value, "in:")
-	if !ok {
-		return []string{value}
-	}
-	var out []string
-	var cur strings.Builder
-	quoted := false
-	for _, r := range list {
-		switch {
-		case r == '"':
-			quoted = !quoted
-		case r == ',' && !quoted:
-			out = append(out, cur.String())
-			cur.Reset()
-		default:
-			cur.WriteRune(r)
-		}
-	}
-	return append(out, cur.String())
-}
-
-func member(m metadata.Image, name string) string {
+// addFilter adds one parameter of a query. One that is no field of images filters by
+// the property of that name.
+func addFilter(f *metadata.ImageFilter, name string, values []string) error {
+	value := values[0]
 	switch name {
-	case "id":
-		return m.ID
-	case "name":
-		return m.Name
-	case "status":
-		return string(m.Status)
-	case "container_format":
-		return m.ContainerFormat
-	case "disk_format":
-		return m.DiskFormat
-	case "checksum":
-		return m.Checksum
-	case "os_hash_algo":
-		return m.HashAlgo
-	case "os_hash_value":
-		return m.HashValue
-	}
-	return ""
-}
-
-// bound tests a figure against its least or greatest value, bytes, GiB or MiB.
-func bound(name string, n int64) func(metadata.Image) bool {
-	field, least := strings.CutSuffix(name, "_min")
-	if !least {
-		field = strings.TrimSuffix(name, "_max")
-	}
-	return func(m metadata.Image) bool {
-		var v int64
-		switch {
-		case field == "min_disk":
-			v = m.MinDisk
-		case field == "min_ram":
-			v = m.MinRAM
-		case m.Size == nil:
-			return false
-		default:
-			v = *m.Size
+	case "limit", "marker", "sort", "sort_key", "sort_dir":
+	case "visibility", "member_status":
+		if name == "visibility" && value != "all" {
+			f.Visibility = value
 		}
-		return least && v >= n || !least && v <= n
-	}
-}
-
-func compareImages(a, b metadata.Image, key string) int {
-	switch key {
-	case "size":
-		return cmp.Compare(orZero(a.Size), orZero(b.Size))
+		return checkOneOf(name, value, filterWords[name])
+	case "owner":
+		f.Owner = value
+	case "name", "id", "status", "container_format", "disk_format":
+		return addChoices(f, name, value)
+	case "checksum", "os_hash_algo", "os_hash_value":
+		f.Matches = append(f.Matches, metadata.Match{Field: metadata.ImageField(name), Values: []string{value}})
+	case "tag":
+		if len(values) > maxTags {
+			return badField(name, "", "an image has at most %d tags", maxTags)
+		}
+		for _, tag := range values {
+			f.Tags = append(f.Tags, strings.TrimSpace(tag))
+		}
+	case "protected", "os_hidden":
+		want, err := strconv.ParseBool(strings.ToLower(value))
+		if err != nil {
+			return badField(name, value, "expected true or false")
+		}
+		if name == "os_hidden" {
+			f.Hidden = &want
+		} else {
+			f.Protected = &want
+		}
 	case "created_at", "updated_at":
-		return timeOf(a, key).Compare(timeOf(b, key))
+		for _, v := range values {
+			r, err := timeRange(name, v)
+			if err != nil {
+				return err
+			}
+			f.Ranges = append(f.Ranges, r)
+		}
+	case "changes-since":
+		return badField(name, value, "this filter does not exist in version 2")
 	default:
-		return strings.Compare(member(a, key), member(b, key))
+		return addNumberOrProperty(f, name, value)
 	}
+	return nil
 }
 
-func orZero(n *int64) int64 {
-	if n == nil {
-		return -1
+// numberFields are those that filters compare as numbers: by their own name, and as
+// NAME_min and NAME_max.
+var numberFields = []string{"size", "virtual_size", "min_disk", "min_ram"}
+
+func addNumberOrProperty(f *metadata.ImageFilter, name, value string) error {
+	field, least := strings.CutSuffix(name, "_min")
+	most := false
+	if !least {
+		field, most = strings.CutSuffix(name, "_max")
 	}
-	return *n
+	// min_disk ends in no bound, and min_disk_min does.
+	if slices.Contains(numberFields, name) {
+		field, least, most = name, true, true
+	}
+	if !slices.Contains(numberFields, field) || !least && !most {
+		if f.Properties == nil {
+			f.Properties = map[string]string{}
+		}
+		f.Properties[name] = value
+		return nil
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 {
+		return badField(name, value, "expected a number, 0 or greater")
+	}
+	r := metadata.Range{Field: metadata.ImageField(field)}
+	if least {
+		r.Min = &n
+	}
+	if most {
+		r.Max = &n
+	}
+	f.Ranges = append(f.Ranges, r)
+	return nil
+}
+
+// addChoices adds a filter that takes a value, eq:VALUE, or in:a,b,"quoted,c". What only
+// looks like an operator, as the name ubuntu:24.04 does, is a value.
+func addChoices(f *metadata.ImageFilter, name, value string) error {
+	m := metadata.Match{Field: metadata.ImageField(name), Values: []string{value}}
+	op, rest, found := strings.Cut(value, ":")
+	if !found {
+		op = ""
+	}
+	switch op {
+	case "in":
+		list, err := choices(name, rest)
+		if err != nil {
+			return err
+		}
+		m.Values = list
+	case "eq":
+		m.Values = []string{rest}
+	case "neq", "gt", "gte", "lt", "lte":
+		return badField(name, value, "this filter takes a value, eq: or in:, not %s:", op)
+	}
+	f.Matches = append(f.Matches, m)
+	return nil
+}
+
+// choices reads a,b,"quoted,c".
+func choices(name, list string) ([]string, error) {
+	var out []string
+	for rest, more := list, true; more; {
+		var v string
+		if quoted, ok := strings.CutPrefix(rest, `"`); ok {
+			var behind string
+			if v, behind, ok = strings.Cut(quoted, `"`); !ok || behind != "" && behind[0] != ',' {
+				return nil, badField(name, list, "a quoted value ends with a quote before a comma or the end")
+			}
+			more, rest = behind != "", strings.TrimPrefix(behind, ",")
+		} else {
+			v, rest, more = strings.Cut(rest, ",")
+			if strings.Contains(v, `"`) {
+				return nil, badField(name, list, "a value with a quote in its middle")
+			}
+		}
+		if out = append(out, v); len(out) > maxChoices {
+			return nil, fieldError(errcode.BadRequest, name, "", "a list takes at most %d values", maxChoices)
+		}
+	}
+	return out, nil
+}
+
+// orders are the keys of a page for the catalogue.
+func (p page) imageOrders() []metadata.Order {
+	var out []metadata.Order
+	for _, o := range p.orders {
+		out = append(out, metadata.Order{Field: metadata.ImageField(o.key), Desc: o.desc})
+	}
+	return out
 }

@@ -20,6 +20,9 @@ type Checker interface {
 // the client goes; the last line is the end or an error, so that an answer that was
 // cut is not taken for a whole one.
 func (a *api) check(w http.ResponseWriter, r *http.Request) error {
+	if err := a.mayAct(r, "ingest:fsck"); err != nil {
+		return err
+	}
 	if a.Checker == nil {
 		return errcode.New(errcode.NotFound, "this server checks nothing")
 	}

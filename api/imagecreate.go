@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"ingest/internal/errcode"
 	"ingest/metadata"
 )
 
@@ -23,6 +22,9 @@ func (a *api) createImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := a.mayMake(r, "add_image", img); err != nil {
+		return err
+	}
 	if img, err = a.Catalogue.CreateImage(r.Context(), img); err != nil {
 		return err
 	}
@@ -31,7 +33,7 @@ func (a *api) createImage(w http.ResponseWriter, r *http.Request) error {
 	if len(a.Stores) > 1 {
 		w.Header().Set("OpenStack-image-store-ids", strings.Join(a.Stores, ","))
 	}
-	writeJSON(w, http.StatusCreated, imageOf(img))
+	writeJSON(w, http.StatusCreated, a.show(r, img))
 	return nil
 }
 
@@ -55,10 +57,9 @@ func decodeObject(r *http.Request) (map[string]json.RawMessage, error) {
 // that is not one of Glance's own is a free property.
 func parseImage(fields map[string]json.RawMessage, owner string) (metadata.Image, error) {
 	img := metadata.Image{ID: uuid.NewString(), Owner: owner, Properties: map[string]string{}}
-	askedOwner := owner
 	known := map[string]any{
 		"id": &img.ID, "name": &img.Name, "visibility": &img.Visibility, "protected": &img.Protected,
-		"os_hidden": &img.Hidden, "owner": &askedOwner, "tags": &img.Tags,
+		"os_hidden": &img.Hidden, "owner": &img.Owner, "tags": &img.Tags,
 		"disk_format": &img.DiskFormat, "container_format": &img.ContainerFormat,
 		"min_disk": &img.MinDisk, "min_ram": &img.MinRAM,
 	}
@@ -78,8 +79,11 @@ func parseImage(fields map[string]json.RawMessage, owner string) (metadata.Image
 		}
 		img.Properties[name] = *value
 	}
-	if askedOwner != owner {
-		return metadata.Image{}, fieldError(errcode.Forbidden, "owner", askedOwner, "an image belongs to the project that makes it, here %q", owner)
+	if len(img.Owner) > 64 || strings.Trim(img.Owner, idAlphabet) != "" {
+		return metadata.Image{}, badField("owner", img.Owner, "a project is 1 to 64 letters, digits, '-', '_' and '.'")
+	}
+	if img.Owner == "" {
+		img.Owner = owner
 	}
 	if _, err := uuid.Parse(img.ID); err != nil || len(img.ID) != 36 {
 		return metadata.Image{}, badField("id", img.ID, "an image's id is a UUID")

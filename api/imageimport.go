@@ -26,10 +26,18 @@ type importCall struct {
 	AllStoresMustSucceed *bool    `json:"all_stores_must_succeed"`
 }
 
+// rule is the one that the call is judged by.
+func (c importCall) rule() string {
+	if c.Method != nil && c.Method.Name == contract.MethodCopy {
+		return "copy_image"
+	}
+	return "modify_image"
+}
+
 // importImage imports into an image that was made before. It answers 202 with
 // an empty body, as Glance does; the task's id stands in a header.
 func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.imageFor(r, "modify_image")
+	img, target, err := a.targetedImage(r, "get_image")
 	if err != nil {
 		return err
 	}
@@ -37,6 +45,9 @@ func (a *api) importImage(w http.ResponseWriter, r *http.Request) error {
 	dec := json.NewDecoder(r.Body)
 	if err := dec.Decode(&call); err != nil {
 		return bodyError(err)
+	}
+	if err := a.judge(r, call.rule(), target); err != nil {
+		return err
 	}
 	req, err := a.imageRequest(r, img, call)
 	if err != nil {
@@ -112,7 +123,7 @@ func (a *api) importRequest(r *http.Request, img metadata.Image, call importCall
 	} else if len(spec.Stores) == 1 {
 		req.Target.Store = spec.Stores[0]
 	}
-	return req, nil
+	return req, a.sign(r, &req)
 }
 
 // acceptInto accepts an import into an existing image. The answer to the same

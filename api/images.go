@@ -38,35 +38,36 @@ func (a *api) showImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, imageOf(img))
+	writeJSON(w, http.StatusOK, a.show(r, img))
 	return nil
 }
 
 func (a *api) listImages(w http.ResponseWriter, r *http.Request) error {
+	if err := a.mayAct(r, "get_images"); err != nil {
+		return err
+	}
 	p, err := parsePage(r.URL.Query(), imageSortKeys)
 	if err != nil {
 		return err
 	}
-	f, keep, err := imageFilter(r.URL.Query(), project(r.Context()))
+	f, err := imageFilter(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	list := lister[metadata.Image]{
-		id: func(m metadata.Image) string { return m.ID },
-		fetch: func(marker string, limit int) ([]metadata.Image, error) {
-			f := f
-			f.Marker, f.Limit = marker, limit
-			return a.Catalogue.Images(r.Context(), f)
-		},
-		keep: keep, compare: compareImages,
-	}
-	images, more, err := list.page(p)
+	f.Seen, f.Sort, f.Marker, f.Limit = a.seenIn(r), p.imageOrders(), p.marker, p.limit+1 // one more tells that there is a next page
+	images, err := a.Catalogue.Images(r.Context(), f)
 	if err != nil {
 		return err
 	}
+	more := len(images) > p.limit && p.limit > 0
+	images = images[:min(len(images), p.limit)]
 	out := wire.ImageList{Images: make([]wire.Image, 0, len(images)), Schema: "/v2/schemas/images", First: firstURL(r)}
 	for _, m := range images {
-		out.Images = append(out.Images, imageOf(m))
+		// The list holds another project's shared image because it is shared with this one.
+		invited := m.Visibility == metadata.VisibilityShared && m.Owner != f.Seen.Project && !f.Seen.All
+		if a.sees(r, m, targetOf(r, m, invited)) {
+			out.Images = append(out.Images, a.show(r, m))
+		}
 	}
 	if more {
 		out.Next = nextURL(r, images[len(images)-1].ID)

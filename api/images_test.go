@@ -127,6 +127,31 @@ func TestListImages(t *testing.T) {
 		{"created_at=lt:2026-01-31T12:00:03Z", "n1 n0"},
 		{"created_at=gte:2026-01-31T12:00:07Z&name=in:n5,n6", "n6"},
 		{"created_at=2026-01-31T12:00:01Z", "n0"},
+		{"created_at=gt:2026-01-31T12:00:05.5Z&created_at=lte:2026-01-31T12:00:07Z", "n6 n5"},
+		{"created_at=neq:2026-01-31T12:00:01Z&name=in:n0,n1", "n1"},
+		{"updated_at=eq:2026-01-31T13:00:01%2B01:00", "n0"},
+		{"name=eq:n3", "n3"},
+		{"name=ubuntu:24.04", ""},
+		{"name=in:", ""},
+		{"name=in", ""},
+		{`name=in:"n1,n2",n3`, "n3"},
+		{"status=in:queued,active&limit=1", "public"},
+		{"id=in:" + ids[0] + "," + ids[6], "n6 n0"},
+		{"min_disk=0&min_ram_max=0&name=n1", "n1"},
+		{"size=0", ""},
+		{"virtual_size_max=5", ""},
+		{"checksum=&name=n2", "n2"},
+		{"os_hash_value=abc", ""},
+		{"os_hash_algo=sha512", ""},
+		{"tag=all&tag=%20t2%20", "n2"},
+		{"tag=ALL", ""},
+		{"even=True", ""},
+		{"name_min=1", ""},
+		{"owner=", "public n6 n5 n4 n3 n2 n1 n0"},
+		{"visibility=", "public n6 n5 n4 n3 n2 n1 n0"},
+		{"sort=created_at:desc,name:asc&limit=1", "public"},
+		{"sort_key=disk_format&sort_key=name&sort_dir=asc&sort_dir=desc&name=in:n0,n1,n2", "n1 n2 n0"},
+		{"sort=size,id&limit=0", ""},
 	} {
 		var list wire.ImageList
 		b.do("GET", "/v2/images?"+strings.ReplaceAll(c.query, `"`, "%22"), "").want(t, 200, "").into(t, &list)
@@ -140,9 +165,53 @@ func TestListImages(t *testing.T) {
 	}
 	for _, q := range []string{"limit=-1", "limit=x", "marker=nothing", "sort=name:up", "sort=owner", "sort_key=name&sort=name",
 		"visibility=secret", "protected=maybe", "size_min=big", "created_at=yesterday", "created_at=near:2026-01-31", "changes-since=2026-01-31",
-		"sort=name:asc&marker=nothing", "member_status=perhaps"} {
+		"sort=name:asc&marker=nothing", "member_status=perhaps", "name=neq:x", "status=gt:active", `name=in:%22a`, `name=in:a%22b`, `name=in:%22a%22b,c`,
+		"sort=name:asc,", "sort=", "sort_key=name&sort_key=id&sort_key=size&sort_dir=asc&sort_dir=desc", "min_disk=x", "size=-1", "virtual_size_min=1.5", "created_at=",
+		"id=in:" + strings.Repeat("x,", 1000) + "x", strings.Repeat("tag=x&", 129), "limit=99999999999999999999"} {
 		b.do("GET", "/v2/images?"+q, "").want(t, 400, errcode.BadRequest)
 	}
+}
+
+// TestListsOfOthers asks with somebody else's images, and as an administrator.
+func TestListsOfOthers(t *testing.T) {
+	b := newBench(t)
+	for _, visibility := range []string{"private", "shared", "community", "public"} {
+		for _, owner := range []string{"red", "blue"} {
+			b.do("POST", "/v2/images", fmt.Sprintf(`{"name":"%s-%s","visibility":"%s"}`, owner, visibility, visibility), of(owner, "admin")...).want(t, 201, "")
+		}
+	}
+	ids := map[string]string{}
+	var list wire.ImageList
+	b.do("GET", "/v2/images?visibility=all", "", of("green", "admin")...).want(t, 200, "").into(t, &list)
+	for _, m := range list.Images {
+		ids[m.Name] = m.ID
+	}
+	const red = "red-public red-community red-shared red-private"
+	for _, c := range []struct {
+		who         []string
+		query, want string
+	}{
+		{of("red"), "", "blue-public " + red},
+		{of("red"), "owner=red", red},
+		{of("red"), "owner=blue", "blue-public"},
+		{of("red"), "owner=blue&visibility=private", ""},
+		{of("red"), "visibility=community", "blue-community red-community"},
+		{of("red"), "visibility=all&owner=blue", "blue-public blue-community"},
+		{of("red"), "visibility=private", "red-private"},
+		{of("green"), "", "blue-public red-public"},
+		{of("green"), "visibility=shared", ""},
+		{of("green", "admin"), "visibility=private", "blue-private red-private"},
+		{of("green", "admin"), "owner=red", "red-public red-shared red-private"},
+		{of("green", "admin"), "owner=red&visibility=all", red},
+		{of("red"), "marker=" + ids["blue-public"], red},
+		{of("red"), "marker=" + ids["blue-community"], red[len("red-public "):]},
+	} {
+		if got := b.names(c.query, c.who...); got != c.want {
+			t.Errorf("%v %q: got %q, want %q", c.who, c.query, got, c.want)
+		}
+	}
+	// What the caller does not see marks nothing.
+	b.do("GET", "/v2/images?marker="+ids["blue-private"], "", of("red")...).want(t, 400, errcode.BadRequest)
 }
 
 // TestPages follows next over all pages, in both ways of listing.

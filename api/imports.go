@@ -34,6 +34,9 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	if len(req.Roles) > 0 {
 		return fieldError(errcode.Forbidden, "roles", "", "roles are those of whom the server has authenticated; a request names none")
 	}
+	if err := a.sign(r, &req); err != nil {
+		return err
+	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		if req.IdempotencyKey != "" && req.IdempotencyKey != key {
 			return badField("Idempotency-Key", key, "the header and the body name different keys")
@@ -44,6 +47,9 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := a.checkRequest(req); err != nil {
+		return err
+	}
+	if err := a.maySubmit(r, req); err != nil {
 		return err
 	}
 	if err := a.permit(req); err != nil {
@@ -66,6 +72,15 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Location", "/v1/tasks/"+out.TaskID)
 	writeJSON(w, status, out)
 	return nil
+}
+
+// maySubmit judges who asks, before the request is looked at any further.
+func (a *api) maySubmit(r *http.Request, req contract.ImportRequest) error {
+	rule := "ingest:submit"
+	if dry, _ := dryRun(r); dry {
+		rule = "ingest:plan"
+	}
+	return a.mayMake(r, rule, newImage(req, ""))
 }
 
 // dryRun reads the query's dry_run.

@@ -19,9 +19,6 @@ type contextKey int
 
 const requestIDKey contextKey = iota
 
-// DefaultProject owns what is asked for without an X-Project-Id header.
-const DefaultProject = "default"
-
 func requestID(ctx context.Context) string { return stringOf(ctx, requestIDKey) }
 func project(ctx context.Context) string   { return identity.From(ctx).Project }
 
@@ -30,9 +27,9 @@ func stringOf(ctx context.Context, key contextKey) string {
 	return s
 }
 
-// wrap puts around all routes what each request gets: an id, a project, a
+// wrap puts around all routes what each request gets: an id, a caller, a
 // bounded body, protection from foreign web pages, a line in the log.
-func (a *api) wrap(next http.Handler) http.Handler {
+func (a *api) wrap(mux *http.ServeMux) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
@@ -43,17 +40,18 @@ func (a *api) wrap(next http.Handler) http.Handler {
 		ctx := context.WithValue(r.Context(), requestIDKey, id)
 		defer a.finish(rec, r.WithContext(ctx), began)
 
-		owner, err := incomingProject(r)
+		who, err := identity.Caller{}, a.admit(cross, r)
 		if err == nil {
-			err = a.admit(cross, r)
+			who, err = a.enter(mux, rec, r)
 		}
-		r = r.WithContext(identity.With(ctx, identity.Caller{Project: owner, User: owner, Roles: []string{identity.Member}}))
+		rec.caller = who
+		r = r.WithContext(identity.With(ctx, who))
 		if err != nil {
 			a.fail(rec, r, err)
 			return
 		}
 		r.Body = http.MaxBytesReader(rec, r.Body, MaxBody)
-		next.ServeHTTP(rec, r)
+		mux.ServeHTTP(rec, r)
 	})
 }
 
@@ -87,7 +85,8 @@ func (a *api) finish(rec *recorder, r *http.Request, began time.Time) {
 		}
 	}
 	a.Log.Debug().Str("method", r.Method).Str("path", r.URL.Path).Int("status", rec.status).
-		Int64("bytes", rec.bytes).Dur("took", time.Since(began)).Str("request_id", requestID(r.Context())).Msg("request")
+		Int64("bytes", rec.bytes).Dur("took", time.Since(began)).
+		Str("project", rec.caller.Project).Str("user", rec.caller.User).Str("request_id", requestID(r.Context())).Msg("request")
 }
 
 // incomingID takes over the caller's request id if it is one, so that a request
@@ -103,24 +102,12 @@ func incomingID(r *http.Request) string {
 
 const idAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
-// incomingProject reads the caller's project. It becomes part of workflow ids,
-// so its alphabet is small.
-func incomingProject(r *http.Request) (string, error) {
-	p := r.Header.Get("X-Project-Id")
-	if p == "" {
-		return DefaultProject, nil
-	}
-	if len(p) > 64 || strings.Trim(p, idAlphabet) != "" {
-		return DefaultProject, badField("X-Project-Id", p, "a project is 1 to 64 letters, digits, '-', '_' and '.'")
-	}
-	return p, nil
-}
-
 // A recorder remembers what was answered.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	caller identity.Caller
 }
 
 func (r *recorder) WriteHeader(status int) {

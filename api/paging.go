@@ -54,9 +54,12 @@ func parsePage(q url.Values, keys []string) (page, error) {
 				return p, err
 			}
 		}
-		return tidy(p), nil
+		return p, nil
 	}
 	dirs := q["sort_dir"]
+	if len(dirs) > 1 && len(dirs) != len(q["sort_key"]) {
+		return p, badField("sort_dir", "", "there are %d directions for %d keys", len(dirs), len(q["sort_key"]))
+	}
 	for i, key := range q["sort_key"] {
 		dir := ""
 		switch {
@@ -74,7 +77,7 @@ func parsePage(q url.Values, keys []string) (page, error) {
 			return p, err
 		}
 	}
-	return tidy(p), nil
+	return p, nil
 }
 
 func addOrder(orders []order, key, dir string, keys []string) ([]order, error) {

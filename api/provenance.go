@@ -11,7 +11,7 @@ import (
 // provenance sends the record of where an image's bytes come from, as it is kept:
 // an envelope if it is signed, else the bare statement.
 func (a *api) provenance(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.imageFor(r, "get_image")
+	img, err := a.imageFor(r, "ingest:provenance")
 	if err != nil {
 		return err
 	}

@@ -19,17 +19,19 @@ type Reaper interface {
 	Result(ctx context.Context, id string) (out contract.ReapResult, done bool, err error)
 }
 
-func (a *api) reaper() (Reaper, error) {
+func (a *api) reaper(r *http.Request) (Reaper, error) {
+	if err := a.mayAct(r, "ingest:gc"); err != nil {
+		return nil, err
+	}
 	if a.Reaper == nil {
 		return nil, errcode.New(errcode.NotFound, "this server collects nothing")
 	}
 	return a.Reaper, nil
 }
 
-// reap starts a collection. It belongs to the operator: see the deployment's
-// reverse proxy.
+// reap starts a collection.
 func (a *api) reap(w http.ResponseWriter, r *http.Request) error {
-	rp, err := a.reaper()
+	rp, err := a.reaper(r)
 	if err != nil {
 		return err
 	}
@@ -47,7 +49,7 @@ func (a *api) reap(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) reaped(w http.ResponseWriter, r *http.Request) error {
-	rp, err := a.reaper()
+	rp, err := a.reaper(r)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,6 @@
 package api
 
-import (
-	"net/http"
-
-	"ingest/metadata"
-)
+import "net/http"
 
 // restore makes an image active again that was deleted and whose bytes are kept for
 // a time. Everybody else's, and others, are answered like those that do not exist.
@@ -14,26 +10,19 @@ func (a *api) restore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if img.Owner != project(r.Context()) {
+	t, err := a.imageTarget(r, img)
+	if err != nil {
+		return err
+	}
+	if img.Owner != project(r.Context()) && !a.administers(r) || !a.sees(r, img, t) {
 		return notFound("image", id)
+	}
+	if err := a.judge(r, "ingest:restore", t); err != nil {
+		return err
 	}
 	if img, err = a.Catalogue.RestoreImage(r.Context(), id); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, imageOf(img))
+	writeJSON(w, http.StatusOK, a.show(r, img))
 	return nil
-}
-
-// gone reports whether a listing leaves an image out because it was deleted: its
-// owner sees it by asking for its status.
-func gone(m metadata.Image, asked []string, project string) bool {
-	if m.Status != metadata.ImagePendingDelete {
-		return false
-	}
-	for _, s := range asked {
-		if s == string(metadata.ImagePendingDelete) {
-			return m.Owner != project
-		}
-	}
-	return true
 }

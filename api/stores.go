@@ -125,7 +125,11 @@ func (a *api) copyRequest(r *http.Request, img metadata.Image, call importCall) 
 	if err := req.Check(); err != nil {
 		return req.Import(), err
 	}
-	return req.Import(), a.permitCopy(req.Import())
+	imp := req.Import()
+	if err := a.sign(r, &imp); err != nil {
+		return imp, err
+	}
+	return imp, a.permitCopy(imp)
 }
 
 // notInternal are an image's properties without those that tasks write.

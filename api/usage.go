@@ -9,6 +9,9 @@ import (
 
 // quotaList says what the caller's project uses, exactly.
 func (a *api) quotaList(r *http.Request) (wire.QuotaList, error) {
+	if err := a.mayAct(r, "ingest:quota"); err != nil {
+		return wire.QuotaList{}, err
+	}
 	owner := project(r.Context())
 	u, l, err := a.Catalogue.Usage(r.Context(), owner)
 	if err != nil {

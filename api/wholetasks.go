@@ -44,9 +44,9 @@ func eventsOf(events []metadata.Event) []wire.Event {
 	return out
 }
 
-// ownEvents returns a task of the caller's project, with its history.
+// ownEvents returns a task that the caller sees, with its history.
 func (a *api) ownEvents(r *http.Request) (metadata.Task, []metadata.Event, error) {
-	t, err := a.ownTask(r)
+	t, err := a.taskFor(r, "get_task")
 	if err != nil {
 		return t, nil, err
 	}
@@ -93,7 +93,7 @@ func (a *api) taskEvents(w http.ResponseWriter, r *http.Request) error {
 // taskProgress answers from the running workflow, and from the catalogue if the
 // task has ended or the workflow service does not answer.
 func (a *api) taskProgress(w http.ResponseWriter, r *http.Request) error {
-	t, err := a.ownTask(r)
+	t, err := a.taskFor(r, "get_task")
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (a *api) stop(ctx context.Context, t metadata.Task) error {
 
 // cancelTask asks a task to stop.
 func (a *api) cancelTask(w http.ResponseWriter, r *http.Request) error {
-	t, err := a.ownTask(r)
+	t, err := a.taskFor(r, "ingest:modify_task")
 	if err != nil {
 		return err
 	}

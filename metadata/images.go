@@ -100,7 +100,13 @@ func (c *Catalogue) storeImage(ctx context.Context, tx Tx, before, after Image) 
 		}
 	}
 	after.UpdatedAt = c.moment()
-	return after, tx.PutImage(ctx, after)
+	if err := tx.PutImage(ctx, after); err != nil {
+		return Image{}, err
+	}
+	if after.Status == ImageDeleted {
+		return after, tx.DeleteMembers(ctx, after.ID)
+	}
+	return after, nil
 }
 
 // enter applies what a new status demands of an image or does to it.

@@ -14,7 +14,7 @@ const DefaultContainerFormat = "bare"
 
 // ownFields are members of a request that name one submission of it and not
 // what is asked for, so they do not make two requests different.
-var ownFields = []string{"task_id", "image_id", "request_id", "user_id", "idempotency_key"}
+var ownFields = []string{"task_id", "image_id", "request_id", "user_id", "roles", "idempotency_key"}
 
 // Accept records a task in status pending and its image in status queued. It
 // is safe to repeat: a task of the same id, or of the same owner, idempotency

@@ -140,6 +140,13 @@ type Tx interface {
 	Provenance(ctx context.Context, imageID string) (Provenance, error)
 	// PutProvenance fails if there is no image of that id.
 	PutProvenance(ctx context.Context, p Provenance) error
+	// Members lists the members of an image, the oldest first.
+	Members(ctx context.Context, imageID string) ([]Member, error)
+	// PutMember fails if there is no image of that id.
+	PutMember(ctx context.Context, m Member) error
+	// DeleteMembers ends the memberships of the projects in an image, and of all if
+	// none is named.
+	DeleteMembers(ctx context.Context, imageID string, projects ...string) error
 	// Reservations lists all, by task, kind and part.
 	Reservations(ctx context.Context) ([]Reservation, error)
 	PutReservation(ctx context.Context, r Reservation) error
@@ -147,22 +154,35 @@ type Tx interface {
 	DeleteReservations(ctx context.Context, taskID string) error
 	// Usage sums up what a project uses.
 	Usage(ctx context.Context, owner string) (Usage, error)
+
+	MetadefTx
 }
 
-// An ImageFilter selects images, newest first. Zero fields select all.
+// An ImageFilter selects images, newest first unless it sorts them. Zero fields select
+// all.
 type ImageFilter struct {
+	Seen       *Seen // only what somebody sees; nil for all
 	Owner      string
 	Name       string
 	Status     ImageStatus
 	DiskFormat string
 	Visibility string
 	HashValue  string
-	At         *Location // is among the image's places; without a store, its key is
-	Deleted    bool      // include deleted ones
+	Protected  *bool
+	Hidden     *bool
+	Matches    []Match
+	Ranges     []Range
+	Tags       []string          // has all of them
+	Properties map[string]string // has all of them, with these values
+	At         *Location         // is among the image's places; without a store, its key is
+	Deleted    bool              // include deleted ones
 	// DeletedBefore selects only those that were deleted before it.
 	DeletedBefore *time.Time
-	Marker        string // id after which to go on
-	Limit         int    // 0 means no limit
+	// Sort orders the images; what is equal by it goes by age and then by id, in the
+	// direction of its only key, or else the last first.
+	Sort   []Order
+	Marker string // id after which to go on
+	Limit  int    // 0 means no limit
 }
 
 // A TaskFilter selects tasks, newest first. Zero fields select all.

@@ -41,6 +41,7 @@ func clientCommands(g *globals) []*cobra.Command {
 		newTaskCommand(g),
 		newImageCommand(g),
 		newPolicyCommand(g),
+		newAccessCommand(g),
 		newQuotaCommand(g),
 		newCacheCommand(g),
 		newGCCommand(g),

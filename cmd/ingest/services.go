@@ -49,6 +49,7 @@ type services struct {
 	importer  *importer.Importer
 	cache     *cache.Cache   // nil if there is none
 	policy    *policy.Holder // nil if everything may be imported
+	access    accessFiles
 	quotas    *quota.Holder
 	client    client.Client
 	sweeper   *reconcile.Sweeper
@@ -87,6 +88,9 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 		if s.policy, err = policy.Open(c.Policy, log); err != nil {
 			return s, notStarted(err, "the policy cannot be used", "Correct the file; `ingest policy check FILE` lists everything that is wrong with it.")
 		}
+	}
+	if err := s.openAccess(); err != nil {
+		return s, err
 	}
 	if err := s.openPipeline(); err != nil {
 		return s, err
@@ -294,7 +298,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Cache:     s.cache,
 		Defaults:  s.apiDefaults(),
 		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(), ReadOnly: s.c.Stores.ReadOnly(),
-		Policy:  s.policy.Current,
+		Policy: s.policy.Current, Access: s.access.rules, Protections: s.access.protections,
 		Version: version, Log: s.log, Hosts: hosts,
 	})
 }
@@ -302,6 +306,7 @@ func (s *services) handler(addr net.Addr) http.Handler {
 // background starts what looks after things from time to time.
 func (s *services) background(ctx context.Context) {
 	s.watchPolicy(ctx)
+	s.watchAccess(ctx)
 	s.keepCache(ctx)
 	s.watchQuotas(ctx)
 	go s.scheduleReap(ctx)

@@ -30,6 +30,7 @@ type Server struct {
 	AllowNets []netip.Prefix
 	Fetch     Fetch  // limits of http sources
 	Policy    string // file that says what projects may import; "" allows everything
+	Access    Access
 	Trust     Trust
 	Limits    Limits // limits of images and of what is around them
 	Stores    Stores // where images are kept
@@ -86,6 +87,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.fileRoots, "file-roots", "", "folders from which file sources may be read, DIR[:DIR] (default none)")
 	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
 	f.StringVar(&c.Policy, "policy", "", "YAML `FILE` that says what projects may import; read again when it changes (default: everything)")
+	c.Access.flags(f)
 	c.Fetch.flags(f)
 	c.Trust.flags(f)
 	c.Limits.flags(f)
@@ -166,6 +168,9 @@ func (c *Server) Check() error {
 		}
 	}
 	if err := c.checkLists(); err != nil {
+		return err
+	}
+	if err := c.Access.check(); err != nil {
 		return err
 	}
 	if err := c.Fetch.check(); err != nil {

@@ -143,6 +143,7 @@ const (
 	Conflict            Code = "CONFLICT"
 	Forbidden           Code = "FORBIDDEN"
 	PolicyInvalid       Code = "POLICY_INVALID"
+	AccessRulesInvalid  Code = "ACCESS_RULES_INVALID"
 	MethodNotAllowed    Code = "METHOD_NOT_ALLOWED"
 	RangeInvalid        Code = "RANGE_NOT_SATISFIABLE"
 	StatusTransition    Code = "STATUS_TRANSITION"
@@ -178,6 +179,11 @@ const (
 	CredentialNotAllowed Code = "CREDENTIAL_NOT_ALLOWED"
 
 	ServerUnreachable Code = "SERVER_UNREACHABLE"
+
+	Unauthenticated     Code = "UNAUTHENTICATED"
+	TooManyRequests     Code = "TOO_MANY_REQUESTS"
+	IdentityUnavailable Code = "IDENTITY_UNAVAILABLE"
+	IdentityFile        Code = "IDENTITY_FILE_INVALID"
 )
 
 var table = []Descriptor{
@@ -318,6 +324,7 @@ var table = []Descriptor{
 	{Conflict, "The thing is not in a state that allows this.", 409, false, "Look at its status first."},
 	{Forbidden, "This is not allowed.", 403, false, "Ask the owner or the operator."},
 	{PolicyInvalid, "The policy file cannot be used.", 400, false, "Correct the lines that the message names; `ingest policy check FILE` lists all of them."},
+	{AccessRulesInvalid, "The file of access rules or of property protections cannot be used.", 400, false, "Correct the lines that the message names; `ingest access list --rules FILE` reads such a file and lists all that is wrong."},
 	{MethodNotAllowed, "This path does not take this method.", 405, false, "See the Allow header of the answer."},
 	{RangeInvalid, "The asked range lies outside the image.", 416, false, "Ask for bytes within the image's size."},
 	{StatusTransition, "The status cannot change in this way.", 409, false, "Look at the current status; somebody else may have been first."},
@@ -350,5 +357,9 @@ var table = []Descriptor{
 	{ProvenanceInvalid, "The provenance record is none.", 422, false, "Get it again with `ingest image provenance IMAGE --envelope`; if the server gives it like this, its catalogue was altered."},
 	{ProvenanceSignature, "The provenance record is not signed by the key.", 422, false, "Ask the operator for the public key of the server that made the image; if it is this one, the record was altered."},
 	{ProvenanceMismatch, "The provenance record does not fit the image.", 409, false, "Do not use the image: it, its catalogue row or the record was changed after the import."},
+	{Unauthenticated, "The request does not prove who makes it: it has no token, or one that is unknown, expired or revoked.", 401, false, "Send a valid token as X-Auth-Token; the command line takes it from INGEST_TOKEN or --token."},
+	{TooManyRequests, "More requests come than the operator lets this project, address or user make.", 429, true, "Wait as long as Retry-After says, and ask less often."},
+	{IdentityUnavailable, "The identity service cannot be asked at the moment who makes the request.", 503, true, "Try again; if it stays so, see that Keystone answers, and look at the server's log."},
+	{IdentityFile, "The file of tokens or of users cannot be used.", 500, false, "Correct the place that the message names, and make the file private: chmod 600 FILE."},
 	{ServerUnreachable, "The command line could not reach an ingest server.", 503, true, "Start a server with `ingest serve`, or name one that runs with --server http://HOST:PORT or INGEST_URL."},
 }

@@ -162,6 +162,16 @@ func (c *Cloud) Token(user, project string) string {
 	return h.Get("X-Subject-Token")
 }
 
+// Unscoped logs a user in for no project.
+func (c *Cloud) Unscoped(user string) string {
+	c.tb.Helper()
+	h, _ := c.request("POST", "/auth/tokens", "", Object{"auth": Object{
+		"identity": Object{"methods": []string{"password"}, "password": Object{"user": Object{"name": user, "domain": Object{"id": "default"}, "password": Password}}},
+		"scope":    "unscoped",
+	}})
+	return h.Get("X-Subject-Token")
+}
+
 // Revoke ends a token before its time.
 func (c *Cloud) Revoke(token string) {
 	c.tb.Helper()

@@ -22,6 +22,9 @@ type Caller struct {
 	User        string   // id
 	UserName    string   // "" if it is not known
 	Roles       []string // as they were granted, without those that they imply
+	// ServiceRoles are those of the service that passes the request on, if one
+	// proved itself beside the user.
+	ServiceRoles []string
 }
 
 // Has reports whether the caller was granted the role, or one that contains it.

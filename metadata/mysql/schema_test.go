@@ -28,12 +28,16 @@ func schema(t testing.TB, url string) repotest.Schema {
 func TestKilledMigration(t *testing.T) {
 	for name, statements := range map[string][]string{
 		"first": {
+			"DROP TABLE image_members", "DROP TABLE image_tags", "DROP TABLE image_properties", "DROP INDEX images_by_visibility ON images",
+			"DROP INDEX images_by_name ON images", "DROP INDEX images_by_owner_and_name ON images",
+			"DROP INDEX images_by_visibility_and_name ON images", "DROP INDEX images_by_checksum ON images",
+			"DROP TABLE metadef_definitions", "DROP TABLE metadef_associations", "DROP TABLE metadef_resource_types", "DROP TABLE metadef_namespaces",
 			"DROP TABLE provenance", "DROP TABLE image_locations", "DROP TABLE reservations", "DROP TABLE events",
 			"DROP INDEX images_by_object ON images", "DROP INDEX images_by_hash ON images", "DROP INDEX tasks_by_image ON tasks",
 			"DELETE FROM catalogue_migrations WHERE version > 1", "UPDATE catalogue_migrations SET applied_us = 0",
 		},
 		"last": {
-			"DROP INDEX image_locations_by_object ON image_locations", "UPDATE catalogue_migrations SET applied_us = 0 WHERE name = 'shared_objects'",
+			"DROP INDEX image_locations_by_object ON image_locations", "DROP TABLE image_properties", "DROP TABLE metadef_definitions", "UPDATE catalogue_migrations SET applied_us = 0 WHERE version >= 5",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,6 +23,10 @@
 // An image's first location stands in its own row, further ones in
 // image_locations.
 //
+// An image's tags and properties stand in its own row, where they are read. The same
+// transaction keeps image_tags and image_properties, by which lists find images; of a
+// property's value that is a digest, because values are longer than indexes take.
+//
 // A statement ends with a semicolon and a line break. Databases that commit each
 // statement which changes the schema run those of a killed migration again, so a
 // migration has at most one statement that changes rows, its last.

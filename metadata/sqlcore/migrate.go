@@ -21,6 +21,17 @@ type migration struct {
 	version int64 // from 1, without gaps
 	name    string
 	text    string
+	// fill writes what the new tables hold of the rows that are there. It may run
+	// again after it was cut. nil for nothing.
+	fill func(ctx context.Context, s Session) error
+}
+
+// fills are those of the migrations that have one, by version.
+func fills(version int64) func(context.Context, Session) error {
+	if version == imageListsVersion {
+		return fillImageLists
+	}
+	return nil
 }
 
 // migrations reads the embedded steps in order. Files are named NNNN_name.sql.
@@ -40,7 +51,7 @@ func migrations(dir fs.FS) ([]migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, migration{version, name, string(text)})
+		out = append(out, migration{version, name, string(text), fills(version)})
 	}
 	return out, nil
 }
@@ -138,6 +149,11 @@ func (d Dialect) apply(ctx context.Context, s Session, step migration, begun boo
 			return err
 		}
 		done++
+	}
+	if step.fill != nil {
+		if err := step.fill(ctx, s); err != nil {
+			return err
+		}
 	}
 	if d.Repeated == nil {
 		return nil

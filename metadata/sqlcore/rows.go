@@ -11,7 +11,7 @@ import (
 )
 
 type imageRow struct {
-	bun.BaseModel `bun:"table:images"`
+	bun.BaseModel `bun:"table:images,alias:i"`
 
 	ID               string `bun:"id,pk"`
 	Name             string `bun:"name"`

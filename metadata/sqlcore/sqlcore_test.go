@@ -76,7 +76,7 @@ func TestMigrateInSteps(t *testing.T) {
 	next := int64(len(steps) + 1)
 	run := func(text string) error {
 		return r.dialect.exclusively(t.Context(), r.writer, func(s Session) error {
-			return r.dialect.migrate(t.Context(), s, append(steps[:len(steps):len(steps)], migration{next, "next", text}))
+			return r.dialect.migrate(t.Context(), s, append(steps[:len(steps):len(steps)], migration{version: next, name: "next", text: text}))
 		})
 	}
 	if err := run("CREATE TABLE extra (id {id} NOT NULL);\nNONSENSE;\n"); err == nil {

@@ -21,6 +21,9 @@ type tx struct {
 	versions map[string]int64
 	// copies holds the copies of every image that this run has read or written.
 	copies map[string][]metadata.Copy
+	// marks holds the tags and properties, as text, of every image that this run has
+	// read or written.
+	marks map[string]marked
 }
 
 var _ metadata.Tx = (*tx)(nil)
@@ -41,34 +44,6 @@ func (t *tx) Image(ctx context.Context, id string) (metadata.Image, error) {
 	return one[0], nil
 }
 
-func (t *tx) Images(ctx context.Context, f metadata.ImageFilter) ([]metadata.Image, error) {
-	var rows []imageRow
-	q := t.db.NewSelect().Model(&rows)
-	equal(q, "owner", f.Owner)
-	equal(q, "name", f.Name)
-	equal(q, "status", string(f.Status))
-	equal(q, "disk_format", f.DiskFormat)
-	equal(q, "visibility", f.Visibility)
-	equal(q, "hash_value", f.HashValue)
-	if f.At != nil {
-		t.at(q, *f.At)
-	}
-	switch {
-	case f.DeletedBefore != nil:
-		q.Where("status = ?", string(metadata.ImageDeleted)).Where("deleted_us < ?", f.DeletedBefore.UnixMicro())
-	case !f.Deleted:
-		q.Where("status <> ?", string(metadata.ImageDeleted))
-	}
-	if err := t.page(ctx, q, "images", f.Owner, f.Marker, f.Limit); err != nil {
-		return nil, err
-	}
-	images, err := each(rows, t.seenImage)
-	if err != nil {
-		return nil, err
-	}
-	return images, t.addCopies(ctx, images)
-}
-
 func (t *tx) PutImage(ctx context.Context, img metadata.Image) error {
 	row, err := newImageRow(img)
 	if err != nil {
@@ -77,11 +52,14 @@ func (t *tx) PutImage(ctx context.Context, img metadata.Image) error {
 	if err := t.put(ctx, "images", img.ID, &row, &row.RowVersion); err != nil {
 		return err
 	}
+	if err := t.putMarks(ctx, img, marked{row.Tags, row.Properties}); err != nil {
+		return err
+	}
 	return t.putCopies(ctx, img)
 }
 
-// RemoveImage implements metadata.Tx. Locations and provenance go with the row they
-// refer to.
+// RemoveImage implements metadata.Tx. Locations, provenance, members and marks go with
+// the row they refer to.
 func (t *tx) RemoveImage(ctx context.Context, id string) error {
 	if err := t.writable(); err != nil {
 		return err
@@ -89,6 +67,7 @@ func (t *tx) RemoveImage(ctx context.Context, id string) error {
 	_, err := t.db.NewDelete().Table("images").Where("id = ?", id).Exec(ctx)
 	delete(t.versions, "images/"+id)
 	delete(t.copies, id)
+	delete(t.marks, id)
 	return unavailable(ctx, err, "remove image")
 }
 
@@ -255,6 +234,7 @@ func (t *tx) writable() error {
 
 func (t *tx) seenImage(row imageRow) (metadata.Image, error) {
 	t.versions["images/"+row.ID] = row.RowVersion
+	t.marks[row.ID] = marked{row.Tags, row.Properties}
 	return row.image()
 }
 
