@@ -166,20 +166,16 @@ func (a *api) listObjects(w http.ResponseWriter, r *http.Request) error {
 	if !a.Access().Allows("get_metadef_object", caller(r), namespaceTarget(ns)) {
 		list = nil
 	}
-	out := make([]metadef.Object, 0, len(list))
-	for _, d := range list {
-		o, err := metadef.OfObject(ns.Name, d, true)
-		if err != nil {
-			return err
-		}
-		out = append(out, o)
+	out, err := metadef.OfObjects(ns.Name, list)
+	if err != nil {
+		return err
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"objects": out, "schema": "v2/schemas/metadefs/objects"})
 	return nil
 }
 
-func writeObject(w http.ResponseWriter, status int, ns metadata.Namespace, d metadata.Definition) error {
-	o, err := metadef.OfObject(ns.Name, d, status == http.StatusOK)
+func writeObject(w http.ResponseWriter, status int, ns metadata.Namespace, d metadata.Definition, read bool) error {
+	o, err := metadef.OfObject(ns.Name, d, read)
 	if err == nil {
 		writeJSON(w, status, o)
 	}
@@ -191,7 +187,7 @@ func (a *api) showObject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeObject(w, http.StatusOK, ns, d)
+	return writeObject(w, http.StatusOK, ns, d, true)
 }
 
 func (a *api) createObject(w http.ResponseWriter, r *http.Request) error {
@@ -199,7 +195,7 @@ func (a *api) createObject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeObject(w, http.StatusCreated, ns, d)
+	return writeObject(w, http.StatusCreated, ns, d, false)
 }
 
 func (a *api) updateObject(w http.ResponseWriter, r *http.Request) error {
@@ -207,5 +203,5 @@ func (a *api) updateObject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeObject(w, http.StatusOK, ns, d)
+	return writeObject(w, http.StatusOK, ns, d, false)
 }

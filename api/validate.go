@@ -32,7 +32,7 @@ const (
 )
 
 // containerFormats are Glance's.
-var containerFormats = []string{"bare", "ami", "ari", "aki", "ovf", "ova", "docker", "compressed"}
+var containerFormats = []string{"ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"}
 
 // diskFormats are Glance's: what an image may say of itself. Which of them can
 // be imported is another question.

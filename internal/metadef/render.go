@@ -104,7 +104,23 @@ func OfTags(list []metadata.Definition) []Tag {
 	return out
 }
 
-// OfWhole is a namespace with everything in it, as it is read.
+// OfObjects are several, by name.
+func OfObjects(namespace string, list []metadata.Definition) ([]Object, error) {
+	list = slices.Clone(list)
+	slices.SortFunc(list, func(a, b metadata.Definition) int { return strings.Compare(a.Name, b.Name) })
+	out := make([]Object, 0, len(list))
+	for _, d := range list {
+		o, err := OfObject(namespace, d, true)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// OfWhole is a namespace with everything in it, as it is read: objects by name, the
+// newest tag first.
 func OfWhole(w metadata.WholeNamespace) (Namespace, error) {
 	out := OfNamespace(w.Namespace)
 	out.Associations = OfAssociations(w.Associations)
@@ -112,15 +128,10 @@ func OfWhole(w metadata.WholeNamespace) (Namespace, error) {
 	if out.Properties, err = OfProperties(w.Of(metadata.PropertyDefinition)); err != nil {
 		return out, err
 	}
-	for _, d := range w.Of(metadata.ObjectDefinition) {
-		o, err := OfObject(w.Name, d, true)
-		if err != nil {
-			return out, err
-		}
-		out.Objects = append(out.Objects, o)
-	}
+	out.Objects, err = OfObjects(w.Name, w.Of(metadata.ObjectDefinition))
 	out.Tags = OfTags(w.Of(metadata.TagDefinition))
-	return out, nil
+	slices.Reverse(out.Tags)
+	return out, err
 }
 
 // OfCreated is a namespace as it was just made: what is in it has no times, and no links.

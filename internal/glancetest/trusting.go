@@ -1,0 +1,31 @@
+package glancetest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// standardPaste says how Debian's Glance puts requests through its filters.
+const standardPaste = "/usr/share/glance-common/glance-api-paste.ini"
+
+// trustingPipeline reads who makes a request from its headers, with nobody before it who
+// would have proved them.
+const trustingPipeline = `
+[pipeline:glance-api-trusting]
+pipeline = cors http_proxy_to_wsgi versionnegotiation context rootapp
+`
+
+// StartTrusting starts a Glance that believes what requests say of themselves in
+// X-Project-Id, X-User-Id and X-Roles, if X-Identity-Status is Confirmed. Its policies are
+// the standard ones. It runs until the test ends.
+func StartTrusting(tb testing.TB) *Glance {
+	tb.Helper()
+	standard, err := os.ReadFile(standardPaste)
+	if err != nil {
+		tb.Fatalf("%v: run scripts/setup, which installs it", err)
+	}
+	path := filepath.Join(tb.TempDir(), "paste.ini")
+	write(tb, path, string(standard)+trustingPipeline)
+	return begin(tb, freePort(tb), "trusting", "[paste_deploy]\nconfig_file = "+path+"\n", nil)
+}
