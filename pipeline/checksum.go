@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"hash/crc32"
 	"io"
 	"time"
 
@@ -77,15 +79,16 @@ type readback struct {
 	known  *contract.StoredSums // what was taken while it was written, nil if nothing was
 	off    int64                // stored bytes read
 	digest *content.Hasher
-	hinted time.Time // when the last hint was given
+	blocks *blockSums // of what is read back, if that is what is compared
+	hinted time.Time  // when the last hint was given
 }
 
 // hintEvery keeps the cost of hints out of sight.
 const hintEvery = time.Second
 
 func newReadback(p *Pipeline, r io.ReaderAt, t contract.TargetSpec, c contract.Converted, level string, o Observe) *readback {
-	rb := &readback{p: p, r: r, target: t, want: c, level: level, o: o, sums: p.newSums(), digest: content.New(c.SourceSize)}
-	if rb.plain() && rb.sums.fits(c.Sums) && (rb.inPass() || !c.Sums.Resumed) {
+	rb := &readback{p: p, r: r, target: t, want: c, level: level, o: o, sums: p.newSums(), digest: content.New(c.SourceSize), blocks: &blockSums{}}
+	if rb.plain() && rb.sums.fits(c.Sums) && (level != contract.VerifyNone || !c.Sums.Resumed) {
 		rb.known = c.Sums
 	}
 	return rb
@@ -98,7 +101,15 @@ func (rb *readback) plain() bool {
 
 // inPass reports whether the content digest is taken in the pass over the
 // stored bytes.
-func (rb *readback) inPass() bool { return rb.plain() && rb.level != contract.VerifyNone }
+func (rb *readback) inPass() bool {
+	return rb.plain() && rb.level != contract.VerifyNone && !rb.quick()
+}
+
+// quick reports whether what was written and what is read back are compared by their
+// blocks' checksums.
+func (rb *readback) quick() bool {
+	return rb.known != nil && rb.known.Blocks != "" && rb.level == contract.VerifyStored
+}
 
 // guests reports whether the guest's bytes are read in a pass of their own.
 func (rb *readback) guests() bool { return !rb.plain() && rb.level == contract.VerifyFull }
@@ -123,6 +134,9 @@ type readState struct {
 // hint returns the state after a whole unit, nil if it cannot be told.
 func (rb *readback) hint() []byte {
 	st := readState{UploadID: rb.want.UploadID, Level: rb.level, Off: rb.off, sumsState: rb.sums.state()}
+	if rb.quick() {
+		st.Blocks = &rb.blocks.fold
+	}
 	st.Digest, _ = rb.digest.MarshalBinary()
 	p, _ := json.Marshal(st)
 	return p
@@ -137,6 +151,10 @@ func (rb *readback) restore(resume []byte) {
 	}
 	fresh := newReadback(rb.p, rb.r, rb.target, rb.want, rb.level, rb.o)
 	ok := fresh.sums.restore(st.sumsState) && fresh.digest.UnmarshalBinary(st.Digest) == nil && fresh.digest.Size() == rb.want.SourceSize
+	if fresh.quick() {
+		ok = ok && st.Blocks != nil
+		fresh.blocks = fresh.sums.blocks
+	}
 	if ok && (!fresh.inPass() || fresh.digest.Off() == min(st.Off, rb.want.SourceSize)) {
 		fresh.off = st.Off
 		*rb = *fresh
@@ -146,6 +164,9 @@ func (rb *readback) restore(resume []byte) {
 // stored hashes the sealed bytes in order. For a raw target the content digest
 // is taken in the same pass.
 func (rb *readback) stored(ctx context.Context) error {
+	if rb.quick() {
+		return rb.storedBlocks(ctx)
+	}
 	if rb.known != nil && !rb.inPass() {
 		return nil
 	}
@@ -157,6 +178,26 @@ func (rb *readback) stored(ctx context.Context) error {
 		rb.sums.tap(&e)
 	}
 	return e.Run(ctx, raw.New(rb.r, rb.want.Size), rb.off, rb.want.Size, nil, func(u *transfer.Unit) error {
+		rb.off = u.Off + u.Len
+		rb.report(rb.off)
+		return nil
+	})
+}
+
+// storedBlocks reads the sealed bytes and folds their blocks' checksums, which all
+// cores take.
+func (rb *readback) storedBlocks(ctx context.Context) error {
+	sum := func(_ context.Context, _ int, u *transfer.Unit) error {
+		u.Buf = binary.LittleEndian.AppendUint32(u.Buf[:0], crc32.Checksum(u.Data, castagnoli))
+		return nil
+	}
+	e := rb.p.engine()
+	return e.Run(ctx, raw.New(rb.r, rb.want.Size), rb.off, rb.want.Size, sum, func(u *transfer.Unit) error {
+		if u.Data == nil {
+			rb.blocks.zeros(u.Len)
+		} else {
+			rb.blocks.data(binary.LittleEndian.Uint32(u.Buf))
+		}
 		rb.off = u.Off + u.Len
 		rb.report(rb.off)
 		return nil
@@ -177,6 +218,8 @@ func (rb *readback) content(ctx context.Context) error {
 	switch {
 	case rb.inPass():
 		return rb.compare()
+	case rb.quick():
+		return rb.compareBlocks()
 	case rb.level == contract.VerifyNone:
 		return nil
 	}
@@ -203,6 +246,15 @@ func (rb *readback) compare() error {
 	if got != rb.want.ContentDigest {
 		return errcode.New(errcode.VerifyMismatch, "the content digest read back from the store is not the source's").
 			With(errcode.Evidence{Format: rb.target.Format, Structure: "sealed upload", Field: "content digest", Value: got, Limit: rb.want.ContentDigest})
+	}
+	return nil
+}
+
+// compareBlocks compares the blocks' checksums.
+func (rb *readback) compareBlocks() error {
+	if got := rb.blocks.text(); got != rb.known.Blocks {
+		return errcode.New(errcode.VerifyMismatch, "the bytes read back from the store are not those that it was given").
+			With(errcode.Evidence{Format: rb.target.Format, Structure: "sealed upload", Field: "blocks' checksums", Value: got, Limit: rb.known.Blocks})
 	}
 	return nil
 }

@@ -19,11 +19,13 @@ type storedSums struct {
 	algo string    // of sum
 	sum  hash.Hash // the stored digest
 	md5  hash.Hash // nil if it is switched off
+	// blocks is nil behind a state that did not have it.
+	blocks *blockSums
 }
 
 // newSums returns the digests that the operator wants of stored bytes.
 func (p *Pipeline) newSums() *storedSums {
-	s := &storedSums{algo: "sha256", sum: sha256.New()}
+	s := &storedSums{algo: "sha256", sum: sha256.New(), blocks: &blockSums{}}
 	if p.HashAlgo == "sha512" {
 		s.algo, s.sum = "sha512", sha512.New()
 	}
@@ -35,6 +37,7 @@ func (p *Pipeline) newSums() *storedSums {
 
 // unit takes the next unit.
 func (s *storedSums) unit(u *transfer.Unit) {
+	s.fold(u)
 	if u.Data == nil {
 		s.zeros(u.Len)
 		return
@@ -42,6 +45,12 @@ func (s *storedSums) unit(u *transfer.Unit) {
 	s.sum.Write(u.Data)
 	if s.md5 != nil {
 		s.md5.Write(u.Data)
+	}
+}
+
+func (s *storedSums) fold(u *transfer.Unit) {
+	if s.blocks != nil {
+		s.blocks.unit(u)
 	}
 }
 
@@ -59,6 +68,7 @@ func (s *storedSums) tap(e *transfer.Engine) {
 
 // unitLeaf takes the next unit, of data, and its leaf on the way.
 func (s *storedSums) unitLeaf(u *transfer.Unit) content.Leaf {
+	s.fold(u)
 	if s.md5 != nil {
 		s.md5.Write(u.Data)
 	}
@@ -78,6 +88,8 @@ type sumsState struct {
 	Algo string `json:"algo"`
 	Sum  []byte `json:"sum"`
 	MD5  []byte `json:"md5,omitempty"`
+	// Blocks is the state of blockSums.
+	Blocks *uint64 `json:"blocks,omitempty"`
 }
 
 // state returns where the digests are.
@@ -87,12 +99,20 @@ func (s *storedSums) state() sumsState {
 	if s.md5 != nil {
 		st.MD5, _ = s.md5.(encoding.BinaryMarshaler).MarshalBinary()
 	}
+	if s.blocks != nil {
+		fold := s.blocks.fold
+		st.Blocks = &fold
+	}
 	return st
 }
 
 // restore takes a state up. It reports false, and the digests are then worth
 // nothing, if the state is of others.
 func (s *storedSums) restore(st sumsState) bool {
+	s.blocks = nil
+	if st.Blocks != nil {
+		s.blocks = &blockSums{*st.Blocks}
+	}
 	return st.Algo == s.algo && len(st.Sum) > 0 && len(st.MD5) > 0 == (s.md5 != nil) && restore(s.sum, st.Sum) && (s.md5 == nil || restore(s.md5, st.MD5))
 }
 
@@ -101,6 +121,9 @@ func (s *storedSums) result() contract.StoredSums {
 	out := contract.StoredSums{HashAlgo: s.algo, HashValue: hex.EncodeToString(s.sum.Sum(nil))}
 	if s.md5 != nil {
 		out.Checksum = hex.EncodeToString(s.md5.Sum(nil))
+	}
+	if s.blocks != nil {
+		out.Blocks = s.blocks.text()
 	}
 	return out
 }

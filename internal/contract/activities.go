@@ -251,6 +251,9 @@ type StoredSums struct {
 	HashAlgo  string `json:"os_hash_algo"`
 	HashValue string `json:"os_hash_value"`
 	Checksum  string `json:"checksum,omitempty"` // MD5, if switched on
+	// Blocks is a checksum of the same bytes that costs little to take again, "" if it
+	// is not known.
+	Blocks string `json:"blocks,omitempty"`
 	// Resumed says that an attempt was stopped before: behind what it had noted it may
 	// have written bytes that the source did not give a second time, and that nothing
 	// has written over. Only what is stored says whether the digests are of it.
