@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"ingest/internal/access"
+	"ingest/internal/config"
 	"ingest/internal/errcode"
 )
 
@@ -47,7 +48,12 @@ func (s *services) openAccess() error {
 }
 
 // builtInRules are those that hold where no file says anything else.
-func (s *services) builtInRules() *access.Rules { return access.Open() }
+func (s *services) builtInRules() *access.Rules {
+	if s.c.Auth.Mode == config.AuthNone {
+		return access.Open()
+	}
+	return access.Standard()
+}
 
 // watchAccess reads the files again when they change.
 func (s *services) watchAccess(ctx context.Context) {
