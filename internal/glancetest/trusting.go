@@ -3,6 +3,7 @@ package glancetest
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -18,8 +19,9 @@ pipeline = cors http_proxy_to_wsgi versionnegotiation context rootapp
 
 // StartTrusting starts a Glance that believes what requests say of themselves in
 // X-Project-Id, X-User-Id and X-Roles, if X-Identity-Status is Confirmed. Its policies are
-// the standard ones. It runs until the test ends.
-func StartTrusting(tb testing.TB) *Glance {
+// the standard ones, unless more configuration says otherwise. It runs until the test
+// ends.
+func StartTrusting(tb testing.TB, more ...string) *Glance {
 	tb.Helper()
 	standard, err := os.ReadFile(standardPaste)
 	if err != nil {
@@ -27,5 +29,9 @@ func StartTrusting(tb testing.TB) *Glance {
 	}
 	path := filepath.Join(tb.TempDir(), "paste.ini")
 	write(tb, path, string(standard)+trustingPipeline)
-	return begin(tb, freePort(tb), "trusting", "[paste_deploy]\nconfig_file = "+path+"\n", nil)
+	return begin(tb, freePort(tb), "trusting", "[paste_deploy]\nconfig_file = "+path+"\n"+strings.Join(more, ""), nil)
 }
+
+// NewDefaults makes a Glance judge by its newer policies, which know readers, members and
+// administrators, as it does of itself from 2023.1 on.
+const NewDefaults = "[oslo_policy]\nenforce_new_defaults = true\nenforce_scope = true\n[DEFAULT]\nenforce_secure_rbac = true\n"
