@@ -40,7 +40,7 @@ func TestServerKilledWhileMigrating(t *testing.T) {
 		}
 	}
 	for _, url := range urls {
-		s := schema(t, url)
+		s := driver().Schema(t, url)
 		version, known, _, err := s.Version()
 		if err != nil {
 			t.Fatal(err)

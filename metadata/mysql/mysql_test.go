@@ -1,15 +1,43 @@
 package mysql
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"ingest/internal/dbtest"
 	"ingest/metadata"
-	"ingest/metadata/repotest"
+	"ingest/metadata/servertest"
 )
 
 func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+
+func driver() servertest.Driver {
+	return servertest.Driver{
+		Open: Open, Status: Status, Fresh: dbtest.MariaDB, Start: dbtest.StartMariaDB, Cut: cut,
+		Holds:     "SELECT COALESCE(IS_USED_LOCK(CONCAT('ingest.', MD5(DATABASE()), '.one')), 0)",
+		Tables:    "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+		DropIndex: func(index, table string) string { return "DROP INDEX " + index + " ON " + table },
+	}
+}
+
+func TestDriver(t *testing.T) { servertest.Run(t, driver()) }
+
+func TestRefusedAtOnce(t *testing.T) {
+	url := dbtest.MariaDB(t)
+	host, _, _ := strings.Cut(strings.TrimPrefix(url, "mysql://root@"), "/")
+	servertest.Refused(t, driver(), []servertest.Address{
+		{Name: "no database", URL: "mysql://root@" + host + "/none", Want: "Unknown database 'none'"},
+		{Name: "no user", URL: "mysql://nobody@" + host + "/none", Password: "s3cret", Want: "Access denied"},
+		{Name: "no TLS", URL: url + "?tls=true", Want: "TLS requested but server does not support TLS"},
+		{Name: "no name", URL: "mysql://root@" + host, Want: "names no database"},
+		{Name: "no host", URL: "mysql:///d", Want: "neither host nor socket"},
+		{Name: "no URL", URL: "mysql://root@" + host + ":x/d", Want: "is no URL"},
+		{Name: "no option", URL: url + "?nonsense=1", Want: `the option "nonsense"`},
+		{Name: "no file", URL: url + "?ca=/none", Want: "read the authorities"},
+	})
+}
 
 func open(t testing.TB, url string) metadata.Repository {
 	t.Helper()
@@ -20,23 +48,27 @@ func open(t testing.TB, url string) metadata.Repository {
 	return repo
 }
 
-func TestSuite(t *testing.T) {
-	repotest.Run(t, func(t testing.TB) metadata.Repository { return open(t, dbtest.MariaDB(t)) })
-}
-
-func TestPersistence(t *testing.T) {
-	url := dbtest.MariaDB(t)
-	repotest.Persistence(t, func(t testing.TB) metadata.Repository { return open(t, url) })
-}
-
-func TestShared(t *testing.T) {
-	repotest.Shared(t, func(t testing.TB) func() (metadata.Repository, error) {
-		url := dbtest.MariaDB(t)
-		return func() (metadata.Repository, error) { return Open(t.Context(), url, "") }
-	})
-}
-
-func TestHeld(t *testing.T) {
-	url := dbtest.MariaDB(t)
-	repotest.Held(t, func() (metadata.Repository, error) { return Open(t.Context(), url, "") })
+// cut kills all other connections to the database.
+func cut(t *testing.T, url string) {
+	t.Helper()
+	db := dbtest.Open(t, url)
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Close(); err != nil || len(ids) == 0 {
+		t.Fatalf("%d connections, %v", len(ids), err)
+	}
+	for _, id := range ids {
+		db.ExecContext(t.Context(), fmt.Sprintf("KILL CONNECTION %d", id)) // one may have ended by itself
+	}
 }

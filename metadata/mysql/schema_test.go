@@ -4,24 +4,7 @@ import (
 	"testing"
 
 	"ingest/internal/dbtest"
-	"ingest/metadata"
-	"ingest/metadata/repotest"
 )
-
-func TestSchemas(t *testing.T) {
-	repotest.Schemas(t, func(t testing.TB) repotest.Schema { return schema(t, dbtest.MariaDB(t)) })
-}
-
-func schema(t testing.TB, url string) repotest.Schema {
-	return repotest.Schema{
-		Open: func() (metadata.Repository, error) { return Open(t.Context(), url, "") },
-		Exec: func(statements ...string) { dbtest.Exec(t, url, statements...) },
-		Version: func() (int64, int64, string, error) {
-			s, err := Status(t.Context(), url, "")
-			return s.Version, s.Known, s.Refused, err
-		},
-	}
-}
 
 // TestKilledMigration opens a database whose migrations were killed in their middle,
 // where each statement that was run stays.
@@ -43,7 +26,7 @@ func TestKilledMigration(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			url := dbtest.MariaDB(t)
 			open(t, url).Close()
-			s := schema(t, url)
+			s := driver().Schema(t, url)
 			whole := tables(t, url)
 			s.Exec(statements...)
 			if tables(t, url) == whole {

@@ -2,41 +2,37 @@ package postgres
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"ingest/internal/dbtest"
-	"ingest/metadata"
-	"ingest/metadata/repotest"
+	"ingest/metadata/servertest"
 )
 
 func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
 
-func open(t testing.TB, url string) metadata.Repository {
-	t.Helper()
-	repo, err := Open(t.Context(), url, "")
-	if err != nil {
-		t.Fatal(err)
+func driver() servertest.Driver {
+	return servertest.Driver{
+		Open: Open, Status: Status, Fresh: dbtest.Postgres, Start: dbtest.StartPostgres,
+		Cut: func(t *testing.T, url string) {
+			dbtest.Exec(t, url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ingest'")
+		},
+		Holds:     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted",
+		Tables:    "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
+		DropIndex: func(index, _ string) string { return "DROP INDEX " + index },
 	}
-	return repo
 }
 
-func TestSuite(t *testing.T) {
-	repotest.Run(t, func(t testing.TB) metadata.Repository { return open(t, dbtest.Postgres(t)) })
-}
+func TestDriver(t *testing.T) { servertest.Run(t, driver()) }
 
-func TestPersistence(t *testing.T) {
+func TestRefusedAtOnce(t *testing.T) {
 	url := dbtest.Postgres(t)
-	repotest.Persistence(t, func(t testing.TB) metadata.Repository { return open(t, url) })
-}
-
-func TestShared(t *testing.T) {
-	repotest.Shared(t, func(t testing.TB) func() (metadata.Repository, error) {
-		url := dbtest.Postgres(t)
-		return func() (metadata.Repository, error) { return Open(t.Context(), url, "") }
+	server, _, _ := strings.Cut(strings.TrimPrefix(url, "postgres://test@"), "/")
+	servertest.Refused(t, driver(), []servertest.Address{
+		{Name: "no database", URL: "postgres://test@" + server + "/none?sslmode=disable", Password: "s3cret", Want: `database "none" does not exist`},
+		{Name: "no user", URL: "postgres://nobody@" + server + "/none?sslmode=disable", Password: "s3cret", Want: `role "nobody" does not exist`},
+		{Name: "no TLS", URL: "postgres://test@" + server + "/none?sslmode=require", Password: "s3cret", Want: "refused TLS"},
+		{Name: "no URL", URL: "postgres://test@" + server + ":x/none", Password: "s3cret", Want: "cannot parse"},
+		{Name: "no option", URL: url + "&nonsense=1", Password: "s3cret", Want: `"nonsense"`},
 	})
-}
-
-func TestHeld(t *testing.T) {
-	url := dbtest.Postgres(t)
-	repotest.Held(t, func() (metadata.Repository, error) { return Open(t.Context(), url, "") })
 }
