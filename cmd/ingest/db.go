@@ -24,7 +24,8 @@ const defaultPurgeAge = 30 * 24 * time.Hour
 func newDBCommand(g *globals) *cobra.Command {
 	return group("db", "Look after the database that keeps the catalogue",
 		"  ingest db status --database postgres://ingest@db.example.net/ingest\n  ingest db backup /var/backups/catalogue.db",
-		newDBStatusCommand(g), newDBMigrateCommand(g), newDBPurgeCommand(g), newDBBackupCommand(g))
+		newDBStatusCommand(g), newDBMigrateCommand(g), newDBPurgeCommand(g), newDBBackupCommand(g),
+		newDBLoadMetadefsCommand(g), newDBExportMetadefsCommand(g))
 }
 
 // dbFlags declares the flags that say where the catalogue is, which are those of serve.
