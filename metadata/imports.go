@@ -113,6 +113,7 @@ func (c *Catalogue) accept(ctx context.Context, tx Tx, in NewImport) (Accepted, 
 	t := in.Task
 	t.Status, t.Restarts = TaskPending, 0
 	t.Result, t.Error, t.ExpiresAt = nil, nil, nil
+	t.Paused, t.Steered, t.SteerTold = false, 0, 0
 	t.CreatedAt = c.moment()
 	t.UpdatedAt = t.CreatedAt
 	if err := tx.PutTask(ctx, t); err != nil {

@@ -83,6 +83,11 @@ type Task struct {
 	Message        string          // for people: what happened
 	Error          *TaskError      // after failure
 	Restarts       int             // how often the reconciler started it again
+	Paused         bool            // its work stands still until it is resumed
+	Priority       int             // of those that wait, the one with the highest goes first
+	RetryOf        string          // id of the failed task whose request this one repeats, "" for none
+	Steered        int64           // counts the changes of Paused and Priority
+	SteerTold      int64           // the last of these changes that the workflow has been told of
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	ExpiresAt      *time.Time
@@ -102,7 +107,7 @@ type Event struct {
 	Seq      int64           `json:"seq"` // ascends within the catalogue
 	TaskID   string          `json:"task_id"`
 	At       time.Time       `json:"at"`
-	Kind     string          `json:"kind"` // "status", "stage", "report", "error", "restart"
+	Kind     string          `json:"kind"` // "status", "stage", "report", "error", "restart", "control"
 	Status   string          `json:"status,omitempty"`
 	Stage    string          `json:"stage,omitempty"`
 	Attempt  int             `json:"attempt,omitempty"`
@@ -156,6 +161,7 @@ type Tx interface {
 	Usage(ctx context.Context, owner string) (Usage, error)
 
 	MetadefTx
+	WebhookTx
 }
 
 // An ImageFilter selects images, newest first unless it sorts them. Zero fields select

@@ -15,6 +15,7 @@ const (
 	EventReport  = "report"  // a stage's whole report
 	EventError   = "error"   // the task failed
 	EventRestart = "restart" // the reconciler started the task again
+	EventControl = "control" // somebody paused or resumed the task, or changed its priority
 )
 
 // StageDone is the stage of a task that has succeeded.
@@ -209,6 +210,12 @@ func (c *Catalogue) storeTask(ctx context.Context, tx Tx, was TaskStatus, t Task
 	if t.Status.Finished() && t.ExpiresAt == nil {
 		at := t.UpdatedAt.Add(c.ttl)
 		t.ExpiresAt = &at
+	}
+	if t.Status.Finished() && !was.Finished() {
+		t.Paused = false
+		if err := c.notify(ctx, tx, t, endOf(t)); err != nil {
+			return err
+		}
 	}
 	return tx.PutTask(ctx, t)
 }

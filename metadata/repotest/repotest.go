@@ -38,6 +38,9 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"NamespacePages", namespacePages},
 		{"NamespaceContent", namespaceContent},
 		{"RefusedMetadefs", refusedMetadefs},
+		{"WebhookRoundTrip", webhookRoundTrip},
+		{"Outbox", outbox},
+		{"ManyClaim", manyClaim},
 		{"DeletedTasks", deletedTasks},
 		{"Purge", purge},
 		{"Usage", usage},
@@ -165,7 +168,7 @@ func fullTask(id string) metadata.Task {
 		Result: json.RawMessage(`null`), Message: "what happened",
 		Error: &metadata.TaskError{Code: errcode.Truncated, Message: "cut short", Stage: "detect",
 			Evidence: &errcode.Evidence{Format: "qcow2", Offset: ptr(int64(7)), Value: "\x00"}, Remedy: "again"},
-		Restarts: 3, CreatedAt: noon, UpdatedAt: noon.Add(time.Second), ExpiresAt: ptr(noon.Add(48 * time.Hour)),
+		Restarts: 3, Paused: true, Priority: 9, RetryOf: "task-0", Steered: 5, SteerTold: 4, CreatedAt: noon, UpdatedAt: noon.Add(time.Second), ExpiresAt: ptr(noon.Add(48 * time.Hour)),
 	}
 }
 

@@ -56,7 +56,7 @@ func checkTask(t metadata.Task) error {
 		{"request_id", t.RequestID, maxName}, {"image_id", t.ImageID, maxID},
 		{"workflow_id", t.WorkflowID, maxLong}, {"idempotency_key", t.IdempotencyKey, maxName},
 		{"request", string(t.Request), maxText}, {"result", string(t.Result), maxText},
-		{"message", t.Message, maxText},
+		{"message", t.Message, maxText}, {"retry_of", t.RetryOf, maxID},
 	})
 }
 

@@ -99,6 +99,11 @@ type taskRow struct {
 	Message        string  `bun:"message"`
 	Error          string  `bun:"error"`
 	Restarts       int64   `bun:"restarts"`
+	Paused         bool    `bun:"paused"`
+	Priority       int64   `bun:"priority"`
+	RetryOf        string  `bun:"retry_of"`
+	Steered        int64   `bun:"steered"`
+	SteerTold      int64   `bun:"steer_told"`
 	CreatedUS      int64   `bun:"created_us"`
 	UpdatedUS      int64   `bun:"updated_us"`
 	ExpiresUS      *int64  `bun:"expires_us"`
@@ -117,7 +122,8 @@ func newTaskRow(t metadata.Task) (taskRow, error) {
 		ID: t.ID, Type: t.Type, Status: string(t.Status), Stage: t.Stage, Owner: t.Owner,
 		UserID: t.UserID, RequestID: t.RequestID, ImageID: t.ImageID, WorkflowID: t.WorkflowID,
 		Request: string(t.Request), Result: string(t.Result), Message: t.Message, Error: why,
-		Restarts:  int64(t.Restarts),
+		Restarts: int64(t.Restarts), Paused: t.Paused, Priority: int64(t.Priority), RetryOf: t.RetryOf,
+		Steered: t.Steered, SteerTold: t.SteerTold,
 		CreatedUS: micros(t.CreatedAt), UpdatedUS: micros(t.UpdatedAt), ExpiresUS: microsPtr(t.ExpiresAt),
 	}
 	if t.IdempotencyKey != "" {
@@ -131,6 +137,7 @@ func (r taskRow) task() (metadata.Task, error) {
 		ID: r.ID, Type: r.Type, Status: metadata.TaskStatus(r.Status), Stage: r.Stage, Owner: r.Owner,
 		UserID: r.UserID, RequestID: r.RequestID, ImageID: r.ImageID, WorkflowID: r.WorkflowID,
 		Request: raw(r.Request), Result: raw(r.Result), Message: r.Message, Restarts: int(r.Restarts),
+		Paused: r.Paused, Priority: int(r.Priority), RetryOf: r.RetryOf, Steered: r.Steered, SteerTold: r.SteerTold,
 		CreatedAt: moment(r.CreatedUS), UpdatedAt: moment(r.UpdatedUS), ExpiresAt: momentPtr(r.ExpiresUS),
 	}
 	if r.IdempotencyKey != nil {

@@ -1,0 +1,166 @@
+package metadata
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A Claim is a delivery that one process may send now, with the webhook that it is for.
+type Claim struct {
+	Delivery Delivery
+	Webhook  Webhook
+}
+
+// An Outcome is what came of one attempt at a delivery.
+type Outcome struct {
+	HTTPStatus int    // 0 without an answer
+	Error      string // "" if the notice was taken
+}
+
+// Patience says how long a delivery, and a webhook that takes none, is tried.
+type Patience struct {
+	First   time.Duration // before the second attempt; it doubles with each further one
+	Longest time.Duration // between two attempts
+	GiveUp  time.Duration // age at which a delivery is given up
+	Disable time.Duration // after which a webhook that took nothing is disabled
+}
+
+// ClaimDeliveries takes at most limit deliveries that are due, one a webhook, and keeps
+// them from others for the lease. One whose sender dies is due again behind it: a notice
+// may be sent twice, and is never lost.
+func (c *Catalogue) ClaimDeliveries(ctx context.Context, limit int, lease time.Duration) ([]Claim, error) {
+	now := c.moment()
+	due, err := view(ctx, c, func(tx Tx) ([]Delivery, error) {
+		return tx.Deliveries(ctx, DeliveryFilter{Due: &now, Limit: 16 * limit})
+	})
+	if err != nil || len(due) == 0 {
+		return nil, err
+	}
+	return update(ctx, c, func(tx Tx) ([]Claim, error) {
+		var out []Claim
+		busy := map[string]bool{}
+		for _, seen := range due {
+			if len(out) == limit {
+				break
+			}
+			if busy[seen.WebhookID] {
+				continue
+			}
+			d, err := tx.Delivery(ctx, seen.ID)
+			if isNotFound(err) || err == nil && (d.Status != DeliveryPending || d.NextAt.After(now)) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			w, err := tx.Webhook(ctx, d.WebhookID)
+			if err != nil {
+				return nil, err
+			}
+			busy[w.ID] = true
+			d.Attempts++
+			d.NextAt, d.UpdatedAt = now.Add(lease), now
+			if err := tx.PutDelivery(ctx, d); err != nil {
+				return nil, err
+			}
+			out = append(out, Claim{d, w})
+		}
+		return out, nil
+	})
+}
+
+// Settle records what came of an attempt. A delivery that failed is tried again later, or
+// given up; a webhook that has taken nothing for too long is disabled, with all that waits
+// for it. A webhook that is gone is no error.
+func (c *Catalogue) Settle(ctx context.Context, id string, o Outcome, p Patience) error {
+	return c.repo.InTx(ctx, func(tx Tx) error {
+		d, err := tx.Delivery(ctx, id)
+		if isNotFound(err) || err == nil && d.Status != DeliveryPending {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		w, err := tx.Webhook(ctx, d.WebhookID)
+		if err != nil {
+			return err
+		}
+		now := c.moment()
+		d.HTTPStatus, d.Error, d.UpdatedAt = o.HTTPStatus, short(plain(o.Error)), now
+		if o.Error == "" {
+			d.Status = DeliveryDelivered
+			if w.FailingSince != nil {
+				w.FailingSince, w.UpdatedAt = nil, now
+				if err := tx.PutWebhook(ctx, w); err != nil {
+					return err
+				}
+			}
+			return tx.PutDelivery(ctx, d)
+		}
+		d.NextAt = now.Add(p.wait(d.Attempts))
+		if d.NextAt.Sub(d.CreatedAt) > p.GiveUp {
+			d.Status = DeliveryFailed
+		}
+		if err := tx.PutDelivery(ctx, d); err != nil {
+			return err
+		}
+		return c.blame(ctx, tx, w, d, p)
+	})
+}
+
+// blame notes that a webhook took nothing, and disables it in the end.
+func (c *Catalogue) blame(ctx context.Context, tx Tx, w Webhook, d Delivery, p Patience) error {
+	now := c.moment()
+	if w.FailingSince == nil {
+		w.FailingSince = &now
+	}
+	if now.Sub(*w.FailingSince) < p.Disable || w.DisabledAt != nil {
+		return tx.PutWebhook(ctx, w)
+	}
+	w.DisabledAt, w.UpdatedAt = &now, now
+	w.DisabledReason = short(fmt.Sprintf("took no notice since %s; the last attempt said: %s", w.FailingSince.UTC().Format(time.RFC3339), d.Error))
+	if err := tx.PutWebhook(ctx, w); err != nil {
+		return err
+	}
+	waiting, err := tx.Deliveries(ctx, DeliveryFilter{WebhookID: w.ID})
+	if err != nil {
+		return err
+	}
+	for _, one := range waiting {
+		if one.Status != DeliveryPending {
+			continue
+		}
+		one.Status, one.Error, one.UpdatedAt = DeliveryFailed, "the webhook was disabled", now
+		if err := tx.PutDelivery(ctx, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DropDeliveries removes deliveries that ended before the given time.
+func (c *Catalogue) DropDeliveries(ctx context.Context, before time.Time) error {
+	return c.repo.InTx(ctx, func(tx Tx) error { return tx.DropDeliveries(ctx, before.UTC()) })
+}
+
+// wait is how long to wait after so many attempts.
+func (p Patience) wait(attempts int) time.Duration {
+	d := p.First
+	for range min(attempts-1, 40) {
+		if d >= p.Longest {
+			break
+		}
+		d *= 2
+	}
+	return min(d, p.Longest)
+}
+
+// short cuts a text to what its column holds.
+func short(s string) string {
+	const most = 500
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}
