@@ -38,9 +38,10 @@ func (c *Catalogue) addImage(ctx context.Context, tx Tx, img Image) (Image, erro
 	return img, tx.PutImage(ctx, img)
 }
 
-// UpdateImage lets change alter an image, and returns it as stored. change may
-// run more than once; its error is returned and nothing is stored. Id and times
-// are not for change to set, and a deletion goes through DeleteImage.
+// UpdateImage lets change alter an image, and returns it as stored. All of it is one
+// transaction: what others change meanwhile is not lost. change may run more than once;
+// its error is returned and nothing is stored. Id and times are not for change to set,
+// and a deletion goes through DeleteImage. A further owner's quotas are those that bind.
 func (c *Catalogue) UpdateImage(ctx context.Context, id string, change func(*Image) error) (Image, error) {
 	return update(ctx, c, func(tx Tx) (Image, error) {
 		before, err := liveImage(ctx, tx, id)
@@ -59,8 +60,32 @@ func (c *Catalogue) UpdateImage(ctx context.Context, id string, change func(*Ima
 			return Image{}, errcode.New(errcode.StatusTransition, "image %s is deleted by its own operation only", id)
 		}
 		after.ID, after.CreatedAt, after.DeletedAt = before.ID, before.CreatedAt, before.DeletedAt
+		if after.Owner != before.Owner {
+			if err := c.handOver(ctx, tx, after); err != nil {
+				return Image{}, err
+			}
+		}
 		return c.storeImage(ctx, tx, before, after)
 	})
+}
+
+// handOver admits an image to another project, whose quotas it must fit. What belongs to
+// a project is not shared with it.
+func (c *Catalogue) handOver(ctx context.Context, tx Tx, img Image) error {
+	if err := c.admitImage(ctx, tx, img.Owner); err != nil {
+		return err
+	}
+	if l := c.limitsOf(img.Owner); l.ImageBytes >= 0 && img.Size != nil {
+		u, err := tx.Usage(ctx, img.Owner)
+		if err != nil {
+			return err
+		}
+		use := u.ImageBytes + u.Reserved + *img.Size*int64(len(img.places()))
+		if err := within(QuotaImageBytes, img.Owner, use, l.ImageBytes); err != nil {
+			return err
+		}
+	}
+	return tx.DeleteMembers(ctx, img.ID, img.Owner)
 }
 
 // DeleteImage marks an image as deleted and returns where its objects lie, for

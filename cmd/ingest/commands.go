@@ -64,12 +64,13 @@ func localCommands(g *globals) []*cobra.Command {
 }
 
 // serverCommands returns the subcommands that are a server, set one up or tell
-// of the program itself: serve, db, credential, temporal, provenance, version.
+// of the program itself: serve, db, credential, token, temporal, provenance, version.
 func serverCommands(g *globals) []*cobra.Command {
 	return append(grouped(groupServer,
 		newServeCommand(g),
 		newDBCommand(g),
 		newCredentialCommand(g),
+		newTokenCommand(g),
 		newTemporalCommand(g),
 		newProvenanceCommand(g),
 	), newVersionCommand(g))

@@ -21,12 +21,19 @@ import (
 type globals struct {
 	server  string
 	project string
+	token   string
 	json    bool
 	quiet   bool
 }
 
 // client returns a client of the server that was named.
-func (g *globals) client() (*client.Client, error) { return client.New(g.server, g.project) }
+func (g *globals) client() (*client.Client, error) {
+	c, err := client.New(g.server, g.project)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.UseToken(g.token)
+}
 
 // newRootCommand returns the command that holds the subcommands.
 func newRootCommand(g *globals, subcommands []*cobra.Command) *cobra.Command {
@@ -62,8 +69,9 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.`,
 	f := root.PersistentFlags()
 	f.StringVar(&g.server, "server", os.Getenv("INGEST_URL"), "address of the server (INGEST_URL; default "+client.DefaultServer+")")
 	f.StringVar(&g.project, "project", os.Getenv("INGEST_PROJECT"), "project on whose behalf to ask (INGEST_PROJECT; default \"default\")")
-	// Help says the same whatever the environment holds.
-	f.Lookup("server").DefValue, f.Lookup("project").DefValue = "", ""
+	f.StringVar(&g.token, "token", os.Getenv("INGEST_TOKEN"), "token of who asks, of a server that wants one (INGEST_TOKEN, which others on this machine cannot read)")
+	// Help says the same whatever the environment holds, and no secret.
+	f.Lookup("server").DefValue, f.Lookup("project").DefValue, f.Lookup("token").DefValue = "", "", ""
 	f.BoolVar(&g.json, "json", false, "print results and errors as JSON")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress and no notices")
 	root.SuggestionsMinimumDistance = 2

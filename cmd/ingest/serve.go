@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"ingest/internal/config"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
+	"ingest/internal/identity/devkeystone"
 	"ingest/internal/logging"
 )
 
@@ -89,14 +91,24 @@ func serve(ctx context.Context, c *config.Server, out, logTo io.Writer) error {
 		return notStarted(err, "the API cannot listen", "Correct --listen.")
 	}
 	defer ln.Close()
+	g, err := openGate(c, log, ln.Addr())
+	if err != nil {
+		return err
+	}
 	s, err := newServices(ctx, c, log)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	srv := &http.Server{Handler: s.handler(ln.Addr()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	srv := s.listener(ln.Addr(), g)
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(ln) }()
+	go func() {
+		if srv.TLSConfig != nil {
+			failed <- srv.ServeTLS(ln, "", "")
+			return
+		}
+		failed <- srv.Serve(ln)
+	}()
 	s.background(ctx)
 	greet(out, ln.Addr().String(), c, s)
 	select {
@@ -110,6 +122,19 @@ func serve(ctx context.Context, c *config.Server, out, logTo io.Writer) error {
 	log.Info().Str("drain", c.Drain.String()).Msg("stopping; once more ends at once")
 	drain(srv, s, c.Drain)
 	return nil
+}
+
+// listener returns the API's server.
+func (s *services) listener(addr net.Addr, g gate) *http.Server {
+	srv := &http.Server{
+		Handler: s.handler(addr, g), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		// What goes wrong before there is a request, such as a TLS handshake.
+		ErrorLog: stdlog.New(s.log, "", 0),
+	}
+	if g.cert != nil {
+		srv.TLSConfig = g.cert.config()
+	}
+	return srv
 }
 
 // drain lets requests and running steps come to an end, side by side: a slow
@@ -167,7 +192,10 @@ func lockData(c *config.Server) (func(), error) {
 // greet says where everything is and what to try next.
 func greet(out io.Writer, addr string, c *config.Server, s *services) {
 	fmt.Fprintf(out, "ingest %s is ready (Ctrl-C stops it)\n", version)
-	fmt.Fprintf(out, "  API          http://%s\n", addr)
+	fmt.Fprintf(out, "  API          %s://%s\n", c.Scheme(), addr)
+	if c.Auth.Users != "" {
+		fmt.Fprintf(out, "  identity     %s://%s%s/v3\n", c.Scheme(), addr, devkeystone.Prefix)
+	}
 	fmt.Fprintf(out, "  data         %s\n", c.DataDir)
 	if c.Database.URL != "" {
 		fmt.Fprintf(out, "  catalogue    %s\n", c.Database.Name())
@@ -184,8 +212,8 @@ func greet(out io.Writer, addr string, c *config.Server, s *services) {
 	}
 	fmt.Fprint(out, "\nTry:\n")
 	url := ""
-	if addr != "127.0.0.1:9292" {
-		url = " --server http://" + addr
+	if addr != "127.0.0.1:9292" || c.Auth.TLS.On() {
+		url = " --server " + c.Scheme() + "://" + addr
 	}
 	fmt.Fprintf(out, "  ingest import%s https://cloud.debian.org/images/cloud/bookworm/latest/debian-12-genericcloud-amd64.qcow2 --name debian-12\n", url)
 	fmt.Fprintf(out, "  ingest task list%s\n", url)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ import (
 	"ingest/internal/policy"
 	"ingest/internal/provenance"
 	"ingest/internal/quota"
+	"ingest/internal/ratelimit"
 	"ingest/internal/reconcile"
 	"ingest/internal/temporalclient"
 	"ingest/metadata"
@@ -122,7 +124,7 @@ func (s *services) openPipeline() error {
 		return err
 	}
 	fetching := httpOptions(s.c, vault)
-	if fetching.RootCAs, err = authorities(s.c.Fetch.CA); err != nil {
+	if fetching.RootCAs, err = authorities("--source-ca", s.c.Fetch.CA); err != nil {
 		return err
 	}
 	kept, err := s.openStores(vault, fetching)
@@ -199,21 +201,21 @@ func hostLimits(budgets map[string]config.HostBudget) map[string]httpsource.Host
 }
 
 // authorities adds those of a PEM file to the system's; nil means the system's alone.
-func authorities(path string) (*x509.CertPool, error) {
+func authorities(flag, path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, notStarted(err, "the certificate authorities of sources cannot be read", "See that the file that --source-ca names is there and may be read.")
+		return nil, notStarted(err, "the certificate authorities cannot be read", "See that the file that "+flag+" names is there and may be read.")
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, errcode.New(errcode.BadRequest, "--source-ca %q holds no certificate in PEM", path).
-			With(errcode.Evidence{Structure: "configuration", Field: "--source-ca", Value: path})
+		return nil, errcode.New(errcode.BadRequest, "%s %q holds no certificate in PEM", flag, path).
+			With(errcode.Evidence{Structure: "configuration", Field: flag, Value: path})
 	}
 	return pool, nil
 }
@@ -281,13 +283,21 @@ func (s *services) deps() activities.Deps {
 	}
 }
 
-// handler is the API.
-func (s *services) handler(addr net.Addr) http.Handler {
+// hosts are the names under which a listener of this machine alone is asked for.
+func (s *services) hosts(addr net.Addr) []string {
 	host, _, _ := net.SplitHostPort(addr.String())
-	var hosts []string
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
-		hosts = []string{"localhost", "127.0.0.1", "::1", host}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return nil
 	}
+	out := []string{"localhost", "127.0.0.1", "::1", host}
+	if u, err := url.Parse(s.c.Auth.PublicEndpoint); err == nil && u.Hostname() != "" {
+		out = append(out, strings.ToLower(u.Hostname())) // of the proxy before it
+	}
+	return out
+}
+
+// handler is the API.
+func (s *services) handler(addr net.Addr, g gate) http.Handler {
 	return api.New(api.Deps{
 		Catalogue: s.catalogue,
 		Imports:   s.importer,
@@ -299,7 +309,8 @@ func (s *services) handler(addr net.Addr) http.Handler {
 		Defaults:  s.apiDefaults(),
 		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(), ReadOnly: s.c.Stores.ReadOnly(),
 		Policy: s.policy.Current, Access: s.access.rules, Protections: s.access.protections,
-		Version: version, Log: s.log, Hosts: hosts,
+		Version: version, Log: s.log, Hosts: s.hosts(addr),
+		Identity: g.callers, IdentityService: g.handler(), Limits: ratelimit.New(s.c.Auth.Rate, s.c.Auth.Burst),
 	})
 }
 

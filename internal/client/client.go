@@ -15,6 +15,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/internal/errcode"
+	"ingest/internal/identity"
 )
 
 // DefaultServer is where `ingest serve` listens unless told otherwise.
@@ -29,6 +30,7 @@ const maxAnswer = 256 << 20
 type Client struct {
 	base    string
 	project string
+	token   string
 	http    *http.Client
 }
 
@@ -49,7 +51,29 @@ func New(base, project string) (*Client, error) {
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	// A download may take hours, but its head comes at once.
 	tr.ResponseHeaderTimeout = time.Minute
-	return &Client{base: strings.TrimRight(base, "/"), project: project, http: &http.Client{Transport: tr}}, nil
+	return &Client{base: strings.TrimRight(base, "/"), project: project, http: &http.Client{Transport: tr, CheckRedirect: sameHost}}, nil
+}
+
+// UseToken sets the token that requests carry, "" for none. It is called before the
+// client is used. errcode.BadRequest says that it cannot be one.
+func (c *Client) UseToken(token string) error {
+	if !identity.Plain(token) {
+		return errcode.New(errcode.BadRequest, "the token holds what no token does, such as a blank or a line break").
+			With(errcode.Evidence{Structure: "request", Field: "X-Auth-Token"})
+	}
+	c.token = token
+	return nil
+}
+
+// sameHost follows redirects within one server: the token is for no other one.
+func sameHost(req *http.Request, via []*http.Request) error {
+	if len(via) >= 10 {
+		return errors.New("stopped after 10 redirects")
+	}
+	if req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 // Server returns the address of the server.
@@ -99,9 +123,16 @@ func (c *Client) send(ctx context.Context, method, path string, header http.Head
 	if c.project != "" {
 		req.Header.Set("X-Project-Id", c.project)
 	}
+	if c.token != "" {
+		req.Header.Set("X-Auth-Token", c.token)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, c.unreachable(ctx, err)
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.Header.Get("Location") != "" {
+		resp.Body.Close()
+		return nil, errcode.New(errcode.Internal, "%s sends the request to another server, which is not followed", c.base)
 	}
 	if resp.StatusCode < 400 {
 		return resp, nil

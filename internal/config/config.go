@@ -47,6 +47,7 @@ type Server struct {
 	Quota       Quota
 	Keep        Keep
 	Database    Database // that keeps the catalogue
+	Auth        Auth     // who makes a request
 
 	Temporal  string // host:port of a Temporal service; "" embeds one
 	Namespace string
@@ -100,6 +101,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	c.Quota.flags(f)
 	c.Keep.flags(f)
 	c.Database.Flags(f)
+	c.Auth.flags(f)
 	c.Cache.flags(f)
 	f.StringVar(&c.Temporal, "temporal", "", "host:port of a Temporal service (default: an embedded one)")
 	f.StringVar(&c.Namespace, "namespace", "default", "Temporal namespace")
@@ -200,6 +202,9 @@ func (c *Server) Check() error {
 	if err := c.Database.Check(); err != nil {
 		return err
 	}
+	if err := c.Auth.check(c.DataDir); err != nil {
+		return err
+	}
 	for _, choice := range []struct {
 		flag, value string
 		of          []string
@@ -280,26 +285,31 @@ func (c *Server) checkLists() error {
 
 // checkListen keeps a server without authentication on loopback.
 func (c *Server) checkListen() error {
-	host, port, err := net.SplitHostPort(c.Listen)
+	_, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return bad("--listen", c.Listen, "is not host:port, such as 127.0.0.1:9292")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return bad("--listen", c.Listen, "has no port from 0 to 65535")
 	}
-	if ip, err := netip.ParseAddr(host); host == "localhost" || (err == nil && ip.IsLoopback()) {
+	if Loopback(c.Listen) || c.Auth.Mode != AuthNone || os.Getenv("INGEST_INSECURE_LISTEN") == "1" {
 		return nil
 	}
-	if os.Getenv("INGEST_INSECURE_LISTEN") == "1" {
-		return nil
-	}
-	return bad("--listen", c.Listen, "is not a loopback address, and this server has no authentication: "+
-		"put a reverse proxy with authentication before it, and set INGEST_INSECURE_LISTEN=1 if it must listen here")
+	return bad("--listen", c.Listen, "is not a loopback address, and with --auth none everybody who reaches it is its administrator: "+
+		"use --auth token or --auth keystone; or put a reverse proxy with authentication before it, and set INGEST_INSECURE_LISTEN=1 if it must listen here")
 }
 
 // Path returns a path below the data folder.
 func (c *Server) Path(elem ...string) string {
 	return filepath.Join(append([]string{c.DataDir}, elem...)...)
+}
+
+// Scheme is that of the API's URLs.
+func (c *Server) Scheme() string {
+	if c.Auth.TLS.On() {
+		return "https"
+	}
+	return "http"
 }
 
 // String is what may be logged.

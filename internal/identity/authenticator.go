@@ -51,6 +51,13 @@ func Unknown() error {
 	return errcode.New(errcode.Unauthenticated, "the token is unknown, expired or revoked")
 }
 
+// Unscoped is the error of a good token that is for no project. Images belong to
+// projects, so it is good for nothing here.
+func Unscoped() error {
+	return errcode.New(errcode.Forbidden, "the token is not scoped to a project").
+		With(errcode.Evidence{Structure: "token", Field: "project"})
+}
+
 // InProject refuses a caller that names another project than that of its token. What
 // clients of Glance say in X-Project-Id counts for nothing once a token says it.
 func InProject(r *http.Request, c Caller) error {

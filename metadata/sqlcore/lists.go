@@ -256,11 +256,11 @@ func (l *imageList) narrow(q *bun.SelectQuery) error {
 			return err
 		}
 	}
-	for _, tag := range f.Tags {
-		q.Where("EXISTS (SELECT 1 FROM image_tags AS g WHERE g.image_id = i.id AND g.tag = ?)", tag)
-	}
 	for name, value := range f.Properties {
 		q.Where("EXISTS (SELECT 1 FROM image_properties AS p WHERE p.image_id = i.id AND p.name = ? AND p.value_hash = ?)", name, valueHash(value))
+	}
+	for _, tag := range f.Tags {
+		q.Where("EXISTS (SELECT 1 FROM image_tags AS g WHERE g.image_id = i.id AND g.tag = ?)", tag)
 	}
 	l.behind(q)
 	return nil

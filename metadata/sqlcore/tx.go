@@ -52,6 +52,9 @@ func (t *tx) PutImage(ctx context.Context, img metadata.Image) error {
 	if err := t.put(ctx, "images", img.ID, &row, &row.RowVersion); err != nil {
 		return err
 	}
+	if row.RowVersion == 1 { // it was inserted just now
+		t.marks[img.ID], t.copies[img.ID] = marked{}, nil
+	}
 	if err := t.putMarks(ctx, img, marked{row.Tags, row.Properties}); err != nil {
 		return err
 	}

@@ -69,6 +69,11 @@ func checkOlder(t *testing.T, cat *metadata.Catalogue) {
 		!img.CreatedAt.Equal(time.Date(2026, 2, 3, 4, 5, 7, 789000, time.UTC)) {
 		t.Errorf("active image %+v, %v", img, err)
 	}
+	// Lists find it by what the older program has written.
+	list, err := cat.Images(ctx, metadata.ImageFilter{Tags: []string{"a", "b"}, Properties: map[string]string{"hw_firmware_type": "uefi"}, Seen: &metadata.Seen{Project: "acme"}})
+	if err != nil || len(list) != 1 || list[0].ID != "image-active" {
+		t.Errorf("found %+v, %v", list, err)
+	}
 	if record, err := cat.Provenance(ctx, "image-active"); err != nil || !json.Valid(record.Document) {
 		t.Errorf("provenance %+v, %v", record, err)
 	}

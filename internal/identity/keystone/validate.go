@@ -97,8 +97,7 @@ func (a *Authenticator) validate(ctx context.Context, token string, expired bool
 func (s said) answer() answer {
 	t := s.Token
 	if t.Project.ID == "" {
-		return answer{expires: t.Expires, err: errcode.New(errcode.Forbidden, "the token is not scoped to a project").
-			With(errcode.Evidence{Structure: "token", Field: "project"})}
+		return answer{expires: t.Expires, err: identity.Unscoped()}
 	}
 	if !identity.Named(t.Project.ID) {
 		return answer{expires: t.Expires, err: errcode.New(errcode.Forbidden, "the project's id is not 1 to 64 letters, digits, '-', '_' and '.'").

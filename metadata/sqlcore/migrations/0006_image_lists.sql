@@ -29,7 +29,7 @@ CREATE TABLE image_properties (
 
 CREATE INDEX image_properties_by_value ON image_properties (name, value_hash, image_id);
 
-CREATE INDEX images_by_visibility ON images (visibility, created_us, id);
+CREATE INDEX images_by_visibility ON images (visibility, created_us, id, owner, status, is_hidden);
 CREATE INDEX images_by_name ON images (name, created_us, id);
 CREATE INDEX images_by_owner_and_name ON images (owner, name, created_us, id);
 CREATE INDEX images_by_visibility_and_name ON images (visibility, name, created_us, id);
