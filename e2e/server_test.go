@@ -90,7 +90,7 @@ func (s *server) create(name string) *os.File {
 }
 
 var (
-	apiLine      = regexp.MustCompile(`(?m)^ +API +(http://\S+)$`)
+	apiLine      = regexp.MustCompile(`(?m)^ +API +(https?://\S+)$`)
 	temporalLine = regexp.MustCompile(`(?m)^ +Temporal +([^ ,]+),`)
 )
 

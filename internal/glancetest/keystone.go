@@ -19,6 +19,7 @@ type Cloud struct {
 	tb      testing.TB
 	admin   func() string
 	project string
+	service string // id of the image service
 }
 
 // The project whose images a Cloud has, its user, and every user's password.
@@ -83,10 +84,8 @@ func StartCloud(tb testing.TB) *Cloud {
 
 // populate makes the image service's entry, projects and users.
 func (c *Cloud) populate(images string) {
-	service := c.make("services", "service", Object{"name": "glance", "type": "image"})
-	for _, kind := range []string{"public", "internal"} {
-		c.make("endpoints", "endpoint", Object{"service_id": service, "interface": kind, "url": images, "region_id": Region})
-	}
+	c.service = c.make("services", "service", Object{"name": "glance", "type": "image"})
+	c.offer(Region, images)
 	c.project = c.make("projects", "project", Object{"name": Project, "domain_id": "default"})
 	services := c.make("projects", "project", Object{"name": "service", "domain_id": "default"})
 	var roles struct{ Roles []struct{ ID, Name string } }
@@ -103,6 +102,20 @@ func (c *Cloud) populate(images string) {
 	user := c.make("users", "user", Object{"name": User, "password": Password, "domain_id": "default"})
 	grant(c.project, user, "member")
 	grant(services, c.make("users", "user", Object{"name": "glance", "password": Password, "domain_id": "default"}), "admin")
+}
+
+// AddRegion tells clients of an image service of another region.
+func (c *Cloud) AddRegion(region, images string) {
+	c.tb.Helper()
+	c.make("regions", "region", Object{"id": region})
+	c.offer(region, images)
+}
+
+func (c *Cloud) offer(region, images string) {
+	c.tb.Helper()
+	for _, kind := range []string{"public", "internal"} {
+		c.make("endpoints", "endpoint", Object{"service_id": c.service, "interface": kind, "url": images, "region_id": region})
+	}
 }
 
 // Deactivate keeps an image's bytes from being read, which is for administrators.
