@@ -92,6 +92,12 @@ func accessTable() []accessRow {
 
 		{route: "GET /v2/images/{id}", about: aboutImage, rules: []string{"get_image"}, ok: 200},
 		{route: "DELETE /v2/images/{id}", about: aboutImage, rules: []string{"delete_image"}, ok: 204, guarded: true},
+		{route: "PATCH /v2/images/{id}", about: aboutImage, rules: []string{"modify_image"}, ok: 200, body: `[{"op":"replace","path":"/name","value":"n"}]`},
+		{route: "PATCH /v2/images/{id}", about: aboutImage, rules: []string{"modify_image", "publicize_image"}, ok: 200, body: `[{"op":"replace","path":"/visibility","value":"public"}]`},
+		{route: "PATCH /v2/images/{id}", about: aboutImage, rules: []string{"modify_image", "communitize_image"}, ok: 200, body: `[{"op":"replace","path":"/visibility","value":"community"}]`},
+		{route: "PATCH /v2/images/{id}", about: aboutImage, rules: []string{"modify_image", "ingest:change_owner"}, ok: 200, body: `[{"op":"replace","path":"/owner","value":"somebody"}]`},
+		{route: "POST /v2/images/{id}/actions/deactivate", about: aboutImage, rules: []string{"deactivate"}, ok: 204},
+		{route: "POST /v2/images/{id}/actions/reactivate", about: aboutImage, rules: []string{"reactivate"}, ok: 204},
 		{route: "POST /v2/images/{id}/import", about: aboutImage, rules: []string{"modify_image"}, ok: 409, body: `{"method":{"name":"web-download","uri":"https://h/i"}}`},
 		{route: "POST /v2/images/{id}/import", about: aboutImage, rules: []string{"copy_image"}, ok: 202, body: copyTo},
 		{route: "GET /v2/images/{id}/file", about: aboutImage, rules: []string{"download_image"}, ok: 200},
@@ -323,7 +329,11 @@ func (b *accessBench) ask(row accessRow, p place, role, id string) answer {
 		path = row.path
 	}
 	path = strings.NewReplacer("{id}", id, "{tag}", "there", "{member}", "blue", "{store}", "far").Replace(path)
-	return b.do(method, path, row.body, rolesHeader(p.project, role)...)
+	header := rolesHeader(p.project, role)
+	if method == "PATCH" {
+		header = append(header, "Content-Type", patchNew)
+	}
+	return b.do(method, path, row.body, header...)
 }
 
 // TestAccessTable asks every route as everybody about every image, and compares the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -56,31 +57,25 @@ func decodeObject(r *http.Request) (map[string]json.RawMessage, error) {
 // parseImage makes an image of the members that a client sent. Every member
 // that is not one of Glance's own is a free property.
 func parseImage(fields map[string]json.RawMessage, owner string) (metadata.Image, error) {
-	img := metadata.Image{ID: uuid.NewString(), Owner: owner, Properties: map[string]string{}}
-	known := map[string]any{
-		"id": &img.ID, "name": &img.Name, "visibility": &img.Visibility, "protected": &img.Protected,
-		"os_hidden": &img.Hidden, "owner": &img.Owner, "tags": &img.Tags,
-		"disk_format": &img.DiskFormat, "container_format": &img.ContainerFormat,
-		"min_disk": &img.MinDisk, "min_ram": &img.MinRAM,
-	}
-	for name, raw := range fields {
+	img := metadata.Image{ID: uuid.NewString(), Properties: map[string]string{}}
+	for _, name := range slices.Sorted(maps.Keys(fields)) { // the same request gets the same answer
+		raw := fields[name]
 		if err := checkSettable(name); err != nil {
 			return metadata.Image{}, err
 		}
-		if dst, ok := known[name]; ok {
-			if err := json.Unmarshal(raw, dst); err != nil {
-				return metadata.Image{}, badField(name, string(raw), "this is not of the member's type")
+		if name == "id" {
+			if err := json.Unmarshal(raw, &img.ID); err != nil {
+				return metadata.Image{}, badField(name, string(raw), "an image's id is a UUID")
 			}
 			continue
 		}
-		var value *string
-		if err := json.Unmarshal(raw, &value); err != nil || value == nil {
-			return metadata.Image{}, badField(name, string(raw), "a property's value is a string")
+		core, err := setMember(&img, name, raw)
+		if err == nil && !core {
+			img.Properties[name], err = propertyValue(name, raw)
 		}
-		img.Properties[name] = *value
-	}
-	if len(img.Owner) > 64 || strings.Trim(img.Owner, idAlphabet) != "" {
-		return metadata.Image{}, badField("owner", img.Owner, "a project is 1 to 64 letters, digits, '-', '_' and '.'")
+		if err != nil {
+			return metadata.Image{}, err
+		}
 	}
 	if img.Owner == "" {
 		img.Owner = owner
@@ -89,7 +84,6 @@ func parseImage(fields map[string]json.RawMessage, owner string) (metadata.Image
 		return metadata.Image{}, badField("id", img.ID, "an image's id is a UUID")
 	}
 	img.ID = strings.ToLower(img.ID)
-	img.Tags = unique(img.Tags)
 	return img, checkImage(img)
 }
 

@@ -146,7 +146,8 @@ func (a *api) acceptInto(ctx context.Context, req contract.ImportRequest) (wire.
 }
 
 // twin finds the task on the image that was made by the same call: the one with
-// the same idempotency key, or without a key the one that is not finished. What
+// the same idempotency key, or without a key the one that has not failed. Copies are
+// another matter: what was copied may be removed, and be wanted again. What
 // else stands in the request is the image's own, which an import changes.
 func (a *api) twin(ctx context.Context, req contract.ImportRequest) (metadata.Task, bool, error) {
 	tasks, err := a.Catalogue.Tasks(ctx, metadata.TaskFilter{Owner: req.Owner, ImageID: req.ImageID})
@@ -154,7 +155,8 @@ func (a *api) twin(ctx context.Context, req contract.ImportRequest) (metadata.Ta
 		return metadata.Task{}, false, err
 	}
 	for _, t := range tasks {
-		if t.IdempotencyKey != req.IdempotencyKey || req.IdempotencyKey == "" && t.Status.Finished() {
+		over := t.Status == metadata.TaskFailure || t.Status.Finished() && req.Method == contract.MethodCopy
+		if t.IdempotencyKey != req.IdempotencyKey || req.IdempotencyKey == "" && over {
 			continue
 		}
 		old, err := requestOf(t)

@@ -339,9 +339,12 @@ func TestImportCallRepeated(t *testing.T) {
 	other := strings.Replace(download, "disk", "other", 1)
 	b.do("POST", image+"/import", other).want(t, 409, errcode.Conflict)
 	b.finish(wire.Submitted{TaskID: task, ImageID: strings.TrimPrefix(image, "/v2/images/")}, []byte("data"))
-	b.do("POST", image+"/import", download).want(t, 409, errcode.Conflict)
+	if again := b.do("POST", image+"/import", download).want(t, 202, "").Header.Get("X-Ingest-Task-Id"); again != task {
+		t.Errorf("repeating after the end made task %s beside %s", again, task)
+	}
+	b.do("POST", image+"/import", other).want(t, 409, errcode.Conflict)
 
-	// With a key, repeating is recognised after the end too.
+	// With a key, another request is told apart.
 	keyed := b.newImage(someImage)
 	task = b.do("POST", keyed+"/import", download, "Idempotency-Key", "k").want(t, 202, "").Header.Get("X-Ingest-Task-Id")
 	b.finish(wire.Submitted{TaskID: task, ImageID: strings.TrimPrefix(keyed, "/v2/images/")}, []byte("data"))

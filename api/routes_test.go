@@ -35,7 +35,7 @@ func TestMethods(t *testing.T) {
 		{"DELETE", "/v2/tasks/" + id, "GET, HEAD"},
 		{"PATCH", "/v2/tasks", "GET, HEAD"},
 		{"PUT", "/v2/images", "GET, HEAD, POST"},
-		{"POST", "/v2/images/" + id, "DELETE, GET, HEAD"},
+		{"POST", "/v2/images/" + id, "DELETE, GET, HEAD, PATCH"},
 		{"GET", "/v2/images/" + id + "/import", "POST"},
 		{"GET", "/v1/imports", "POST"},
 		{"GET", "/v1/tasks/" + id + "/cancel", "POST"},

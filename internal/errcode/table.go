@@ -145,6 +145,7 @@ const (
 	PolicyInvalid       Code = "POLICY_INVALID"
 	AccessRulesInvalid  Code = "ACCESS_RULES_INVALID"
 	MethodNotAllowed    Code = "METHOD_NOT_ALLOWED"
+	MediaType           Code = "MEDIA_TYPE_UNSUPPORTED"
 	RangeInvalid        Code = "RANGE_NOT_SATISFIABLE"
 	StatusTransition    Code = "STATUS_TRANSITION"
 	IdempotencyReuse    Code = "IDEMPOTENCY_KEY_REUSED"
@@ -326,6 +327,7 @@ var table = []Descriptor{
 	{PolicyInvalid, "The policy file cannot be used.", 400, false, "Correct the lines that the message names; `ingest policy check FILE` lists all of them."},
 	{AccessRulesInvalid, "The file of access rules or of property protections cannot be used.", 400, false, "Correct the lines that the message names; `ingest access list --rules FILE` reads such a file and lists all that is wrong."},
 	{MethodNotAllowed, "This path does not take this method.", 405, false, "See the Allow header of the answer."},
+	{MediaType, "The body is of a type that this path does not take.", 415, false, "Send the Content-Type that the message names."},
 	{RangeInvalid, "The asked range lies outside the image.", 416, false, "Ask for bytes within the image's size."},
 	{StatusTransition, "The status cannot change in this way.", 409, false, "Look at the current status; somebody else may have been first."},
 	{IdempotencyReuse, "The idempotency key was used for a different request.", 409, false, "Use a new key, or repeat the first request exactly."},
