@@ -151,7 +151,7 @@ func TestPatchIsRefused(t *testing.T) {
 		{one("replace", "/min_ram", `-1`), 400}, {one("replace", "/min_ram", `1.5`), 400}, {one("replace", "/min_disk", `"1"`), 400},
 		{one("replace", "/min_disk", `99999999999999999999`), 400}, {one("replace", "/min_disk", `1e400`), 400}, {one("replace", "/disk_format", `"floppy"`), 400},
 		{one("replace", "/container_format", `"box"`), 400}, {one("replace", "/tags", `"a"`), 400}, {one("replace", "/tags", `[1]`), 400},
-		{one("replace", "/tags", `null`), 400}, {one("replace", "/tags", `["`+long+`"]`), 400}, {one("replace", "/tags", many(129)), 413},
+		{one("replace", "/tags", `null`), 400}, {one("replace", "/tags", `["`+long+`"]`), 400}, {one("replace", "/tags", manyTags(129)), 413},
 		{one("add", "/tags/-", `"a"`), 400}, {one("add", "/a/b", `"a"`), 400}, {one("add", "a", `"a"`), 400}, {one("add", "", `"a"`), 400},
 		{one("add", "/", `"a"`), 400}, {one("add", "//a", `"a"`), 400}, {one("add", "/a/", `"a"`), 400}, {one("add", "/a~", `"a"`), 400},
 		{one("add", "/a~2", `"a"`), 400}, {one("add", "/a~~0", `"a"`), 400}, {one("move", "/a", `"a"`), 400}, {one("test", "/a", `"1"`), 400},
@@ -185,8 +185,8 @@ func TestPatchIsRefused(t *testing.T) {
 	}
 }
 
-// many writes a list of n tags.
-func many(n int) string {
+// manyTags writes a list of n tags.
+func manyTags(n int) string {
 	tags := make([]string, n)
 	for i := range tags {
 		tags[i] = fmt.Sprint("t", i)
@@ -208,7 +208,7 @@ func TestPatchKeepsQuotas(t *testing.T) {
 	b.patch(id, ops(maxProperties, 0)).want(t, 200, "")
 	b.patch(id, ops(1, 500)).want(t, 413, errcode.BadRequest)
 	b.patch(id, `[{"op":"add","path":"/p500","value":"v"},{"op":"remove","path":"/p0"}]`).want(t, 200, "")
-	b.patch(id, `[{"op":"replace","path":"/tags","value":`+many(maxTags)+`}]`).want(t, 200, "")
+	b.patch(id, `[{"op":"replace","path":"/tags","value":`+manyTags(maxTags)+`}]`).want(t, 200, "")
 	// An import may have found more; whoever takes some away is let.
 	if _, err := b.cat.UpdateImage(t.Context(), id, func(m *metadata.Image) error {
 		for i := range 10 {
