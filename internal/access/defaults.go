@@ -114,7 +114,7 @@ func opened() map[string]string {
 		"fetch_image_location":  byService + " or " + ownReader,
 		"manage_image_cache":    anybody,
 		"stores_info_detail":    anybody,
-		"metadef_admin":         ownMember,
+		"metadef_admin":         anybody,
 		"ingest:fsck":           anybody,
 		"ingest:gc":             anybody,
 	}
