@@ -32,6 +32,7 @@ import (
 	"ingest/internal/quota"
 	"ingest/internal/ratelimit"
 	"ingest/internal/reconcile"
+	"ingest/internal/schemas"
 	"ingest/internal/temporalclient"
 	"ingest/metadata"
 	"ingest/pipeline"
@@ -52,12 +53,14 @@ type services struct {
 	cache     *cache.Cache   // nil if there is none
 	policy    *policy.Holder // nil if everything may be imported
 	access    accessFiles
-	quotas    *quota.Holder
-	client    client.Client
-	sweeper   *reconcile.Sweeper
-	recorder  provenance.Recorder
-	workers   []worker.Worker
-	fatal     chan error // takes the error with which a worker ends by itself
+	// imageProperties are what the operator's schema of images names, nil for the usual.
+	imageProperties map[string]schemas.Object
+	quotas          *quota.Holder
+	client          client.Client
+	sweeper         *reconcile.Sweeper
+	recorder        provenance.Recorder
+	workers         []worker.Worker
+	fatal           chan error // takes the error with which a worker ends by itself
 
 	temporalAddr, namespace, uiAddr string
 
@@ -92,6 +95,9 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 		}
 	}
 	if err := s.openAccess(); err != nil {
+		return s, err
+	}
+	if err := s.openImageSchema(); err != nil {
 		return s, err
 	}
 	if err := s.openPipeline(); err != nil {
@@ -309,7 +315,8 @@ func (s *services) handler(addr net.Addr, g gate) http.Handler {
 		Defaults:  s.apiDefaults(),
 		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(), ReadOnly: s.c.Stores.ReadOnly(),
 		Policy: s.policy.Current, Access: s.access.rules, Protections: s.access.protections,
-		Version: version, Log: s.log, Hosts: s.hosts(addr),
+		ImageProperties: s.imageProperties,
+		Version:         version, Log: s.log, Hosts: s.hosts(addr),
 		Identity: g.callers, IdentityService: g.handler(), Limits: ratelimit.New(s.c.Auth.Rate, s.c.Auth.Burst),
 	})
 }

@@ -31,9 +31,12 @@ type Server struct {
 	Fetch     Fetch  // limits of http sources
 	Policy    string // file that says what projects may import; "" allows everything
 	Access    Access
-	Trust     Trust
-	Limits    Limits // limits of images and of what is around them
-	Stores    Stores // where images are kept
+	// ImageSchema is the file of properties that the schema of images names; "" means
+	// those that OpenStack's services agree on.
+	ImageSchema string
+	Trust       Trust
+	Limits      Limits // limits of images and of what is around them
+	Stores      Stores // where images are kept
 	// SignedURLs takes sources whose URL holds a secret.
 	SignedURLs bool
 	// Staging is the folder of staged sources; "" is one in DataDir. StagingShared says
@@ -89,6 +92,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.allowNets, "allow-net", "", "private or loopback networks that http sources may reach, CIDR[,CIDR] (default none)")
 	f.StringVar(&c.Policy, "policy", "", "YAML `FILE` that says what projects may import; read again when it changes (default: everything)")
 	c.Access.flags(f)
+	f.StringVar(&c.ImageSchema, "image-schema", "", "`FILE` of the properties that the schema of images names to clients, in the shape of Glance's schema-image.json (default: those that OpenStack's services agree on)")
 	c.Fetch.flags(f)
 	c.Trust.flags(f)
 	c.Limits.flags(f)
