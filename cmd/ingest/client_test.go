@@ -323,7 +323,7 @@ func TestHelpIsGrouped(t *testing.T) {
 	g := &globals{}
 	code := execute(t.Context(), g, commands(g), []string{"--help"}, &out, io.Discard)
 	outcome{code, out.String(), ""}.want(t, 0, `.*\nAsk a server:\n  [^\n]*\n.*  image .*\n  task [^\n]*\n\nWork on files of this machine:\n  compare .*\n  map [^\n]*\n\n`+
-		`Run a server:\n  .*\n  temporal [^\n]*\n\nAdditional Commands:\n.*\n  version .*`, ``)
+		`Run a server:\n  .*\n  token [^\n]*\n\nAdditional Commands:\n.*\n  version .*`, ``)
 }
 
 func TestNoServer(t *testing.T) {

@@ -157,6 +157,51 @@ func TestWhatKeystoneSaysAndWhatComesOfIt(t *testing.T) {
 	}
 }
 
+// A service may pass on the token of a user whose time has run out meanwhile.
+func TestAServiceStandsForItsUser(t *testing.T) {
+	for _, c := range []struct {
+		name, role string
+		valid      bool
+		code       errcode.Code
+	}{
+		{"a service", "service", true, ""},
+		{"somebody else", "member", true, errcode.Unauthenticated},
+		{"nobody", "service", false, errcode.Unauthenticated},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := start(t)
+			k.validate = func(w http.ResponseWriter, r *http.Request) {
+				role, of, ends := "member", "p1", time.Now().Add(-time.Minute)
+				if r.Header.Get("X-Subject-Token") == "of-the-service" {
+					role, of, ends = c.role, "services", time.Now().Add(time.Hour)
+				}
+				if of == "services" && !c.valid || of == "p1" && r.URL.Query().Get("allow_expired") != "1" {
+					w.WriteHeader(404)
+					return
+				}
+				fmt.Fprintf(w, `{"token":{"expires_at":%q,"user":{"id":"u"},"project":{"id":%q},"roles":[{"name":%q}]}}`,
+					ends.UTC().Format("2006-01-02T15:04:05.000000Z"), of, role)
+			}
+			a := k.authenticator(nil)
+			for range 2 {
+				who, err := ask(a, "of-the-user", "X-Service-Token", "of-the-service")
+				if c.code != "" {
+					if errcode.Of(err) != c.code {
+						t.Errorf("got %+v, %v", who, err)
+					}
+					continue
+				}
+				if err != nil || who.Project != "p1" || len(who.ServiceRoles) != 1 || who.ServiceRoles[0] != "service" || who.Has("service") {
+					t.Errorf("got %+v, %v", who, err)
+				}
+			}
+			if _, err := ask(a, "of-the-user"); errcode.Of(err) != errcode.Unauthenticated {
+				t.Errorf("without the service the user's token is %v", err)
+			}
+		})
+	}
+}
+
 // An outage makes nobody a stranger, and tokens that are remembered stay good.
 func TestAnOutage(t *testing.T) {
 	k := start(t)
