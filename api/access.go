@@ -191,5 +191,5 @@ func (a *api) taskFor(r *http.Request, rule string) (metadata.Task, error) {
 	if err := a.judge(r, rule, t); err != nil {
 		return metadata.Task{}, err
 	}
-	return task, nil
+	return a.taskShown(r, task), nil
 }

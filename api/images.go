@@ -55,9 +55,11 @@ func (a *api) listImages(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f.Seen, f.Sort, f.Marker, f.Limit = a.seenIn(r), p.imageOrders(), p.marker, p.limit+1 // one more tells that there is a next page
-	images, err := a.Catalogue.Images(r.Context(), f)
-	if err != nil {
-		return err
+	var images []metadata.Image
+	if a.mayFilter(r, f) {
+		if images, err = a.Catalogue.Images(r.Context(), f); err != nil {
+			return err
+		}
 	}
 	more := len(images) > p.limit && p.limit > 0
 	images = images[:min(len(images), p.limit)]

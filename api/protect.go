@@ -31,6 +31,35 @@ func (a *api) readable(r *http.Request, props map[string]string) map[string]stri
 	return out
 }
 
+// mayFilter reports whether a list may be narrowed by what a filter names: a property
+// that the caller may not read has no value that could be guessed.
+func (a *api) mayFilter(r *http.Request, f metadata.ImageFilter) bool {
+	for name := range f.Properties {
+		if !a.mayProperty(r, access.Read, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// taskShown returns a task without the properties, in its request, that the caller may
+// not read. A request that cannot be understood is left out.
+func (a *api) taskShown(r *http.Request, t metadata.Task) metadata.Task {
+	if a.Protections() == nil || len(t.Request) == 0 {
+		return t
+	}
+	req, err := requestOf(t)
+	if err != nil {
+		t.Request = nil
+		return t
+	}
+	if visible := a.readable(r, req.Image.Properties); len(visible) != len(req.Image.Properties) {
+		req.Image.Properties = visible
+		t.Request = mustJSON(req)
+	}
+	return t
+}
+
 // show writes an image as the caller sees it.
 func (a *api) show(r *http.Request, img metadata.Image) wire.Image {
 	img.Properties = a.readable(r, img.Properties)

@@ -80,6 +80,33 @@ func TestProtectedPropertiesAreMadeAndSeenByWhoMay(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotReadIsNotFoundOutElsewhere(t *testing.T) {
+	b := newBench(t, withProtections(t, someProtections))
+	member, admin := rolesHeader("red", "member"), rolesHeader("red", "admin")
+	b.do("POST", "/v2/images", `{"name":"mine","x_secret_key":"s","colour":"blue"}`, admin...).want(t, 201, "")
+	for query, want := range map[string]string{"colour=blue": "mine", "x_secret_key=s": "", "x_secret_key=s&colour=blue": "", "x_secret_key=guess": ""} {
+		if got := b.names(query, member...); got != want {
+			t.Errorf("a member finds %q by %s, want %q", got, query, want)
+		}
+	}
+	if got := b.names("x_secret_key=s", admin...); got != "mine" {
+		t.Errorf("who may read the property finds %q", got)
+	}
+
+	s := b.submit(`{"source":{"url":"https://h/i"},"image":{"properties":{"x_secret_key":"hush","colour":"blue"}}}`, admin...)
+	for _, path := range []string{"/v1/tasks", "/v1/tasks/" + s.TaskID, "/v2/tasks/" + s.TaskID, "/v2/images/" + s.ImageID + "/tasks"} {
+		if body := string(b.do("GET", path, "", member...).want(t, 200, "").body); strings.Contains(body, "hush") {
+			t.Errorf("%s shows the property: %s", path, body)
+		}
+	}
+	if body := string(b.do("GET", "/v1/tasks/"+s.TaskID, "", member...).body); !strings.Contains(body, `"colour":"blue"`) {
+		t.Errorf("what may be read is hidden, too: %s", body)
+	}
+	if body := string(b.do("GET", "/v1/tasks/"+s.TaskID, "", admin...).body); !strings.Contains(body, "hush") {
+		t.Errorf("it is hidden from who may read it: %s", body)
+	}
+}
+
 func TestProtectedPropertiesAreChangedByWhoMay(t *testing.T) {
 	var a *api
 	newBench(t, withProtections(t, someProtections), func(d *Deps) { a = &api{Deps: *d} })

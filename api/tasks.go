@@ -177,7 +177,7 @@ func (a *api) imageTasks(w http.ResponseWriter, r *http.Request) error {
 	}
 	rows := make([]taskRow, 0, len(tasks))
 	for _, t := range tasks {
-		rows = append(rows, taskRow{taskStub: stubOf(t), taskWork: workOf(t)})
+		rows = append(rows, taskRow{taskStub: stubOf(t), taskWork: workOf(a.taskShown(r, t))})
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"tasks": rows})
 	return nil
@@ -202,16 +202,20 @@ func (a *api) taskPage(r *http.Request) ([]metadata.Task, bool, error) {
 	if a.administers(r) {
 		f.Owner = q.Get("owner") // all, if it names none
 	}
-	return lister[metadata.Task]{
+	tasks, more, err := lister[metadata.Task]{
 		id: func(t metadata.Task) string { return t.ID },
 		fetch: func(marker string, limit int) ([]metadata.Task, error) {
 			f := f
 			f.Marker, f.Limit = marker, limit
 			return a.Catalogue.Tasks(r.Context(), f)
 		},
-		keep:    func(metadata.Task) bool { return true },
+		keep:    func(t metadata.Task) bool { return a.Access().Allows("get_task", caller(r), taskTarget(t)) },
 		compare: compareTasks,
 	}.page(p)
+	for i, t := range tasks {
+		tasks[i] = a.taskShown(r, t)
+	}
+	return tasks, more, err
 }
 
 func taskFilter(q url.Values) (metadata.TaskFilter, error) {
