@@ -333,7 +333,13 @@ func TestLookups(t *testing.T) {
 		{"/identity/v3/projects/x", root, 404, "", ""},
 		{"/identity/v3/users/u-ann", ann, 200, `"default_project_id":"demo"`, ""},
 		{"/identity/v3/users/u-ann", root, 200, `"ann"`, "$2a$"},
-		{"/identity/v3/users/root", ann, 404, "", ""},
+		{"/identity/v3/users/root", ann, 403, "", "admin"},
+		{"/identity/v3/users/none", ann, 403, "", ""},
+		{"/identity/v3/users/none", root, 404, "", ""},
+		{"/identity/v3/users/none/projects", ann, 403, "", ""},
+		{"/identity/v3/projects/x", ann, 403, "", ""},
+		{"/identity/v3/projects?name=x", ann, 403, "", ""},
+		{"/identity/v3/projects?name=x", root, 200, `"projects":[]`, ""},
 		{"/identity/v3/users/u-ann/projects", ann, 200, `"ops"`, ""},
 		{"/identity/v3/domains/default", ann, 200, `"Default"`, ""},
 		{"/identity/v3/domains?name=Default", ann, 200, `"default"`, ""},
@@ -347,4 +353,32 @@ func TestLookups(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d with %s without %q", c.path, got.StatusCode, raw, c.status, c.found, c.hidden)
 		}
 	}
+}
+
+// Whatever is sent, it is answered with a status that is meant.
+func FuzzLogin(f *testing.F) {
+	f.Add(password("ann", "secret", `{"project":{"id":"demo"}}`))
+	f.Add(`{"auth":{"identity":{"methods":["token"],"token":{"id":"ingest-identity.e30.AA"}},"scope":{"unscoped":{}}}}`)
+	f.Add(`{"auth":{"identity":{"methods":["password"],"password":{"user":{"id":"u-ann","domain":{"domain":{}},"password":null}}},"scope":[]}}`)
+	dir := f.TempDir()
+	users := filepath.Join(dir, "users.yaml")
+	weak, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := os.WriteFile(users, []byte(fmt.Sprintf("users: [{name: ann, password: %q, projects: {demo: [member]}}]", weak)), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	s, err := Open(Options{Users: users, Dir: dir, Log: zerolog.Nop()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	s.guard.stranger = func() []byte { return weak }
+	f.Fuzz(func(t *testing.T, body string) {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest("POST", "/identity/v3/auth/tokens", strings.NewReader(body)))
+		if w.Code >= 500 || w.Code < 201 || w.Code == 201 != (w.Header().Get("X-Subject-Token") != "") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
 }
