@@ -26,8 +26,16 @@ func (a *api) createImage(w http.ResponseWriter, r *http.Request) error {
 	if err := a.mayMake(r, "add_image", img); err != nil {
 		return err
 	}
-	if img, err = a.Catalogue.CreateImage(r.Context(), img); err != nil {
+	once, err := onceOf(r, fields)
+	if err != nil {
 		return err
+	}
+	img, again, err := a.Catalogue.CreateImageOnce(r.Context(), img, once)
+	if err != nil {
+		return err
+	}
+	if again {
+		w.Header().Set("Idempotent-Replayed", "true")
 	}
 	w.Header().Set("Location", "/v2/images/"+img.ID)
 	w.Header().Set("OpenStack-image-import-methods", strings.Join(a.methods(), ","))

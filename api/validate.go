@@ -156,9 +156,8 @@ func (a *api) checkRequest(req contract.ImportRequest) error {
 			return badField(c.field, c.id, "expected a UUID in lower case")
 		}
 	}
-	// The key becomes part of a workflow's id, in which '/' separates.
-	if k := req.IdempotencyKey; len(k) > maxKey || strings.ContainsFunc(k, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
-		return badField("idempotency_key", k, "expected at most %d visible ASCII characters without '/'", maxKey)
+	if err := checkKey("idempotency_key", req.IdempotencyKey); err != nil {
+		return err
 	}
 	if err := checkText("user_id", req.UserID, maxName); err != nil {
 		return err

@@ -162,6 +162,7 @@ type Tx interface {
 
 	MetadefTx
 	WebhookTx
+	OnceTx
 }
 
 // An ImageFilter selects images, newest first unless it sorts them. Zero fields select

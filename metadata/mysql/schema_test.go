@@ -17,7 +17,7 @@ func TestKilledMigration(t *testing.T) {
 			"DROP TABLE webhook_deliveries", "DROP TABLE webhooks",
 			"ALTER TABLE tasks DROP COLUMN paused, DROP COLUMN priority, DROP COLUMN retry_of, DROP COLUMN steered, DROP COLUMN steer_told",
 			"DROP TABLE metadef_definitions", "DROP TABLE metadef_associations", "DROP TABLE metadef_resource_types", "DROP TABLE metadef_namespaces",
-			"DROP TABLE provenance", "DROP TABLE image_locations", "DROP TABLE reservations", "DROP TABLE events",
+			"DROP TABLE idempotency_keys", "DROP TABLE provenance", "DROP TABLE image_locations", "DROP TABLE reservations", "DROP TABLE events",
 			"DROP INDEX images_by_object ON images", "DROP INDEX images_by_hash ON images", "DROP INDEX tasks_by_image ON tasks",
 			"DELETE FROM catalogue_migrations WHERE version > 1", "UPDATE catalogue_migrations SET applied_us = 0",
 		},

@@ -65,6 +65,8 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"UnknownMarker", unknownMarker},
 		{"IdempotencyKeys", idempotencyKeys},
 		{"ManyAcceptOneKey", manyAcceptOneKey},
+		{"OnceRoundTrip", onceRoundTrip},
+		{"ManyCreateOneKey", manyCreateOneKey},
 		{"ManyIncrement", manyIncrement},
 		{"ManyInsertOneID", manyInsertOneID},
 		{"ReadersBesideWriters", readersBesideWriters},
