@@ -9,7 +9,7 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test slow race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-inspect lint errors images replay clean setup servers
+.PHONY: help build slim demo run test slow race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-lists bench-inspect lint errors images replay clean setup servers
 
 help: ## show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ bench-memory: build setup ## import 20 GiB virtual, 4 GiB allocated, and print t
 
 bench-io: ## read a source over a link of 125 MB/s with 0, 20 and 100 ms of latency
 	$(GO) test -run '^$$' -bench '^BenchmarkIO$$' -benchtime 3x ./pipeline
+
+bench-lists: ## list 100 images from a catalogue of 100,000 over HTTP, and print the medians
+	$(GO) test -run '^$$' -bench '^BenchmarkLists$$' -benchtime 100x ./api
 
 bench-inspect: build setup ## inspect a disk of 1 TiB in every format, and print the memory and processor time
 	$(GO) run ./internal/tools/memory -ingest bin/ingest -inspect

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"ingest/internal/dbtest"
 	"ingest/metadata"
 	"ingest/metadata/servertest"
+	"ingest/metadata/sqlcore"
 )
 
 func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
@@ -16,9 +18,8 @@ func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
 func driver() servertest.Driver {
 	return servertest.Driver{
 		Open: Open, Status: Status, Fresh: dbtest.MariaDB, Start: dbtest.StartMariaDB, Cut: cut,
-		Holds:     "SELECT COALESCE(IS_USED_LOCK(CONCAT('ingest.', MD5(DATABASE()), '.one')), 0)",
-		Tables:    "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
-		DropIndex: func(index, table string) string { return "DROP INDEX " + index + " ON " + table },
+		Holds: "SELECT COALESCE(IS_USED_LOCK(CONCAT('ingest.', MD5(DATABASE()), '.one')), 0)",
+		Older: older,
 	}
 }
 
@@ -37,6 +38,17 @@ func TestRefusedAtOnce(t *testing.T) {
 		{Name: "no option", URL: url + "?nonsense=1", Want: `the option "nonsense"`},
 		{Name: "no file", URL: url + "?ca=/none", Want: "read the authorities"},
 	})
+}
+
+func older(t *testing.T, url string, version int64) {
+	t.Helper()
+	d, writer, reader, err := connect(t.Context(), url, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(sqlcore.MigrateTo(t.Context(), d, writer, version), writer.Close(), reader.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func open(t testing.TB, url string) metadata.Repository {

@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
 
 	"ingest/internal/dbtest"
 	"ingest/metadata/servertest"
+	"ingest/metadata/sqlcore"
 )
 
 func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
@@ -17,9 +19,16 @@ func driver() servertest.Driver {
 		Cut: func(t *testing.T, url string) {
 			dbtest.Exec(t, url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ingest'")
 		},
-		Holds:     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted",
-		Tables:    "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()",
-		DropIndex: func(index, _ string) string { return "DROP INDEX " + index },
+		Holds: "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted",
+		Older: func(t *testing.T, url string, version int64) {
+			writer, reader, err := connect(t.Context(), url, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(sqlcore.MigrateTo(t.Context(), dialect(), writer, version), writer.Close(), reader.Close()); err != nil {
+				t.Fatal(err)
+			}
+		},
 	}
 }
 

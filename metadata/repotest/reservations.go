@@ -81,7 +81,7 @@ func usage(t *testing.T, repo metadata.Repository) {
 		return errors.Join(errs...)
 	})
 	for i, s := range metadata.ImageStatuses() {
-		if s != metadata.ImageDeleted && s != metadata.ImagePendingDelete {
+		if s != metadata.ImageDeleted && s != metadata.ImagePendingDelete && s != metadata.ImageKilled {
 			want.Images++
 		}
 		if s != metadata.ImageDeleted && s != metadata.ImageKilled && s != metadata.ImageQueued {

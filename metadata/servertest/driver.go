@@ -21,11 +21,10 @@ type Driver struct {
 	Start func(testing.TB) *dbtest.Server
 	// Cut ends every other connection to a database.
 	Cut func(t *testing.T, url string)
-	// Holds is a query of how many connections hold the database for themselves, and
-	// Tables one of the names of its tables.
-	Holds, Tables string
-	// DropIndex writes the statement that drops an index of a table.
-	DropIndex func(index, table string) string
+	// Holds is a query of how many connections hold the database for themselves.
+	Holds string
+	// Older makes the schema of an earlier version in an empty database.
+	Older func(t *testing.T, url string, version int64)
 }
 
 // Run runs every suite there is over the driver.

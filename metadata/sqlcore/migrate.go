@@ -2,6 +2,7 @@ package sqlcore
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -94,6 +95,19 @@ func (d Dialect) migrate(ctx context.Context, s Session, steps []migration) erro
 		}
 	}
 	return nil
+}
+
+// MigrateTo makes, in the empty database behind conn, the schema of an earlier version,
+// as the program has left it that knew no later one. Upgrades are tested with it.
+func MigrateTo(ctx context.Context, d Dialect, conn *sql.DB, version int64) error {
+	steps, err := migrations(files)
+	if err != nil {
+		return err
+	}
+	if version < 0 || version > int64(len(steps)) {
+		return fmt.Errorf("there is no schema version %d", version)
+	}
+	return d.exclusively(ctx, bun.NewDB(conn, d.Bun), func(s Session) error { return d.migrate(ctx, s, steps[:version]) })
 }
 
 func readApplied(ctx context.Context, db bun.IDB) ([]appliedRow, error) {

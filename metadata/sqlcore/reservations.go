@@ -88,12 +88,13 @@ func (t *tx) Usage(ctx context.Context, owner string) (metadata.Usage, error) {
 	}
 	for _, row := range images {
 		s := metadata.ImageStatus(row.Status)
+		if s == metadata.ImageKilled { // has no bytes, and is in no list
+			continue
+		}
 		if s != metadata.ImagePendingDelete { // hidden from its owner, and still there
 			u.Images += row.Count
 		}
-		if s != metadata.ImageKilled {
-			u.ImageBytes += row.Bytes
-		}
+		u.ImageBytes += row.Bytes
 		if s == metadata.ImageSaving || s == metadata.ImageUploading {
 			u.Uploading += row.Count
 		}

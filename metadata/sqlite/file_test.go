@@ -244,3 +244,24 @@ func TestProvenanceIsPurgedWithItsImage(t *testing.T) {
 		t.Errorf("the record of a purged image: %v", err)
 	}
 }
+
+// TestReaders asks a connection of readers for what it was opened with.
+func TestReaders(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalogue.db")
+	open(t, path).Close()
+	dsn, err := prepare(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := pool(dsn+readerOptions+readerCache, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for pragma, want := range map[string]int64{"cache_size": -16384, "query_only": 1, "foreign_keys": 1, "busy_timeout": busyTimeout.Milliseconds()} {
+		var got int64
+		if err := db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %d (%v), want %d", pragma, got, err, want)
+		}
+	}
+}

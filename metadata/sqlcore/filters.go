@@ -1,0 +1,123 @@
+package sqlcore
+
+import (
+	"strings"
+
+	"github.com/uptrace/bun"
+
+	"ingest/metadata"
+)
+
+// narrow applies all that the filter says of an image itself.
+func (l *imageList) narrow(q *bun.SelectQuery) error {
+	f := l.f
+	equal(q, "i.owner", f.Owner)
+	equal(q, "i.name", f.Name)
+	equal(q, "i.status", string(f.Status))
+	equal(q, "i.disk_format", f.DiskFormat)
+	equal(q, "i.visibility", f.Visibility)
+	equal(q, "i.hash_value", f.HashValue)
+	if f.At != nil {
+		l.t.at(q, *f.At)
+	}
+	if f.Protected != nil {
+		q.Where("i.protected = ?", *f.Protected)
+	}
+	if f.Hidden != nil {
+		q.Where("i.is_hidden = ?", *f.Hidden)
+	}
+	l.alive(q)
+	for _, m := range f.Matches {
+		col, err := imageColumn(m.Field)
+		if err != nil {
+			return err
+		}
+		oneOf(q, col, m.Values)
+	}
+	for _, r := range f.Ranges {
+		if err := inRange(q, r); err != nil {
+			return err
+		}
+	}
+	for name, value := range f.Properties {
+		q.Where("EXISTS (SELECT 1 FROM image_properties AS p WHERE p.image_id = i.id AND p.name = ? AND p.value_hash = ?)", name, valueHash(value))
+	}
+	for _, tag := range f.Tags {
+		q.Where("EXISTS (SELECT 1 FROM image_tags AS g WHERE g.image_id = i.id AND g.tag = ?)", tag)
+	}
+	l.behind(q)
+	return nil
+}
+
+// alive leaves out what is deleted, unless it is asked for.
+func (l *imageList) alive(q *bun.SelectQuery) {
+	switch {
+	case l.f.DeletedBefore != nil:
+		q.Where("i.status = ?", string(metadata.ImageDeleted)).Where("i.deleted_us < ?", l.f.DeletedBefore.UnixMicro())
+	case l.f.Seen != nil:
+		q.Where("i.status NOT IN (?, ?)", string(metadata.ImageDeleted), string(metadata.ImageKilled))
+		switch {
+		case !l.asksFor(metadata.ImagePendingDelete):
+			q.Where("i.status <> ?", string(metadata.ImagePendingDelete))
+		case !l.f.Seen.All:
+			q.Where("(i.status <> ? OR i.owner = ?)", string(metadata.ImagePendingDelete), l.f.Seen.Project)
+		}
+	case !l.f.Deleted:
+		q.Where("i.status <> ?", string(metadata.ImageDeleted))
+	}
+}
+
+// asksFor reports whether the filter names a status.
+func (l *imageList) asksFor(s metadata.ImageStatus) bool {
+	if l.f.Status == s {
+		return true
+	}
+	for _, m := range l.f.Matches {
+		for _, v := range m.Values {
+			if m.Field == metadata.FieldStatus && v == string(s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// oneOf narrows q to rows whose column has one of the values.
+func oneOf(q *bun.SelectQuery, column string, values []string) {
+	switch len(values) {
+	case 0:
+		q.Where("1 = 0")
+	case 1:
+		q.Where(column+" = ?", values[0])
+	default:
+		q.Where(column+" IN (?)", bun.In(values))
+	}
+}
+
+func inRange(q *bun.SelectQuery, r metadata.Range) error {
+	col, err := imageColumn(r.Field)
+	if err != nil {
+		return err
+	}
+	lo, hi, join := " >= ?", " <= ?", " AND "
+	if r.Not {
+		lo, hi, join = " < ?", " > ?", " OR "
+	}
+	var parts []string
+	var args []any
+	if r.Min != nil {
+		parts, args = append(parts, col+lo), append(args, *r.Min)
+	}
+	if r.Max != nil {
+		parts, args = append(parts, col+hi), append(args, *r.Max)
+	}
+	switch {
+	case len(parts) > 0:
+		q.Where("("+strings.Join(parts, join)+")", args...)
+	case r.Not:
+		q.Where("1 = 0")
+	default:
+		q.Where(col + " IS NOT NULL")
+	}
+	return nil
+}
