@@ -42,7 +42,7 @@ type Deps struct {
 	// Heavy has room for as many passes over a disk as may run at once; nil
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.
-	Heavy chan struct{}
+	Heavy *Turns
 	// SpaceWait is how long an attempt waits for space that there is not; 0 means
 	// not at all.
 	SpaceWait time.Duration

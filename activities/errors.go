@@ -1,7 +1,9 @@
 package activities
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -25,6 +27,25 @@ var (
 // not after the back-off of one that has failed.
 const afterStop = time.Second
 
+// A hinted is an error with which an attempt ended whose work can be gone on with.
+type hinted struct {
+	error
+	resume []byte
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// hint adds to a cancellation where the work can be gone on with: the task may only be
+// paused.
+func (b *beat) hint(err error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !temporal.IsCanceledError(err) || len(b.resume) == 0 || !json.Valid(b.resume) {
+		return err
+	}
+	return hinted{err, bytes.Clone(b.resume)}
+}
+
 // value is the travelling form of any error that ends an attempt.
 func value(err error) contract.ErrorValue {
 	if temporal.IsCanceledError(err) {
@@ -45,6 +66,9 @@ func value(err error) contract.ErrorValue {
 func (d Deps) temporal(err error, attempt int32) error {
 	v := value(err)
 	v.Queue = d.HostQueue
+	if h := (hinted{}); errors.As(err, &h) {
+		v.Resume = h.resume
+	}
 	switch {
 	case temporal.IsCanceledError(err):
 		return temporal.NewCanceledError(v)

@@ -49,7 +49,9 @@ func startBeat(ctx context.Context, d Deps, w work) *beat {
 	b := &beat{d: d, w: w, info: info, quit: make(chan struct{}), moved: time.Now()}
 	b.ctx, b.cancel = context.WithCancelCause(ctx)
 	b.figs = contract.Progress{TaskID: w.taskID, Stage: w.stage, Total: -1, ETA: -1, Attempt: info.Attempt, ObservedAt: b.moved, Disk: w.disk, Store: w.store}
-	b.resume = earlier(ctx).Resume
+	if b.resume = earlier(ctx).Resume; len(b.resume) == 0 {
+		b.resume = w.resume
+	}
 	b.ended.Add(2)
 	go b.keep(ctx)
 	go b.tell()
@@ -132,12 +134,7 @@ func (b *beat) enter() (leave func(), err error) {
 	}
 	b.wait("waits for another import to end")
 	defer b.wait("")
-	select {
-	case b.d.Heavy <- struct{}{}:
-		return func() { <-b.d.Heavy }, nil
-	case <-b.ctx.Done():
-		return nil, context.Cause(b.ctx)
-	}
+	return b.d.Heavy.Take(b.ctx, b.w.taskID)
 }
 
 func (b *beat) idle() bool {

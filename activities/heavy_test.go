@@ -14,15 +14,17 @@ import (
 var convertParams = contract.ConvertParams{TaskID: taskID, ImageID: imageID}
 
 // full is a Heavy that has no room left.
-func full() chan struct{} {
-	c := make(chan struct{}, 1)
-	c <- struct{}{}
-	return c
+func full() (turns *Turns, leave func()) {
+	turns = NewTurns(1, nil)
+	leave, _ = turns.Take(context.Background(), "another")
+	return turns, leave
 }
 
 func TestHeavyStepsWaitForRoomAndSaySo(t *testing.T) {
 	b := newBench(t)
-	b.deps.Heavy, b.deps.Stall = full(), 50*time.Millisecond
+	var leave func()
+	b.deps.Heavy, leave = full()
+	b.deps.Stall = 50 * time.Millisecond
 	var running atomic.Bool
 	b.steps.OnConvert = func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error) {
 		running.Store(true)
@@ -36,19 +38,19 @@ func TestHeavyStepsWaitForRoomAndSaySo(t *testing.T) {
 		if running.Load() {
 			t.Error("the step runs without room")
 		}
-		<-b.deps.Heavy
+		leave()
 	}()
 	if _, err := b.run(contract.ConvertActivity, convertParams); err != nil {
 		t.Fatal(err)
 	}
-	if !running.Load() || len(b.deps.Heavy) != 0 {
-		t.Errorf("ran: %v, room still taken: %d", running.Load(), len(b.deps.Heavy))
+	if !running.Load() || b.deps.Heavy.Free() != 1 {
+		t.Errorf("ran: %v, room still taken: %d", running.Load(), 1-b.deps.Heavy.Free())
 	}
 }
 
 func TestShortStepsDoNotWait(t *testing.T) {
 	b := newBench(t)
-	b.deps.Heavy = full()
+	b.deps.Heavy, _ = full()
 	if _, err := b.run(contract.CleanupActivity, contract.CleanupParams{TaskID: taskID, ImageID: imageID}); err != nil {
 		t.Error(err)
 	}
@@ -56,7 +58,7 @@ func TestShortStepsDoNotWait(t *testing.T) {
 
 func TestStopEndsTheWait(t *testing.T) {
 	b := newBench(t)
-	b.deps.Heavy = full()
+	b.deps.Heavy, _ = full()
 	stop := make(chan struct{})
 	b.env.SetWorkerStopChannel(stop)
 	go func() {
@@ -67,7 +69,7 @@ func TestStopEndsTheWait(t *testing.T) {
 	if app := appError(t, err); app.Type() != string(errcode.WorkerStopping) {
 		t.Errorf("ended with %v, want %s", app, errcode.WorkerStopping)
 	}
-	if len(b.deps.Heavy) != 1 {
+	if b.deps.Heavy.Free() != 0 {
 		t.Error("gave up room that it never had")
 	}
 }

@@ -44,8 +44,17 @@ func (a *RegisterActivity) Execute(ctx context.Context, p contract.RegisterParam
 		if err := a.d.judged(ctx, t.ID, a.d.policy().Submission(out.Request)); err != nil {
 			return contract.RegisterResult{}, err
 		}
+		out.Control = controlOf(t)
 		return out, a.d.Catalogue.Start(ctx, t.ID)
 	})
+}
+
+// controlOf is how a task is to be worked on, nil for one of which nothing is said.
+func controlOf(t metadata.Task) *contract.Control {
+	if t.Steered == 0 && t.Priority == contract.DefaultPriority {
+		return nil
+	}
+	return &contract.Control{Revision: t.Steered, Paused: t.Paused, Priority: t.Priority}
 }
 
 // task finds or makes the rows.
@@ -77,7 +86,7 @@ func (a *RegisterActivity) accept(ctx context.Context, p contract.RegisterParams
 	}
 	in := metadata.NewImport{
 		Task: metadata.Task{ID: r.TaskID, Type: r.TaskType, Owner: r.Owner, UserID: r.UserID, RequestID: r.RequestID,
-			ImageID: r.ImageID, WorkflowID: p.WorkflowID, IdempotencyKey: r.IdempotencyKey, Request: raw},
+			ImageID: r.ImageID, WorkflowID: p.WorkflowID, IdempotencyKey: r.IdempotencyKey, Request: raw, Priority: r.Urgency()},
 		Image: metadata.Image{ID: r.ImageID, Name: r.Image.Name, Owner: r.Owner, Visibility: r.Image.Visibility,
 			ContainerFormat: r.Image.ContainerFormat, Tags: r.Image.Tags, Properties: r.Image.Properties,
 			MinDisk: r.Image.MinDisk, MinRAM: r.Image.MinRAM, Protected: r.Image.Protected},

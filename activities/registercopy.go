@@ -48,6 +48,7 @@ func (a *RegisterCopyActivity) Execute(ctx context.Context, p contract.RegisterC
 			out.Result, out.Error = end.Result, end.Error
 			return out, err
 		}
+		out.Control = controlOf(t)
 		if err := a.d.Catalogue.StartCopy(ctx, t.ID); err != nil {
 			return contract.RegisterCopyResult{}, err
 		}

@@ -16,10 +16,10 @@ func noSpace() error { return errcode.New(errcode.NoSpace, "the store has 3 byte
 func TestWaitsForSpaceAndSaysSo(t *testing.T) {
 	b := newBench(t)
 	b.deps.SpaceWait, b.deps.spaceEvery, b.deps.Stall = time.Hour, 5*time.Millisecond, 50*time.Millisecond
-	b.deps.Heavy = make(chan struct{}, 1)
+	b.deps.Heavy = NewTurns(1, nil)
 	var room atomic.Bool
 	b.steps.OnConvert = func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error) {
-		if len(b.deps.Heavy) != 1 {
+		if b.deps.Heavy.Free() != 0 {
 			t.Error("the step runs without its slot")
 		}
 		if !room.Load() {
@@ -33,8 +33,9 @@ func TestWaitsForSpaceAndSaysSo(t *testing.T) {
 			return b.ticks.Load() > 100 && len(h) > 0 && h[len(h)-1].Progress.Message == "waits for space: the store has 3 bytes left"
 		})
 		// Whoever makes the space gets a slot meanwhile.
-		b.deps.Heavy <- struct{}{}
-		<-b.deps.Heavy
+		if leave, err := b.deps.Heavy.Take(t.Context(), "another"); err == nil {
+			leave()
+		}
 		room.Store(true)
 	}()
 	if _, err := b.run(contract.ConvertActivity, convertParams); err != nil {

@@ -35,6 +35,9 @@ type work struct {
 	// parses says that the step reads the image, so that a panic is the
 	// image's.
 	parses bool
+	// resume is the hint of an earlier activity that was interrupted, nil if there is
+	// none. That of an earlier attempt is fresher.
+	resume []byte
 }
 
 // attempt runs one attempt of a stage: it beats while fn works, notes how it
@@ -56,7 +59,7 @@ func attempt[T any](ctx context.Context, d Deps, w work, fn func(context.Context
 	err = b.stop(ctx, err)
 	d.note(ctx, w, b.done(), time.Since(begun), err)
 	if err != nil {
-		return zero, d.temporal(err, activity.GetInfo(ctx).Attempt)
+		return zero, d.temporal(b.hint(err), activity.GetInfo(ctx).Attempt)
 	}
 	return out, nil
 }
@@ -98,10 +101,19 @@ func (d Deps) note(ctx context.Context, w work, bytes int64, took time.Duration,
 	if err != nil {
 		v := value(err)
 		e.Code, e.Message = string(v.Code), v.Message
+		if v.Code == errcode.TaskCancelled && d.paused(ctx, w.taskID) {
+			e.Code, e.Message = "", "stands still while the task is paused"
+		}
 	}
 	if err := d.Catalogue.SetStage(ctx, w.taskID, e); err != nil {
 		d.Log.Warn().Str("task", w.taskID).Str("stage", string(w.stage)).Str("error", trace(err)).Msg("end of attempt not recorded")
 	}
+}
+
+// paused reports whether an attempt was cancelled only because its task is paused.
+func (d Deps) paused(ctx context.Context, taskID string) bool {
+	t, err := d.Catalogue.Task(ctx, taskID)
+	return err == nil && t.Paused
 }
 
 // message says in the task's history what of it was worked on.

@@ -45,6 +45,7 @@ func registerCopy(ctx workflow.Context, st *state) (contract.RegisterCopyResult,
 		return reg, err
 	}
 	st.req = reg.Request.Import()
+	st.told(reg.Control)
 	st.registered = true
 	st.progress.TaskID = st.req.TaskID
 	return reg, ctx.Err()
@@ -71,6 +72,9 @@ func copyTo(ctx workflow.Context, st *state, reg contract.RegisterCopyResult) (c
 		err = st.refused
 	}
 	if err != nil {
+		return contract.ImportResult{}, err
+	}
+	if err := st.gate(ctx); err != nil {
 		return contract.ImportResult{}, err
 	}
 	if err := ctx.Err(); err != nil {

@@ -101,7 +101,11 @@ func permanent(err error) bool {
 // placeOf notes the host on which a fetch was given up: it may have staged
 // something there.
 func (st *state) placeOf(err error) {
-	queue := explainQueue(err)
+	st.placeAt(explainQueue(err))
+}
+
+// placeAt notes a host that may have staged something, unless it is that of this round.
+func (st *state) placeAt(queue string) {
 	if queue == "" || st.round > 0 && st.here().queue == queue {
 		return
 	}

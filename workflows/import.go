@@ -42,6 +42,7 @@ func register(ctx workflow.Context, st *state) (contract.RegisterResult, error) 
 		return reg, err
 	}
 	st.req = reg.Request
+	st.told(reg.Control)
 	if st.req.Target.Store == "" && len(st.req.Stores) > 0 {
 		st.req.Target.Store = st.req.Stores[0]
 	}
@@ -104,8 +105,10 @@ func fetch(ctx workflow.Context, st *state, lost error) error {
 	}
 	if err := run(withTransfer(ctx), st, contract.StageFetch, contract.FetchActivity, params, &got); err != nil {
 		st.placeOf(err)
+		st.placeAt(st.parked)
 		return err
 	}
+	st.parked = ""
 	if st.round == 0 {
 		st.nextRound(got)
 		return nil
@@ -236,6 +239,9 @@ func checksum(ctx workflow.Context, st *state, d *disk) error {
 // activate makes all images active at once. Once it is asked for, it is not
 // cancelled: undoing could remove the bytes of an image that is active.
 func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
+	if err := st.gate(ctx); err != nil {
+		return contract.ImportResult{}, err
+	}
 	if err := ctx.Err(); err != nil {
 		return contract.ImportResult{}, err
 	}
@@ -256,14 +262,23 @@ func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 }
 
 // run runs a stage: it says so in the catalogue, in passing, and waits for the
-// stage's activity.
+// stage's activity. While the task is paused, it does neither; what writes to the
+// catalogue, and what makes stored bytes visible, is not interrupted.
 func run(ctx workflow.Context, st *state, s contract.Stage, activity string, params, result any) error {
+	if s != contract.StageActivate {
+		if err := st.gate(ctx); err != nil {
+			return err
+		}
+	}
 	st.enter(ctx, s)
 	report := contract.ReportParams{TaskID: st.req.TaskID, Stage: s, Disk: st.disk}
 	if err := workflow.ExecuteLocalActivity(withRow(ctx), contract.ReportActivity, report).Get(ctx, nil); err != nil {
 		workflow.GetLogger(ctx).Warn("stage not reported", "stage", string(s), "error", err)
 	}
-	return workflow.ExecuteActivity(ctx, activity, params).Get(ctx, result)
+	if s == contract.StageStore || s == contract.StageActivate {
+		return workflow.ExecuteActivity(st.ranked(ctx), activity, params).Get(ctx, result)
+	}
+	return st.work(ctx, activity, params, result)
 }
 
 // record writes to the catalogue what it must know: in passing if the database

@@ -73,6 +73,13 @@ func withTransfer(ctx workflow.Context) workflow.Context {
 	})
 }
 
+// parkedOn lets a fetch that was interrupted go on where it has staged something.
+func parkedOn(ctx workflow.Context, queue string) workflow.Context {
+	o := workflow.GetActivityOptions(ctx)
+	o.TaskQueue, o.ScheduleToStartTimeout = queue, hostTimeout
+	return workflow.WithActivityOptions(ctx, o)
+}
+
 // withLook is for reading a few structures of an image.
 func withLook(ctx workflow.Context, queue string) workflow.Context {
 	return withWork(ctx, queue, 30*time.Minute, 20)

@@ -37,6 +37,14 @@ type state struct {
 	// worker that took them; zero if they are not from a signal. Set by observe.
 	heard time.Time
 
+	// control is how the task is to be worked on. Set by steer, and by told at the begin.
+	control contract.Control
+	// turns are the activities at work that may be interrupted. Set by attempt.
+	turns []*turn
+	// parked is the queue of the host on which a fetch was interrupted, "" if none was.
+	// Set by work.
+	parked string
+
 	// round counts the rounds from 1. Filled in by fetch.
 	round int
 	// places is where each round left bytes, the last one's at the end: its
@@ -98,6 +106,7 @@ func newState(ctx workflow.Context, req contract.ImportRequest) *state {
 		req.ImageID = contract.DerivedImageID(req.TaskID, 0)
 	}
 	st := &state{workflowID: id, runID: info.OriginalRunID, req: req}
+	st.control.Priority = contract.DefaultPriority
 	st.progress.Status = statusPending
 	st.enter(ctx, contract.StageRegister)
 	return st
@@ -149,11 +158,14 @@ func (st *state) observe(p contract.Progress) {
 // serve answers queries and takes signals, for as long as the workflow lives.
 func (st *state) serve(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, contract.ProgressQuery, func() (contract.Progress, error) {
-		return st.progress, nil
+		p := st.progress
+		p.Paused = st.control.Paused
+		return p, nil
 	})
 	if err != nil {
 		return err
 	}
+	st.obey(ctx)
 	signals := workflow.GetSignalChannel(ctx, contract.ProgressSignal)
 	workflow.GoNamed(ctx, "progress", func(ctx workflow.Context) {
 		for {

@@ -47,6 +47,9 @@ func copyAll(ctx workflow.Context, st *state, queue string, jobs []contract.Copy
 	if len(jobs) == 0 {
 		return nil
 	}
+	if err := st.gate(ctx); err != nil {
+		return err
+	}
 	st.enter(ctx, contract.StageCopy)
 	report := contract.ReportParams{TaskID: st.req.TaskID, Stage: contract.StageCopy, Disk: st.disk}
 	if err := workflow.ExecuteLocalActivity(withRow(ctx), contract.ReportActivity, report).Get(ctx, nil); err != nil {
@@ -61,9 +64,13 @@ func copyAll(ctx workflow.Context, st *state, queue string, jobs []contract.Copy
 		st.parts = append(st.parts, contract.Progress{Store: job.Store, Total: job.Size})
 		up := contract.Leftover{ImageID: job.ImageID, Store: job.Store, Key: job.Key}
 		st.leave(up)
-		selector.AddFuture(workflow.ExecuteActivity(withCopy(work, queue, must), contract.CopyActivity, job), func(f workflow.Future) {
-			var got contract.Stored
-			switch err := f.Get(ctx, &got); {
+		var got contract.Stored
+		copied, end := workflow.NewFuture(ctx)
+		workflow.GoNamed(work, "copy", func(work workflow.Context) {
+			end.Set(nil, st.work(withCopy(work, queue, must), contract.CopyActivity, job, &got))
+		})
+		selector.AddFuture(copied, func(f workflow.Future) {
+			switch err := f.Get(ctx, nil); {
 			case err == nil:
 				st.observePart(contract.Progress{Stage: contract.StageCopy, Disk: st.disk, Store: job.Store, Bytes: job.Size, Total: job.Size, ObservedAt: workflow.Now(ctx)})
 				done(got)

@@ -26,7 +26,7 @@ const waitingSlots = 100
 func (s *services) startWorkers() error {
 	s.onClose(s.stopWorkers)
 	deps := s.deps()
-	deps.Heavy = make(chan struct{}, s.c.Imports)
+	deps.Heavy = activities.NewTurns(s.c.Imports, s.catalogue.Priorities)
 	for _, q := range []struct {
 		queue string
 		slots int

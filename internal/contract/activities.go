@@ -23,6 +23,8 @@ type RegisterResult struct {
 	Finished bool          `json:"finished"`
 	Result   *ImportResult `json:"result,omitempty"` // of a task that succeeded
 	Error    *ErrorValue   `json:"error,omitempty"`  // of a task that failed
+	// Control is how the task is worked on, nil if nobody has said anything of it.
+	Control *Control `json:"control,omitempty"`
 }
 
 // ReportParams records the begin or the end of a stage.
@@ -270,6 +272,9 @@ type ChecksumParams struct {
 	// Disk is the number of the disk of a source that holds several, from 1; 0 is
 	// the only one.
 	Disk int `json:"disk,omitempty"`
+	// Resume is the hint that an activity has left which was interrupted, so that the
+	// task could be paused.
+	Resume json.RawMessage `json:"resume,omitempty"`
 }
 
 // Checksummed holds the digests of the sealed bytes.
@@ -352,6 +357,9 @@ type ErrorValue struct {
 	// Queue is the task queue of the host on which the error arose, where
 	// something of the task may be left; "" if nothing is bound to a host.
 	Queue string `json:"queue,omitempty"`
+	// Resume is the hint of Heartbeat, of an activity that was cancelled: its task may
+	// only be paused.
+	Resume json.RawMessage `json:"resume,omitempty"`
 }
 
 // ValueOf turns an error into its travelling form. The text of an error without

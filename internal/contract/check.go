@@ -19,6 +19,9 @@ func (r ImportRequest) Check() error {
 	if err := r.checkStores(); err != nil {
 		return err
 	}
+	if err := checkPriority(r.Priority); err != nil {
+		return err
+	}
 	switch {
 	case r.Source.URL == "":
 		return badField("source.url", "is missing")

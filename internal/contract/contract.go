@@ -109,6 +109,10 @@ type ImportRequest struct {
 	// Verify is one of VerifyLevels; "" means the server's default.
 	Verify string `json:"verify,omitempty"`
 
+	// Priority is MinPriority to MaxPriority; nil means DefaultPriority. It can be
+	// changed while the task waits.
+	Priority *int `json:"priority,omitempty"`
+
 	// StoresSpec names several stores; Target.Store may be left out then, and is
 	// otherwise the first of them.
 	StoresSpec
@@ -215,6 +219,8 @@ type Progress struct {
 	// Store is that which is copied to, in what an activity says of itself; "" if it
 	// is all of them.
 	Store string `json:"store,omitempty"`
+	// Paused says that nothing moves until the task is resumed.
+	Paused bool `json:"paused,omitempty"`
 }
 
 // namespaceTask is the UUIDv5 name space of ids derived from workflow ids.

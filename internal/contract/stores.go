@@ -130,6 +130,8 @@ type RegisterCopyResult struct {
 	Finished bool          `json:"finished"`
 	Result   *ImportResult `json:"result,omitempty"` // of a task that succeeded
 	Error    *ErrorValue   `json:"error,omitempty"`  // of a task that failed
+	// Control is how the task is worked on, nil if nobody has said anything of it.
+	Control *Control `json:"control,omitempty"`
 	// Image is what the image is, with the stores that have it.
 	Image ImageResult `json:"image"`
 	// From is where it can be read, the best place first.

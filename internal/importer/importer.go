@@ -23,6 +23,7 @@ const callTimeout = 5 * time.Second
 type Client interface {
 	ExecuteWorkflow(ctx context.Context, options client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error)
 	CancelWorkflow(ctx context.Context, workflowID, runID string) error
+	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
 	QueryWorkflow(ctx context.Context, workflowID, runID, queryType string, args ...any) (converter.EncodedValue, error)
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
 }
@@ -70,6 +71,14 @@ func (i *Importer) Cancel(ctx context.Context, workflowID string) error {
 	ctx, stop := context.WithTimeout(ctx, callTimeout)
 	defer stop()
 	return serviceError(i.client.CancelWorkflow(ctx, workflowID, ""), "cancel workflow %s", workflowID)
+}
+
+// Steer tells the workflow of a task how it is to be worked on. errcode.NotFound says
+// that none of that id runs.
+func (i *Importer) Steer(ctx context.Context, workflowID string, c contract.Control) error {
+	ctx, stop := context.WithTimeout(ctx, callTimeout)
+	defer stop()
+	return serviceError(i.client.SignalWorkflow(ctx, workflowID, "", contract.ControlSignal, c), "steer workflow %s", workflowID)
 }
 
 // serviceError gives an error of the service its code.

@@ -33,11 +33,18 @@ type service struct {
 	queryErr error
 	pending  []*workflowpb.PendingActivityInfo
 	descErr  error
+	signal   string
+	signals  []any
 }
 
 func (s *service) ExecuteWorkflow(_ context.Context, o client.StartWorkflowOptions, w any, args ...any) (client.WorkflowRun, error) {
 	s.options, s.workflow, s.args = o, w, args
 	return nil, s.err
+}
+
+func (s *service) SignalWorkflow(_ context.Context, _, _, name string, arg any) error {
+	s.signal, s.signals = name, append(s.signals, arg)
+	return s.err
 }
 
 func (s *service) CancelWorkflow(context.Context, string, string) error { return s.err }
@@ -108,6 +115,26 @@ func TestCancel(t *testing.T) {
 	} {
 		if got := errcode.Of(New(&service{err: c.err}, nil).Cancel(context.Background(), "w")); got != c.want {
 			t.Errorf("%v: got %q, want %q", c.err, got, c.want)
+		}
+	}
+}
+
+func TestSteer(t *testing.T) {
+	want := contract.Control{Revision: 3, Paused: true, Priority: 9}
+	for _, c := range []struct {
+		err  error
+		want errcode.Code
+	}{
+		{nil, ""},
+		{serviceerror.NewNotFound("workflow execution already completed"), errcode.NotFound},
+		{serviceerror.NewUnavailable("away"), errcode.WorkflowService},
+	} {
+		s := &service{err: c.err}
+		if got := errcode.Of(New(s, nil).Steer(context.Background(), "w", want)); got != c.want {
+			t.Errorf("%v: got %q, want %q", c.err, got, c.want)
+		}
+		if s.signal != contract.ControlSignal || len(s.signals) != 1 || s.signals[0] != want {
+			t.Errorf("signalled %q %v", s.signal, s.signals)
 		}
 	}
 }

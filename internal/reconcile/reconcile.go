@@ -35,6 +35,8 @@ const (
 type Workflows interface {
 	State(ctx context.Context, workflowID string) (State, error)
 	Start(ctx context.Context, req contract.ImportRequest, workflowID string) error
+	// Steer tells a running workflow how its task is to be worked on.
+	Steer(ctx context.Context, workflowID string, c contract.Control) error
 }
 
 // Cleaner removes what a task left behind, except the object that its image
@@ -110,7 +112,7 @@ func (r *Reconciler) Task(ctx context.Context, t metadata.Task) error {
 		return err
 	}
 	if state == Running {
-		return nil
+		return r.steer(ctx, t)
 	}
 	// The list is older than the answer: a task that has ended in between is
 	// none of ours, and its image may be another import's by now.
@@ -128,6 +130,19 @@ func (r *Reconciler) Task(ctx context.Context, t metadata.Task) error {
 	// A workflow that completed but whose task is unfinished wrote its end
 	// into a catalogue that was lost or restored: the import runs again.
 	return r.restart(ctx, t)
+}
+
+// steer tells a workflow what it may not have been told: that its task was paused or
+// resumed, or has another priority.
+func (r *Reconciler) steer(ctx context.Context, t metadata.Task) error {
+	if t.SteerTold >= t.Steered {
+		return nil
+	}
+	c := contract.Control{Revision: t.Steered, Paused: t.Paused, Priority: t.Priority}
+	if err := r.Workflows.Steer(ctx, t.WorkflowID, c); err != nil {
+		return err
+	}
+	return r.Catalogue.SteerTold(ctx, t.ID, t.Steered)
 }
 
 func (r *Reconciler) restart(ctx context.Context, t metadata.Task) error {

@@ -26,6 +26,15 @@ type service struct {
 	refuse  error  // of Start
 	asked   func() // called by State
 	started []contract.ImportRequest
+	steered []contract.Control
+}
+
+func (s *service) Steer(_ context.Context, _ string, c contract.Control) error {
+	if s.refuse != nil {
+		return s.refuse
+	}
+	s.steered = append(s.steered, c)
+	return nil
 }
 
 func (s *service) State(context.Context, string) (State, error) {
@@ -125,6 +134,29 @@ func TestWhatBecomesOfAnUnfinishedTask(t *testing.T) {
 				t.Errorf("cleaned %v", cl.tasks)
 			}
 		})
+	}
+}
+
+// A change that the API could not tell the workflow of is told here, once.
+func TestAWorkflowIsToldWhatItDoesNotKnow(t *testing.T) {
+	cat, svc := catalogue(t), &service{state: Running, refuse: errcode.New(errcode.WorkflowService, "away")}
+	task := accept(t, cat)
+	yes, nine := true, 9
+	if _, err := cat.Steer(t.Context(), task.ID, metadata.Steering{Paused: &yes, Priority: &nine}); err != nil {
+		t.Fatal(err)
+	}
+	r := &Reconciler{Catalogue: cat, Workflows: svc, Log: zerolog.Nop(), Now: later}
+	if err := r.Once(t.Context()); errcode.Of(err) != errcode.WorkflowService {
+		t.Errorf("once says %v while the service is away", err)
+	}
+	svc.refuse = nil
+	for range 3 {
+		if err := r.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(svc.steered) != 1 || svc.steered[0] != (contract.Control{Revision: 1, Paused: true, Priority: 9}) {
+		t.Errorf("told %+v", svc.steered)
 	}
 }
 

@@ -40,6 +40,14 @@ func (t Temporal) State(ctx context.Context, workflowID string) (State, error) {
 	return Completed, nil
 }
 
+// Steer signals a workflow.
+func (t Temporal) Steer(ctx context.Context, workflowID string, c contract.Control) error {
+	if err := t.Client.SignalWorkflow(ctx, workflowID, "", contract.ControlSignal, c); err != nil {
+		return errcode.Wrap(err, errcode.WorkflowService, "the workflow could not be told")
+	}
+	return nil
+}
+
 // Start runs a workflow again, whatever became of earlier runs.
 func (t Temporal) Start(ctx context.Context, req contract.ImportRequest, workflowID string) error {
 	workflow, arg := req.Workflow()
