@@ -102,7 +102,7 @@ func (d Deps) note(ctx context.Context, w work, bytes int64, took time.Duration,
 		v := value(err)
 		e.Code, e.Message = string(v.Code), v.Message
 		if v.Code == errcode.TaskCancelled && d.paused(ctx, w.taskID) {
-			e.Code, e.Message = "", "stands still while the task is paused"
+			e.Kind, e.Code, e.Message = metadata.EventControl, "", "stands still while the task is paused"
 		}
 	}
 	if err := d.Catalogue.SetStage(ctx, w.taskID, e); err != nil {

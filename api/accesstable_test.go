@@ -88,6 +88,8 @@ func accessTable() []accessRow {
 		{route: "GET /v1/cache", about: aboutProject, rules: []string{"ingest:cache_view"}, ok: 200},
 		{route: "POST /v1/fsck", about: aboutProject, rules: []string{"ingest:fsck"}, ok: 200, body: `{}`},
 		{route: "POST /v1/gc", about: aboutProject, rules: []string{"ingest:gc"}, ok: 202, body: `{}`},
+		{route: "GET /v1/webhooks", about: aboutProject, rules: []string{"ingest:webhooks"}, ok: 200},
+		{route: "POST /v1/webhooks", about: aboutProject, rules: []string{"ingest:webhooks"}, ok: 201, body: `{"url":"https://example.org/"}`},
 		{route: "GET /v1/gc/{id}", about: aboutProject, rules: []string{"ingest:gc"}, ok: 200, path: "/v1/gc/" + uuid.NewString()},
 
 		{route: "GET /v2/images/{id}", about: aboutImage, rules: []string{"get_image"}, ok: 200},
@@ -120,7 +122,12 @@ func accessTable() []accessRow {
 		{route: "GET /v1/tasks/{id}/progress", about: aboutTask, rules: []string{"get_task"}, ok: 200},
 		{route: "GET /v1/tasks/{id}/events", about: aboutTask, rules: []string{"get_task"}, ok: 200},
 		{route: "GET /v1/tasks/{id}/policy", about: aboutTask, rules: []string{"get_task"}, ok: 200},
+		{route: "GET /v1/tasks/{id}/stream", about: aboutTask, rules: []string{"get_task"}, ok: 400},
 		{route: "POST /v1/tasks/{id}/cancel", about: aboutTask, rules: []string{"ingest:modify_task"}, ok: 202},
+		{route: "POST /v1/tasks/{id}/pause", about: aboutTask, rules: []string{"ingest:modify_task"}, ok: 202},
+		{route: "POST /v1/tasks/{id}/resume", about: aboutTask, rules: []string{"ingest:modify_task"}, ok: 202},
+		{route: "POST /v1/tasks/{id}/retry", about: aboutTask, rules: []string{"ingest:modify_task"}, ok: 409},
+		{route: "PUT /v1/tasks/{id}/priority", about: aboutTask, rules: []string{"ingest:task_priority"}, ok: 202, body: `{"priority":7}`},
 	}
 }
 
@@ -129,6 +136,7 @@ func accessTable() []accessRow {
 func elsewhere() map[string]string {
 	return map[string]string{
 		"/v2/metadefs/": "accessmetadefs_test.go",
+		"/v1/webhooks/": "webhooks_test.go",
 		"/v2/schemas/":  "nowhere: they are the same for everybody",
 	}
 }
@@ -331,6 +339,9 @@ func (b *accessBench) ask(row accessRow, p place, role, id string) answer {
 	}
 	path = strings.NewReplacer("{id}", id, "{tag}", "there", "{member}", "blue", "{store}", "far").Replace(path)
 	header := rolesHeader(p.project, role)
+	if strings.HasSuffix(path, "/stream") {
+		header = append(header, "Last-Event-ID", "not a number") // or it would not end
+	}
 	if method == "PATCH" {
 		header = append(header, "Content-Type", patchNew)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -32,6 +33,9 @@ type Imports interface {
 	// Cancel asks a workflow to stop and clean up. errcode.NotFound says that
 	// there is none that runs.
 	Cancel(ctx context.Context, workflowID string) error
+	// Steer tells a running workflow how its task is to be worked on. errcode.NotFound
+	// says that there is none that runs.
+	Steer(ctx context.Context, workflowID string, c contract.Control) error
 	// Progress says how far an unfinished task is.
 	Progress(ctx context.Context, task metadata.Task) (contract.Progress, error)
 }
@@ -131,11 +135,18 @@ type Deps struct {
 	IdentityService http.Handler
 	// Limits bounds how often a project asks; nil does not.
 	Limits *ratelimit.Limiter
+	// Closing is closed when the server shuts down, so that streams, which last, end. nil
+	// never is.
+	Closing <-chan struct{}
 }
 
 type api struct {
 	Deps
+	streams *streams
 }
+
+// lookEvery is the time between two looks at a task that is streamed.
+const lookEvery = time.Second
 
 // New returns the handler of the whole API.
 func New(d Deps) http.Handler {
@@ -154,6 +165,7 @@ func New(d Deps) http.Handler {
 		d.Protections = func() *access.Protections { return nil }
 	}
 	a := &api{Deps: d}
+	a.streams = newStreams(a.framesOf, lookEvery)
 	mux := http.NewServeMux()
 	a.register(mux)
 	return a.wrap(mux)
@@ -185,7 +197,7 @@ type route struct {
 }
 
 func (a *api) routes() []route {
-	return slices.Concat(a.metadefRoutes(), a.schemaRoutes(), []route{
+	return slices.Concat(a.metadefRoutes(), a.schemaRoutes(), a.webhookRoutes(), []route{
 		{"GET", "/{$}", a.multipleChoices},
 		{"GET", "/versions", a.versions},
 		{"GET", "/v2", a.multipleChoices},
@@ -224,9 +236,14 @@ func (a *api) routes() []route {
 		{"GET", "/v1/tasks", a.listWholeTasks},
 		{"GET", "/v1/tasks/{id}", a.showWholeTask},
 		{"GET", "/v1/tasks/{id}/progress", a.taskProgress},
+		{"GET", "/v1/tasks/{id}/stream", a.streamTask},
 		{"GET", "/v1/tasks/{id}/events", a.taskEvents},
 		{"GET", "/v1/tasks/{id}/policy", a.taskPolicy},
 		{"POST", "/v1/tasks/{id}/cancel", a.cancelTask},
+		{"POST", "/v1/tasks/{id}/pause", a.pauseTask},
+		{"POST", "/v1/tasks/{id}/resume", a.resumeTask},
+		{"POST", "/v1/tasks/{id}/retry", a.retryTask},
+		{"PUT", "/v1/tasks/{id}/priority", a.rankTask},
 		{"GET", "/v1/images/{id}/provenance", a.provenance},
 		{"POST", "/v1/images/{id}/restore", a.restore},
 		{"POST", "/v1/fsck", a.check},

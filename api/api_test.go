@@ -31,6 +31,15 @@ type script struct {
 	started   []contract.ImportRequest
 	workflows []string
 	cancelled []string
+	steerErr  error
+	steered   []contract.Control
+}
+
+func (s *script) Steer(_ context.Context, _ string, c contract.Control) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steered = append(s.steered, c)
+	return s.steerErr
 }
 
 func (s *script) Start(_ context.Context, req contract.ImportRequest, workflowID string) error {

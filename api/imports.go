@@ -80,6 +80,11 @@ func (a *api) maySubmit(r *http.Request, req contract.ImportRequest) error {
 	if dry, _ := dryRun(r); dry {
 		rule = "ingest:plan"
 	}
+	if req.Urgency() > contract.DefaultPriority {
+		if err := a.mayAct(r, "ingest:task_priority"); err != nil {
+			return err
+		}
+	}
 	return a.mayMake(r, rule, newImage(req, ""))
 }
 
@@ -131,7 +136,7 @@ func (a *api) accept(ctx context.Context, req contract.ImportRequest, existing b
 		Task: metadata.Task{
 			ID: req.TaskID, Type: req.TaskType, Owner: req.Owner, UserID: req.UserID, RequestID: req.RequestID,
 			ImageID: req.ImageID, WorkflowID: contract.WorkflowID(req.Owner, req.TaskID, req.IdempotencyKey),
-			IdempotencyKey: req.IdempotencyKey, Request: raw,
+			IdempotencyKey: req.IdempotencyKey, Request: raw, Priority: req.Urgency(),
 		},
 		Image:         newImage(req, a.targetFormat(req.Target)),
 		ExistingImage: existing && req.Method == "",

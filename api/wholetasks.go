@@ -15,7 +15,7 @@ func wholeOf(t metadata.Task) wire.Task {
 	out := wire.Task{
 		ID: t.ID, Type: t.Type, Status: string(t.Status), Stage: t.Stage, Owner: t.Owner, UserID: t.UserID,
 		RequestID: t.RequestID, ImageID: t.ImageID, WorkflowID: t.WorkflowID, IdempotencyKey: t.IdempotencyKey,
-		Message: t.Message, Restarts: t.Restarts, CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(),
+		Message: t.Message, Restarts: t.Restarts, Paused: t.Paused, Priority: t.Priority, RetryOf: t.RetryOf, CreatedAt: t.CreatedAt.UTC(), UpdatedAt: t.UpdatedAt.UTC(),
 		ExpiresAt: t.ExpiresAt, Request: t.Request,
 	}
 	if len(t.Result) > 0 {
@@ -90,25 +90,17 @@ func (a *api) taskEvents(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// taskProgress answers from the running workflow, and from the catalogue if the
-// task has ended or the workflow service does not answer.
+// taskProgress says how far a task is, or streams it to those who accept events.
 func (a *api) taskProgress(w http.ResponseWriter, r *http.Request) error {
 	t, err := a.taskFor(r, "get_task")
 	if err != nil {
 		return err
 	}
-	p := recorded(t)
-	if !t.Status.Finished() {
-		live, err := a.Imports.Progress(r.Context(), t)
-		if err == nil {
-			p = live
-			// The status is the catalogue's to tell.
-			p.TaskID, p.Status = t.ID, string(t.Status)
-		} else {
-			a.Log.Debug().Err(err).Str("task", t.ID).Msg("no live progress")
-		}
+	w.Header().Set("Vary", "Accept")
+	if wantsStream(r) {
+		return a.stream(w, r, t)
 	}
-	writeJSON(w, http.StatusOK, p)
+	writeJSON(w, http.StatusOK, a.progressOf(r.Context(), t))
 	return nil
 }
 
@@ -116,7 +108,7 @@ func (a *api) taskProgress(w http.ResponseWriter, r *http.Request) error {
 func recorded(t metadata.Task) contract.Progress {
 	p := contract.Progress{
 		TaskID: t.ID, Stage: contract.Stage(t.Stage), Status: string(t.Status),
-		Total: -1, ETA: -1, ObservedAt: t.UpdatedAt.UTC(), Message: t.Message,
+		Total: -1, ETA: -1, ObservedAt: t.UpdatedAt.UTC(), Message: t.Message, Paused: t.Paused,
 	}
 	var res contract.ImportResult
 	if t.Status == metadata.TaskSuccess && json.Unmarshal(t.Result, &res) == nil {

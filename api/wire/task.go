@@ -32,6 +32,9 @@ type Task struct {
 	IdempotencyKey string                 `json:"idempotency_key,omitempty"`
 	Message        string                 `json:"message,omitempty"`
 	Restarts       int                    `json:"restarts"`
+	Paused         bool                   `json:"paused"`             // its work stands still until it is resumed
+	Priority       int                    `json:"priority"`           // 0 to 9
+	RetryOf        string                 `json:"retry_of,omitempty"` // id of the failed task that it repeats
 	CreatedAt      time.Time              `json:"created_at"`
 	UpdatedAt      time.Time              `json:"updated_at"`
 	ExpiresAt      *time.Time             `json:"expires_at"`

@@ -75,6 +75,8 @@ func (m *machine) Start(_ context.Context, r contract.ImportRequest, _ string) e
 	return nil
 }
 
+func (m *machine) Steer(context.Context, string, contract.Control) error { return nil }
+
 func (m *machine) Cancel(context.Context, string) error {
 	return errcode.New(errcode.NotFound, "no workflow runs")
 }

@@ -75,7 +75,7 @@ func taskRules() []Rule {
 	return []Rule{
 		rule("tasks_api_access", "role:admin or role:reader", "use Glance's calls for tasks; what is seen there is for the three rules that follow", "GET /v2/tasks", "GET /v2/tasks/{id}", "POST /v2/tasks"),
 		rule("get_tasks", "role:admin or role:reader", "list tasks: one's own, and an administrator all", "GET /v2/tasks", "GET /v1/tasks"),
-		rule("get_task", ownReader, "see a task, its progress and its history", "GET /v2/tasks/{id}", "GET /v1/tasks/{id}", "GET /v1/tasks/{id}/progress", "GET /v1/tasks/{id}/events", "GET /v1/tasks/{id}/policy"),
+		rule("get_task", ownReader, "see a task, its progress and its history", "GET /v2/tasks/{id}", "GET /v1/tasks/{id}", "GET /v1/tasks/{id}/progress", "GET /v1/tasks/{id}/stream", "GET /v1/tasks/{id}/events", "GET /v1/tasks/{id}/policy"),
 		rule("add_task", ownMember, "make a task", "POST /v2/tasks"),
 		rule("modify_task", ownMember, "change a task; the older name of ingest:modify_task"),
 	}
@@ -86,7 +86,8 @@ func ourRules() []Rule {
 	return []Rule{
 		rule("ingest:submit", ownMember, "submit an import", "POST /v1/imports"),
 		rule("ingest:plan", ownMember, "ask what an import would do", "POST /v1/imports?dry_run=true"),
-		rule("ingest:modify_task", "rule:modify_task", "cancel a task, pause it, go on with it", "POST /v1/tasks/{id}/cancel"),
+		rule("ingest:modify_task", "rule:modify_task", "cancel a task, pause it, go on with it, try it again", "POST /v1/tasks/{id}/cancel", "POST /v1/tasks/{id}/pause", "POST /v1/tasks/{id}/resume", "POST /v1/tasks/{id}/retry"),
+		rule("ingest:task_priority", "rule:ingest:modify_task", "give a task a higher priority than others, or a lower one", "PUT /v1/tasks/{id}/priority", "POST /v1/imports"),
 		rule("ingest:change_owner", admin, "give an image to another project", "PATCH /v2/images/{id}"),
 		rule("ingest:download_deactivated", admin, "read the bytes of an image that is deactivated", "GET /v2/images/{id}/file"),
 		rule("ingest:provenance", seen, "see where an image's bytes come from", "GET /v1/images/{id}/provenance"),
@@ -100,7 +101,7 @@ func ourRules() []Rule {
 		rule("ingest:bulk_read", ownReader, "see imports in bulk"),
 		rule("ingest:schedules", ownMember, "make and change schedules"),
 		rule("ingest:schedules_read", ownReader, "see schedules"),
-		rule("ingest:webhooks", ownMember, "say who is told of the ends of tasks"),
+		rule("ingest:webhooks", ownMember, "say who is told of the ends of tasks", "GET /v1/webhooks", "POST /v1/webhooks", "GET /v1/webhooks/{id}", "DELETE /v1/webhooks/{id}", "POST /v1/webhooks/{id}/test", "POST /v1/webhooks/{id}/enable"),
 	}
 }
 
