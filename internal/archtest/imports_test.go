@@ -114,6 +114,11 @@ var rules = []rule{
 		why: "the cache copies bytes that somebody else reads for it, under names that mean nothing to it",
 	},
 	{
+		who: []string{"ingest/internal/access"},
+		not: []string{"ingest/api/...", "ingest/metadata/...", "ingest/internal/config", "net/...", "go.temporal.io/..."},
+		why: "rules judge callers and targets, and do not know what is behind them: they can be tried without a server",
+	},
+	{
 		who: []string{"ingest/api/..."},
 		not: []string{"ingest/activities/...", "ingest/workflows/...", "ingest/formats/...", "ingest/pipeline/...", "go.temporal.io/..."},
 		why: "the API speaks of images and tasks, through its own small interfaces",
