@@ -103,6 +103,8 @@ func accessTable() []accessRow {
 		{route: "POST /v2/images/{id}/import", about: aboutImage, rules: []string{"modify_image"}, ok: 409, body: `{"method":{"name":"web-download","uri":"https://h/i"}}`},
 		{route: "POST /v2/images/{id}/import", about: aboutImage, rules: []string{"copy_image"}, ok: 202, body: copyTo},
 		{route: "GET /v2/images/{id}/file", about: aboutImage, rules: []string{"download_image"}, ok: 200},
+		{route: "PUT /v2/images/{id}/file", about: aboutImage, rules: []string{"upload_image"}, ok: 415},
+		{route: "PUT /v2/images/{id}/stage", about: aboutImage, rules: []string{"upload_image"}, ok: 415},
 		{route: "GET /v2/images/{id}/tasks", about: aboutImage, rules: []string{"ingest:image_tasks"}, ok: 200},
 		{route: "PUT /v2/images/{id}/tags/{tag}", about: aboutImage, rules: []string{"modify_image"}, ok: 204},
 		{route: "DELETE /v2/images/{id}/tags/{tag}", about: aboutImage, rules: []string{"modify_image"}, ok: 204},

@@ -92,6 +92,15 @@ type Deps struct {
 	Catalogue *metadata.Catalogue
 	Imports   Imports
 	Blobs     Blobs
+	// Uploads takes the bytes that clients send; nil takes none.
+	Uploads      Uploads
+	UploadLimits UploadLimits
+	// Regions are the other clouds that images can be taken over from, by the names
+	// that clients give them.
+	Regions map[string]Region
+	// Methods are the import methods that are enabled; nil means all that the server
+	// can do.
+	Methods []string
 	// Cache keeps copies of what is downloaded; nil keeps none.
 	Cache *cache.Cache
 	// Planner makes dry runs; nil makes none.
@@ -142,7 +151,8 @@ type Deps struct {
 
 type api struct {
 	Deps
-	streams *streams
+	streams   *streams
+	uploading counted
 }
 
 // lookEvery is the time between two looks at a task that is streamed.
@@ -164,6 +174,7 @@ func New(d Deps) http.Handler {
 	if d.Protections == nil {
 		d.Protections = func() *access.Protections { return nil }
 	}
+	d.UploadLimits = d.UploadLimits.filled()
 	a := &api{Deps: d}
 	a.streams = newStreams(a.framesOf, lookEvery)
 	mux := http.NewServeMux()
@@ -215,6 +226,8 @@ func (a *api) routes() []route {
 		{"POST", "/v2/images/{id}/actions/reactivate", a.reactivate},
 		{"POST", "/v2/images/{id}/import", a.importImage},
 		{"GET", "/v2/images/{id}/file", a.download},
+		{"PUT", "/v2/images/{id}/file", a.uploadFile},
+		{"PUT", "/v2/images/{id}/stage", a.stageFile},
 		{"GET", "/v2/images/{id}/tasks", a.imageTasks},
 		{"PUT", "/v2/images/{id}/tags/{tag}", a.addTag},
 		{"DELETE", "/v2/images/{id}/tags/{tag}", a.removeTag},

@@ -45,7 +45,8 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		a.Log.Error().Err(err).AnErr("cause", cause).Str("request_id", requestID(r.Context())).
 			Str("method", r.Method).Str("path", r.URL.Path).Msg("request failed")
 	}
-	if status == http.StatusServiceUnavailable && errcode.Lookup(detail.Code).Retryable {
+	later := status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests
+	if later && errcode.Lookup(detail.Code).Retryable && w.Header().Get("Retry-After") == "" {
 		w.Header().Set("Retry-After", "5")
 	}
 	if status == http.StatusUnauthorized {

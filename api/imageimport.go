@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 
 	"ingest/api/wire"
 	"ingest/internal/contract"
@@ -19,7 +17,11 @@ import (
 type importCall struct {
 	Method *struct {
 		Name string `json:"name"`
-		URI  string `json:"uri"`
+		URI  string `json:"uri"` // of web-download
+		// Those of glance-download.
+		Region    string `json:"glance_region"`
+		ImageID   string `json:"glance_image_id"`
+		Interface string `json:"glance_service_interface"`
 	} `json:"method"`
 	Stores               []string `json:"stores"`
 	AllStores            bool     `json:"all_stores"`
@@ -75,7 +77,11 @@ func (a *api) imageRequest(r *http.Request, img metadata.Image, call importCall)
 	if err != nil {
 		return req, err
 	}
-	if err := a.checkRequest(req); err != nil {
+	check := a.checkRequest
+	if _, _, staged := contract.ParseStagedURL(req.Source.URL); staged {
+		check = a.checkBeside // the source is the server's own
+	}
+	if err := check(req); err != nil {
 		return req, err
 	}
 	if err := a.permit(req); err != nil {
@@ -91,28 +97,17 @@ func (a *api) imageRequest(r *http.Request, img metadata.Image, call importCall)
 // disk_format is what its bytes are declared to be.
 func (a *api) importRequest(r *http.Request, img metadata.Image, call importCall) (contract.ImportRequest, error) {
 	var req contract.ImportRequest
-	switch {
-	case call.Method == nil:
-		return req, badField("method", "", "an import needs a method")
-	case call.Method.Name == "":
-		return req, badField("method.name", "", "an import needs the name of a method")
-	case call.Method.Name != methodDownload:
-		return req, badField("method.name", call.Method.Name, "the import method is not enabled; there is %s", strings.Join(a.methods(), ", "))
-	case call.Method.URI == "":
-		return req, badField("method.uri", "", "%s needs a URI", methodDownload)
-	}
-	u, err := url.Parse(call.Method.URI)
-	if err != nil || !strings.EqualFold(u.Scheme, "http") && !strings.EqualFold(u.Scheme, "https") {
-		// Files of the server are for POST /v1/imports, which says so by name.
-		return req, withStatus(http.StatusBadRequest, fieldError(errcode.SourceScheme, "method.uri", "", "%s takes http and https URIs", methodDownload))
+	source, task, err := a.askedSource(r, img, call)
+	if err != nil {
+		return req, err
 	}
 	spec, err := a.askedStores(r, call)
 	if err != nil {
 		return req, err
 	}
 	req = contract.ImportRequest{
-		ImageID: img.ID, Owner: img.Owner, IdempotencyKey: r.Header.Get("Idempotency-Key"),
-		Source: contract.SourceSpec{URL: call.Method.URI, Format: img.DiskFormat},
+		TaskID: task, ImageID: img.ID, Owner: img.Owner, IdempotencyKey: r.Header.Get("Idempotency-Key"),
+		Source: source,
 		Image: contract.ImageSpec{
 			Name: img.Name, Visibility: img.Visibility, ContainerFormat: img.ContainerFormat, Tags: img.Tags,
 			Properties: notInternal(img.Properties), MinDisk: img.MinDisk, MinRAM: img.MinRAM, Protected: img.Protected,

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ingest/api/wire"
+	"ingest/internal/contract"
 	"ingest/metadata"
 )
 
@@ -90,9 +91,13 @@ func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	staged, stagedErr := a.Catalogue.StagedUpload(r.Context(), img.ID)
 	gone, err := a.Catalogue.DeleteImage(r.Context(), img.ID)
 	if err != nil {
 		return err
+	}
+	if stagedErr == nil && len(busy) == 0 && a.Uploads != nil {
+		a.giveUp(r, staged, contract.Upload{ID: staged.ID, ImageID: img.ID, Stage: true})
 	}
 	for _, t := range busy {
 		if err := a.stop(r.Context(), t); err != nil {

@@ -132,6 +132,7 @@ func (a *api) accept(ctx context.Context, req contract.ImportRequest, existing b
 	if err != nil {
 		return wire.Submitted{}, errcode.Wrap(err, errcode.Internal, "write request")
 	}
+	_, _, staged := contract.ParseStagedURL(req.Source.URL)
 	acc, err := a.Catalogue.Accept(ctx, metadata.NewImport{
 		Task: metadata.Task{
 			ID: req.TaskID, Type: req.TaskType, Owner: req.Owner, UserID: req.UserID, RequestID: req.RequestID,
@@ -139,7 +140,8 @@ func (a *api) accept(ctx context.Context, req contract.ImportRequest, existing b
 			IdempotencyKey: req.IdempotencyKey, Request: raw, Priority: req.Urgency(),
 		},
 		Image:         newImage(req, a.targetFormat(req.Target)),
-		ExistingImage: existing && req.Method == "",
+		ExistingImage: existing && req.Method == "" && !staged,
+		Staged:        staged,
 		Copy:          req.Method == contract.MethodCopy,
 	})
 	if err != nil {

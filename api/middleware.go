@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -50,9 +51,18 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 			a.fail(rec, r, err)
 			return
 		}
-		r.Body = http.MaxBytesReader(rec, r.Body, MaxBody)
+		if !brings(r) {
+			r.Body = http.MaxBytesReader(rec, r.Body, MaxBody)
+		}
 		mux.ServeHTTP(rec, r)
 	})
+}
+
+// brings reports whether a request's body is the bytes of an image, which have bounds
+// of their own.
+func brings(r *http.Request) bool {
+	return r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/v2/images/") &&
+		(strings.HasSuffix(r.URL.Path, "/file") || strings.HasSuffix(r.URL.Path, "/stage"))
 }
 
 // admit refuses what a web page of somebody else makes a browser send here.
@@ -123,6 +133,17 @@ func (r *recorder) Write(p []byte) (int, error) {
 	}
 	n, err := r.ResponseWriter.Write(p)
 	r.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom hands what is copied into the answer on to the connection, which sends files
+// without their bytes passing through this process.
+func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := io.Copy(r.ResponseWriter, src)
+	r.bytes += n
 	return n, err
 }
 

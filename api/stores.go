@@ -10,13 +10,31 @@ import (
 	"ingest/metadata"
 )
 
-// methods lists the import methods, and so what clients are told in the header of
-// every created image. Copying needs another store.
+// Import methods, by Glance's names.
+const (
+	methodDirect   = "glance-direct"   // of what was staged
+	methodDownload = "web-download"    // of a URL
+	methodGlance   = "glance-download" // of an image of another cloud
+)
+
+// methods lists the import methods that are enabled and that the server can do, and so
+// what clients are told in the header of every created image. Copying needs another
+// store.
 func (a *api) methods() []string {
-	if len(a.Stores) > 1 {
-		return []string{methodDownload, contract.MethodCopy}
+	can := []string{methodDownload}
+	if a.Uploads != nil {
+		can = append([]string{methodDirect}, can...)
 	}
-	return []string{methodDownload}
+	if len(a.Regions) > 0 {
+		can = append(can, methodGlance)
+	}
+	if len(a.Stores) > 1 {
+		can = append(can, contract.MethodCopy)
+	}
+	if a.Methods == nil {
+		return can
+	}
+	return slices.DeleteFunc(can, func(m string) bool { return !slices.Contains(a.Methods, m) })
 }
 
 // storeInfo is a store as Glance lists it.

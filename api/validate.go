@@ -142,6 +142,11 @@ func (a *api) checkRequest(req contract.ImportRequest) error {
 	if err := a.checkSource(req.Source); err != nil {
 		return err
 	}
+	return a.checkBeside(req)
+}
+
+// checkBeside is checkRequest for all but the source.
+func (a *api) checkBeside(req contract.ImportRequest) error {
 	if err := a.checkTarget(req.Target); err != nil {
 		return err
 	}

@@ -10,9 +10,6 @@ import (
 	"ingest/metadata"
 )
 
-// methodDownload is the import method that fetches a URL.
-const methodDownload = "web-download"
-
 type versionLink struct {
 	Rel  string `json:"rel"`
 	Href string `json:"href"`

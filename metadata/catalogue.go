@@ -61,6 +61,9 @@ type NewImport struct {
 	// ExistingImage says that the image has been made before, by CreateImage,
 	// and waits for its bytes.
 	ExistingImage bool
+	// Staged says that the image's bytes were staged before, by an upload of the task's
+	// id. With it only the image's id is used.
+	Staged bool
 	// Copy says that the task copies an image which is active, and stays so all
 	// the time, to further stores. With it only the image's id is used.
 	Copy bool

@@ -85,20 +85,24 @@ func earlier(ctx context.Context, tx Tx, in NewImport) (Task, bool, error) {
 		return Task{}, false, nil
 	case err != nil:
 		return Task{}, false, err
-	case !sameRequest(old.Request, t.Request) || (in.ExistingImage || in.Copy) && old.ImageID != t.ImageID:
+	case !sameRequest(old.Request, t.Request) || (in.ExistingImage || in.Copy || in.Staged) && old.ImageID != t.ImageID:
 		return Task{}, false, errcode.New(errcode.IdempotencyReuse, "idempotency key %q belongs to task %s, whose request differs", t.IdempotencyKey, old.ID)
 	}
 	return old, true, nil
 }
 
 func (c *Catalogue) accept(ctx context.Context, tx Tx, in NewImport) (Accepted, error) {
-	if err := c.admitTask(ctx, tx, in.Task.Owner); err != nil {
-		return Accepted{}, err
-	}
 	var img Image
 	var err error
+	if !in.Staged { // what is staged was admitted before its first byte
+		if err := c.admitTask(ctx, tx, in.Task.Owner); err != nil {
+			return Accepted{}, err
+		}
+	}
 	if in.Copy {
 		img, err = copiedImage(ctx, tx, in.Image.ID, in.Task.Owner)
+	} else if in.Staged {
+		img, err = stagedImage(ctx, tx, in.Image.ID, in.Task.Owner, in.Task.ID)
 	} else if in.ExistingImage {
 		img, err = waitingImage(ctx, tx, in.Image.ID, in.Task.Owner)
 	} else {

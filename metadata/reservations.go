@@ -165,10 +165,20 @@ func strays(ctx context.Context, tx Tx) ([]Reservation, error) {
 	var out []Reservation
 	for _, r := range all {
 		t, err := tx.Task(ctx, r.TaskID)
-		if err != nil && !isNotFound(err) {
+		if isNotFound(err) {
+			waits, err := isUpload(ctx, tx, r)
+			if err != nil {
+				return nil, err
+			}
+			if !waits {
+				out = append(out, r)
+			}
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
-		if err != nil || t.Status.Finished() {
+		if t.Status.Finished() {
 			out = append(out, r)
 		}
 	}

@@ -114,7 +114,7 @@ func (c *Catalogue) AddReport(ctx context.Context, taskID, kind, stage string, d
 }
 
 // Fail ends a task with failure and gives its image back as queued, without
-// sizes. An image that is not importing stays as it is, but for the stores that
+// sizes. An image that is neither importing nor staged stays as it is, but for the stores that
 // the task was to bring it into: they have failed. Failing a finished task does
 // nothing.
 func (c *Catalogue) Fail(ctx context.Context, taskID string, why TaskError) error {
@@ -151,14 +151,15 @@ func (c *Catalogue) Fail(ctx context.Context, taskID string, why TaskError) erro
 // not come into.
 func (c *Catalogue) release(ctx context.Context, tx Tx, imageID string) error {
 	img, err := tx.Image(ctx, imageID)
-	if isNotFound(err) || err == nil && img.Status != ImageImporting && storesOf(img, PropImportingStores) == nil {
+	waits := img.Status == ImageImporting || img.Status == ImageUploading // the task had not begun
+	if isNotFound(err) || err == nil && !waits && storesOf(img, PropImportingStores) == nil {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	after := img
-	if img.Status == ImageImporting {
+	if waits {
 		after.Status = ImageQueued
 	}
 	failed := append(storesOf(img, PropFailedStores), storesOf(img, PropImportingStores)...)

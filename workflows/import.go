@@ -103,7 +103,11 @@ func fetch(ctx workflow.Context, st *state, lost error) error {
 	if st.round == 0 {
 		params.Ahead = &contract.Ahead{Target: st.req.Target, Round: 1}
 	}
-	if err := run(withTransfer(ctx), st, contract.StageFetch, contract.FetchActivity, params, &got); err != nil {
+	work := withTransfer(ctx)
+	if queue, ok := st.staged(); ok {
+		work = workflow.WithTaskQueue(work, queue)
+	}
+	if err := run(work, st, contract.StageFetch, contract.FetchActivity, params, &got); err != nil {
 		st.placeOf(err)
 		st.placeAt(st.parked)
 		return err

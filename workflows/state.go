@@ -261,3 +261,10 @@ func (st *state) publish(ctx workflow.Context) {
 func keyword(name, value string) temporal.SearchAttributeUpdate {
 	return temporal.NewSearchAttributeKeyKeyword(name).ValueSet(value)
 }
+
+// staged returns the task queue of the workers that reach what a client has sent for
+// this import, ok false if its source is another one.
+func (st *state) staged() (queue string, ok bool) {
+	queue, _, ok = contract.ParseStagedURL(st.req.Source.URL)
+	return queue, ok
+}

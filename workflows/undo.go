@@ -70,7 +70,8 @@ func tidy(ctx workflow.Context, st *state) {
 // others were given up.
 func cleanup(ctx workflow.Context, st *state, success bool) {
 	if len(st.places) == 0 {
-		st.places = append(st.places, place{})
+		queue, _ := st.staged()
+		st.places = append(st.places, place{queue: queue})
 	}
 	for i, at := range st.places {
 		params := contract.CleanupParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Store: at.store, Key: at.key, Further: at.further,

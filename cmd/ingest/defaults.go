@@ -1,18 +1,21 @@
 package main
 
 import (
+	"slices"
+
 	"ingest/api"
 	"ingest/api/wire"
 	"ingest/formats/writers"
 	"ingest/internal/contract"
 	"ingest/pipeline"
+	"ingest/sources"
 )
 
 // apiDefaults says what the server takes, and what it makes of it.
 func (s *services) apiDefaults() api.Defaults {
 	return api.Defaults{
 		OutputFormat: s.c.OutputFormat, OutputCompression: s.c.OutputCompression,
-		Schemes: s.pipeline.Sources.Schemes(), SignedURLs: s.c.SignedURLs,
+		Schemes: clientSchemes(s.pipeline.Sources), SignedURLs: s.c.SignedURLs,
 		Keyrings: s.pipeline.Keyrings.Names(), AllowMD5: s.c.Trust.AllowMD5,
 		Verify:  contract.VerifyPolicy{Default: s.c.Verify, Least: s.c.VerifyMinimum},
 		Targets: wireTargets(), Presets: wirePresets(), Resolve: pipeline.CheckTarget,
@@ -39,4 +42,10 @@ func wirePresets() []wire.Preset {
 		out = append(out, wire.Preset(p))
 	}
 	return out
+}
+
+// clientSchemes are those of the sources that clients can name. What was staged is named
+// by the server alone.
+func clientSchemes(set sources.Set) []string {
+	return slices.DeleteFunc(set.Schemes(), func(scheme string) bool { return scheme == contract.StagedScheme })
 }

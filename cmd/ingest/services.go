@@ -41,6 +41,7 @@ import (
 	glancesource "ingest/sources/glance"
 	httpsource "ingest/sources/http"
 	s3source "ingest/sources/s3"
+	"ingest/sources/staged"
 )
 
 // services is everything behind the API.
@@ -110,6 +111,9 @@ func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *
 	if err := s.openCache(); err != nil {
 		return s, err
 	}
+	if err := s.forgetUploads(ctx); err != nil {
+		return s, err
+	}
 	return s, s.startWorkers()
 }
 
@@ -159,6 +163,7 @@ func (s *services) openPipeline() error {
 			web,
 			s3source.New(s3Options(s.c, vault)),
 			glancesource.New(web, vault),
+			staged.New(staging),
 		},
 		Stores:            kept,
 		DefaultStore:      s.c.Stores.Default,
@@ -311,9 +316,10 @@ func (s *services) handler(addr net.Addr, g gate) http.Handler {
 		Reaper:    importer.NewReaper(s.client),
 		Checker:   s.checker(),
 		Blobs:     api.Stores(s.pipeline.Stores),
-		Cache:     s.cache,
-		Defaults:  s.apiDefaults(),
-		Stores:    s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(), ReadOnly: s.c.Stores.ReadOnly(),
+		Uploads:   s.pipeline, UploadLimits: s.uploadLimits(), Methods: s.c.Upload.Methods, Regions: s.regions(),
+		Cache:    s.cache,
+		Defaults: s.apiDefaults(),
+		Stores:   s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(), ReadOnly: s.c.Stores.ReadOnly(),
 		Policy: s.policy.Current, Access: s.access.rules, Protections: s.access.protections,
 		ImageProperties: s.imageProperties,
 		Version:         version, Log: s.log, Hosts: s.hosts(addr),
@@ -329,6 +335,7 @@ func (s *services) background(ctx context.Context) {
 	s.watchQuotas(ctx)
 	go s.scheduleReap(ctx)
 	go s.reconciler().Run(ctx, 5*time.Second)
+	go s.uploads().Run(ctx, 5*time.Second)
 	go func() {
 		tick := time.NewTicker(10 * time.Minute)
 		defer tick.Stop()

@@ -48,6 +48,7 @@ type Server struct {
 	Inspect     Inspect
 	Cache       Cache // of images in remote stores
 	Quota       Quota
+	Upload      Upload // of clients
 	Keep        Keep
 	Database    Database // that keeps the catalogue
 	Auth        Auth     // who makes a request
@@ -103,6 +104,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.Credentials, "credentials", "", "file of named credentials, of mode 0600 (see ingest credential)")
 	c.Inspect.flags(f)
 	c.Quota.flags(f)
+	c.Upload.flags(f)
 	c.Keep.flags(f)
 	c.Database.Flags(f)
 	c.Auth.flags(f)
@@ -198,6 +200,9 @@ func (c *Server) Check() error {
 		return err
 	}
 	if err := c.Quota.check(); err != nil {
+		return err
+	}
+	if err := c.Upload.check(); err != nil {
 		return err
 	}
 	if err := c.Keep.check(); err != nil {

@@ -156,6 +156,10 @@ const (
 	UploadFenced        Code = "UPLOAD_FENCED"
 	UploadUnknown       Code = "UPLOAD_UNKNOWN"
 	StagingLost         Code = "STAGING_LOST"
+	Gone                Code = "GONE"
+	UploadCutOff        Code = "UPLOAD_CUT_OFF"
+	UploadStalled       Code = "UPLOAD_STALLED"
+	UploadsAtOnce       Code = "TOO_MANY_UPLOADS"
 	CatalogueBusy       Code = "CATALOGUE_UNAVAILABLE"
 	WorkflowService     Code = "WORKFLOW_SERVICE_UNAVAILABLE"
 	TaskCancelled       Code = "TASK_CANCELLED"
@@ -339,6 +343,10 @@ var table = []Descriptor{
 	{UploadUnknown, "There is no such upload.", 404, true, "It is begun again by itself."},
 	{StagingLost, "The staged copy of the source is gone.", 500, true, "It is fetched again by itself."},
 	{CatalogueBusy, "The catalogue's database does not answer.", 503, true, "Check the database; the work goes on by itself when it is back."},
+	{Gone, "The image was deleted while a request worked on it.", 410, false, "Make a new image, and send the bytes again."},
+	{UploadCutOff, "The bytes of an upload ended before all that was announced had come.", 400, false, "Send all of them again: the image is queued, and nothing of the upload was kept."},
+	{UploadStalled, "The client of an upload sent nothing for longer than the server waits.", 408, false, "Send the bytes again, over a connection that does not stand still; the operator sets the time with --upload-stall."},
+	{UploadsAtOnce, "The project sends as many images at once as the operator lets it.", 429, true, "Wait for one of the uploads to end; the operator sets the number with --uploads-per-project."},
 	{WorkflowService, "The workflow service does not answer.", 503, true, "Check Temporal; what was accepted goes on by itself when it is back."},
 	{TaskCancelled, "The task was cancelled.", 409, false, "Submit it again if that was a mistake."},
 	{TaskTerminated, "The task's workflow was terminated from outside.", 500, false, "Submit it again."},

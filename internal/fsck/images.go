@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -247,8 +248,12 @@ func (r *run) busy(ctx context.Context, img metadata.Image) error {
 	if err != nil || len(tasks) > 0 {
 		return err
 	}
+	uploads, err := r.Catalogue.Uploads(ctx)
+	if err != nil || slices.ContainsFunc(uploads, func(u metadata.Upload) bool { return u.ImageID == img.ID }) {
+		return err
+	}
 	changed := errors.New("changed meanwhile")
-	d := contract.Difference{Kind: contract.DiffImage, Name: img.ID, ImageID: img.ID, Message: fmt.Sprintf("the image is %s, and no task works on it", img.Status),
+	d := contract.Difference{Kind: contract.DiffImage, Name: img.ID, ImageID: img.ID, Message: fmt.Sprintf("the image is %s, and neither a task nor an upload works on it", img.Status),
 		Remedy: mending(false, "it is queued again")}
 	if r.p.Repair {
 		_, err := r.Catalogue.UpdateImage(ctx, img.ID, func(m *metadata.Image) error {

@@ -161,6 +161,16 @@ func (s *Sweeper) living(ctx context.Context, but string) (living, error) {
 			l.images[id] = true
 		}
 	}
+	uploads, err := s.Catalogue.Uploads(ctx)
+	if err != nil {
+		return l, err
+	}
+	for _, u := range uploads {
+		l.tasks[u.ID] = true
+		if !u.Staged {
+			l.images[u.ImageID] = true
+		}
+	}
 	locs, err := s.Catalogue.LiveKeys(ctx)
 	for _, loc := range locs {
 		l.keys[loc] = true

@@ -1,0 +1,341 @@
+package api
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"ingest/api/wire"
+	"ingest/formats"
+	"ingest/formats/readers"
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/internal/imgtest"
+	"ingest/metadata"
+	"ingest/pipeline"
+	"ingest/stores"
+	"ingest/stores/fs"
+)
+
+// uploadBench is a bench whose uploads go through a real pipeline into a real store,
+// and whose requests come over a real connection.
+type uploadBench struct {
+	*bench
+	url     string
+	store   *fs.Store
+	staging string
+}
+
+func newUploadBench(t *testing.T, adjust ...func(*Deps)) *uploadBench {
+	t.Helper()
+	store, err := fs.Open(t.TempDir(), "local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &uploadBench{store: store, staging: t.TempDir()}
+	all := map[string]stores.Store{"local": store}
+	pipe := &pipeline.Pipeline{Readers: readers.All(), Stores: all, DefaultStore: "local", StagingDir: b.staging, HostQueue: "ingest-host-a", MD5: true, Limits: formats.DefaultLimits()}
+	b.bench = newBench(t, append([]func(*Deps){func(d *Deps) {
+		d.Uploads, d.Blobs = pipe, Stores(all)
+		d.UploadLimits = UploadLimits{Stall: 300 * time.Millisecond, Keep: 20 * time.Millisecond}
+	}}, adjust...)...)
+	srv := httptest.NewServer(b.handler)
+	t.Cleanup(srv.Close)
+	b.url = srv.URL
+	return b
+}
+
+// put sends a body as it comes: without a length, unless it is in memory.
+func (b *uploadBench) put(path string, body io.Reader, header ...string) answer {
+	b.t.Helper()
+	r, err := http.NewRequest("PUT", b.url+path, body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/octet-stream")
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return answer{res, raw}
+}
+
+func (b *uploadBench) image(path string) wire.Image {
+	b.t.Helper()
+	var img wire.Image
+	b.do("GET", path, "").want(b.t, 200, "").into(b.t, &img)
+	return img
+}
+
+// nothingLeft checks that the store and the staging folder hold nothing, that nothing
+// is promised, and that the image is as it was.
+func (b *uploadBench) nothingLeft(path string) {
+	b.t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for b.image(path).Status != "queued" && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if img := b.image(path); img.Status != "queued" || img.Size != nil {
+		b.t.Errorf("the image is %s", img.Status)
+	}
+	for u, err := range b.store.Uploads(b.t.Context(), time.Now().Add(time.Hour)) {
+		b.t.Errorf("left in the store: %v, %v", u, err)
+	}
+	for o, err := range b.store.Objects(b.t.Context()) {
+		b.t.Errorf("left in the store: %v, %v", o, err)
+	}
+	if list, err := os.ReadDir(b.staging); err != nil || len(list) > 0 {
+		b.t.Errorf("left in staging: %v, %v", list, err)
+	}
+	if all, err := b.cat.Reservations(b.t.Context()); err != nil || len(all) > 0 {
+		b.t.Errorf("still promised: %v, %v", all, err)
+	}
+}
+
+const (
+	rawImage   = `{"disk_format":"raw","container_format":"bare"}`
+	qcow2Image = `{"disk_format":"qcow2","container_format":"bare"}`
+)
+
+// noise is n bytes of a disk that no format claims.
+func noise(t *testing.T, n int64) []byte {
+	t.Helper()
+	d := imgtest.New(n, 7, imgtest.Run{Off: 0, Len: n / 2, Kind: imgtest.Noise})
+	out := make([]byte, n)
+	imgtest.ReadFull(t, d, out, 0)
+	return out
+}
+
+func qcow2File(t *testing.T) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(imgtest.Convert(t, imgtest.WriteRaw(t, imgtest.New(4<<20, 3, imgtest.Run{Off: 1 << 20, Len: 2 << 20, Kind: imgtest.Noise})), "raw", "qcow2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func TestUploadIsKeptVerbatim(t *testing.T) {
+	for _, c := range []struct {
+		name, image string
+		body        func(*testing.T) []byte
+		virtual     int64
+	}{
+		{"raw", rawImage, func(t *testing.T) []byte { return noise(t, 5<<20+512) }, 5<<20 + 512},
+		{"small raw", rawImage, func(t *testing.T) []byte { return noise(t, 512) }, 512},
+		{"qcow2", qcow2Image, qcow2File, 4 << 20},
+	} {
+		for _, chunked := range []bool{false, true} {
+			t.Run(c.name, func(t *testing.T) {
+				b := newUploadBench(t)
+				path, want := b.newImage(c.image), c.body(t)
+				var body io.Reader = bytes.NewReader(want)
+				if chunked {
+					body = io.MultiReader(body) // hides the length
+				}
+				b.put(path+"/file", body).want(t, 204, "")
+				img := b.image(path)
+				sum := sha256.Sum256(want)
+				if img.Status != "active" || *img.Size != int64(len(want)) || *img.VirtualSize != c.virtual || img.HashValue != hex.EncodeToString(sum[:]) || img.Checksum == "" {
+					t.Errorf("the image is %+v", img)
+				}
+				if got := b.do("GET", path+"/file", "").want(t, 200, ""); !bytes.Equal(got.body, want) || got.Header.Get("Content-MD5") != img.Checksum {
+					t.Errorf("got other bytes back, %v", got.Header)
+				}
+				if all, err := b.cat.Reservations(t.Context()); err != nil || len(all) > 0 {
+					t.Errorf("still promised: %v, %v", all, err)
+				}
+				b.put(path+"/file", bytes.NewReader(want)).want(t, 409, errcode.Conflict)
+			})
+		}
+	}
+}
+
+func TestUploadRefused(t *testing.T) {
+	for _, c := range []struct {
+		name, image, body string
+		header            []string
+		status            int
+		code              errcode.Code
+	}{
+		{"other media type", rawImage, "x", []string{"Content-Type", "text/plain"}, 415, errcode.BadRequest},
+		{"no format", `{}`, "x", nil, 400, errcode.BadRequest},
+		{"unknown store", rawImage, "x", []string{"X-Image-Meta-Store", "nowhere"}, 400, errcode.BadRequest},
+		{"no bytes", rawImage, "", nil, 415, errcode.Empty},
+		{"another size", rawImage, "12345", []string{"X-Openstack-Image-Size", "6"}, 400, errcode.BadRequest},
+		{"another format", rawImage, "QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 504), nil, 415, errcode.FormatMismatch},
+		{"not the format", qcow2Image, strings.Repeat("x", 4096), nil, 415, errcode.FormatUnknown},
+		{"a container that is unpacked", `{"disk_format":"raw","container_format":"compressed"}`, "x", nil, 415, errcode.FormatNotAllowed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newUploadBench(t)
+			path := b.newImage(c.image)
+			b.put(path+"/file", strings.NewReader(c.body), c.header...).want(t, c.status, c.code)
+			b.nothingLeft(path)
+		})
+	}
+}
+
+// A qcow2 whose header is good and whose tables are not is refused although its first
+// MiB says nothing against it.
+func TestUploadIsCheckedWhole(t *testing.T) {
+	b := newUploadBench(t)
+	path, bad := b.newImage(qcow2Image), qcow2File(t)
+	b.put(path+"/file", bytes.NewReader(bad[:len(bad)-1<<20])).want(t, 415, "")
+	b.nothingLeft(path)
+}
+
+func TestUploadLimits(t *testing.T) {
+	b := newUploadBench(t, func(d *Deps) { d.UploadLimits.Most = 2 << 20 })
+	path := b.newImage(rawImage)
+	for _, body := range []io.Reader{bytes.NewReader(noise(t, 3<<20)), io.MultiReader(bytes.NewReader(noise(t, 3<<20)))} {
+		b.put(path+"/file", body).want(t, 413, errcode.SourceTooLarge)
+		b.nothingLeft(path)
+	}
+}
+
+func TestUploadThatStandsStill(t *testing.T) {
+	b := newUploadBench(t)
+	path := b.newImage(rawImage)
+	conn := b.begin(t, path+"/file", noise(t, 2<<20))
+	defer conn.Close()
+	answer := make([]byte, 4096)
+	n, _ := conn.Read(answer)
+	if got := string(answer[:n]); !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, "UPLOAD_STALLED") {
+		t.Errorf("got %q", got)
+	}
+	b.nothingLeft(path)
+}
+
+// begin sends a part of a longer body over a connection of its own.
+func (b *uploadBench) begin(t *testing.T, path string, part []byte) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.WriteString(conn, "PUT "+path+" HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 9999999\r\n\r\n")
+	_, err2 := conn.Write(part)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func (b *uploadBench) saving(path, status string) {
+	b.t.Helper()
+	for range 500 {
+		if b.image(path).Status == status {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.t.Fatalf("the image is %s, want %s", b.image(path).Status, status)
+}
+
+func TestUploadWhoseClientGoesAway(t *testing.T) {
+	for _, at := range []string{"/file", "/stage"} {
+		b := newUploadBench(t, func(d *Deps) { d.UploadLimits.Stall = time.Minute })
+		path := b.newImage(rawImage)
+		conn := b.begin(t, path+at, noise(t, 3<<20))
+		b.saving(path, map[string]string{"/file": "saving", "/stage": "uploading"}[at])
+		b.put(path+"/file", strings.NewReader("x")).want(t, 409, errcode.Conflict)
+		b.put(path+"/stage", strings.NewReader("x")).want(t, 409, errcode.Conflict)
+		conn.Close()
+		b.nothingLeft(path)
+	}
+}
+
+func TestImageIsDeletedDuringItsUpload(t *testing.T) {
+	b := newUploadBench(t, func(d *Deps) { d.UploadLimits.Stall = time.Minute })
+	path := b.newImage(rawImage)
+	rest, send := io.Pipe()
+	done := make(chan answer)
+	go func() { done <- b.put(path+"/file", rest) }()
+	if _, err := send.Write(noise(t, 2<<20)); err != nil {
+		t.Fatal(err)
+	}
+	b.saving(path, "saving")
+	b.do("DELETE", path, "").want(t, 204, "")
+	go func() { send.Write(noise(t, 1<<20)); time.Sleep(200 * time.Millisecond); send.Close() }()
+	(<-done).want(t, 410, errcode.Gone)
+	for o, err := range b.store.Objects(t.Context()) {
+		t.Errorf("left in the store: %v, %v", o, err)
+	}
+}
+
+func TestUploadsAtOnce(t *testing.T) {
+	b := newUploadBench(t, func(d *Deps) { d.UploadLimits = UploadLimits{PerProject: 1, Stall: time.Minute} })
+	first, second := b.newImage(rawImage), b.newImage(rawImage)
+	conn := b.begin(t, first+"/file", noise(t, 3<<20))
+	defer conn.Close()
+	b.saving(first, "saving")
+	if a := b.put(second+"/file", strings.NewReader("x")).want(t, 429, errcode.UploadsAtOnce); a.Header.Get("Retry-After") == "" {
+		t.Error("nothing says when to try again")
+	}
+}
+
+func TestStageAndImport(t *testing.T) {
+	b := newUploadBench(t)
+	path := b.newImage(qcow2Image)
+	direct := `{"method":{"name":"glance-direct"}}`
+	b.do("POST", path+"/import", direct).want(t, 409, errcode.Conflict)
+	b.put(path+"/stage", bytes.NewReader(qcow2File(t))).want(t, 204, "")
+	if got := b.image(path).Status; got != "uploading" {
+		t.Fatalf("the image is %s", got)
+	}
+	b.put(path+"/stage", strings.NewReader("x")).want(t, 409, errcode.Conflict)
+	b.do("POST", path+"/import", `{"method":{"name":"web-download","uri":"https://example.org/x"}}`).want(t, 409, errcode.Conflict)
+	for range 2 { // the answer may have been lost
+		b.do("POST", path+"/import", direct).want(t, 202, "")
+	}
+	tasks, err := b.cat.Tasks(t.Context(), metadata.TaskFilter{})
+	if err != nil || len(tasks) != 1 {
+		t.Fatalf("%d tasks, %v", len(tasks), err)
+	}
+	queue, id, ok := contract.ParseStagedURL(b.imports.started[0].Source.URL)
+	if !ok || queue != "ingest-host-a" || id != tasks[0].ID {
+		t.Errorf("the source is %q", b.imports.started[0].Source.URL)
+	}
+	if err := b.cat.Fail(t.Context(), id, metadata.TaskError{Code: errcode.TaskCancelled, Message: "no"}); err != nil {
+		t.Fatal(err)
+	}
+	os.RemoveAll(b.staging + "/" + id) // as the import's clean-up does
+	b.nothingLeft(path)
+}
+
+func TestStagedImageIsDeleted(t *testing.T) {
+	b := newUploadBench(t)
+	path := b.newImage(rawImage)
+	b.put(path+"/stage", bytes.NewReader(noise(t, 1<<20))).want(t, 204, "")
+	b.do("DELETE", path, "").want(t, 204, "")
+	if list, err := os.ReadDir(b.staging); err != nil || len(list) > 0 {
+		t.Errorf("left in staging: %v, %v", list, err)
+	}
+}
+
+// Nobody but the server names what was staged.
+func TestStagedURLIsNotForClients(t *testing.T) {
+	b := newUploadBench(t)
+	for _, url := range []string{"staged://ingest-host-a/11111111-1111-4111-8111-111111111111", "STAGED://a/b"} {
+		b.do("POST", "/v1/imports", `{"source":{"url":"`+url+`"}}`).want(t, 400, errcode.SourceScheme)
+		b.do("POST", b.newImage(rawImage)+"/import", `{"method":{"name":"web-download","uri":"`+url+`"}}`).want(t, 400, errcode.SourceScheme)
+	}
+}
