@@ -167,7 +167,7 @@ func TestListImages(t *testing.T) {
 		"visibility=secret", "protected=maybe", "size_min=big", "created_at=yesterday", "created_at=near:2026-01-31", "changes-since=2026-01-31",
 		"sort=name:asc&marker=nothing", "member_status=perhaps", "name=neq:x", "status=gt:active", `name=in:%22a`, `name=in:a%22b`, `name=in:%22a%22b,c`,
 		"sort=name:asc,", "sort=", "sort_key=name&sort_key=id&sort_key=size&sort_dir=asc&sort_dir=desc", "min_disk=x", "size=-1", "virtual_size_min=1.5", "created_at=",
-		"id=in:" + strings.Repeat("x,", 1000) + "x", strings.Repeat("tag=x&", 129), "limit=99999999999999999999"} {
+		"id=in:" + strings.Repeat("x,", 1000) + "x", strings.Repeat("tag=x&", 129), "limit=99999999999999999999", "name=a%00b", "tag=%ff", "marker=%00", "x%00=y", "os_distro=%ed%a0%80"} {
 		b.do("GET", "/v2/images?"+q, "").want(t, 400, errcode.BadRequest)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,31 @@ func members(t *testing.T, repo metadata.Repository) {
 	for _, m := range []metadata.Member{{ImageID: "i"}, {ImageID: "i", Project: "a\x00b"}} {
 		err := repo.InTx(t.Context(), func(tx metadata.Tx) error { return tx.PutMember(t.Context(), m) })
 		coded(t, err, errcode.BadRequest)
+	}
+}
+
+// hostileFilters asks for what no image can have. Databases differ in what they make of
+// such texts in a query.
+func hostileFilters(t *testing.T, repo metadata.Repository) {
+	do(t, repo, func(ctx context.Context, tx metadata.Tx) error { return tx.PutImage(ctx, fullImage("i")) })
+	for _, bad := range []string{"a\x00b", "\xff", "\xed\xa0\x80"} {
+		for _, f := range []metadata.ImageFilter{
+			{Owner: bad}, {Name: bad}, {Visibility: bad}, {Marker: bad}, {Tags: []string{bad}}, {Properties: map[string]string{bad: ""}},
+			{Properties: map[string]string{"os_distro": bad}}, {Matches: []metadata.Match{{Field: metadata.FieldName, Values: []string{"ok", bad}}}},
+		} {
+			err := repo.InTx(t.Context(), func(tx metadata.Tx) error { _, err := tx.Images(t.Context(), f); return err })
+			coded(t, err, errcode.BadRequest)
+		}
+		err := repo.InTx(t.Context(), func(tx metadata.Tx) error { _, err := tx.Image(t.Context(), bad); return err })
+		coded(t, err, errcode.NotFound)
+	}
+	long := strings.Repeat("é", 70_000)
+	for _, s := range []string{"' OR 1=1 --", `\' OR 1=1 #`, "%", "?", "?0", "{id}", long} {
+		for _, f := range []metadata.ImageFilter{{Name: s}, {Tags: []string{s}}, {Properties: map[string]string{s: s}}, {Matches: []metadata.Match{{Field: metadata.FieldName, Values: []string{s, s}}}}} {
+			if ids := listImages(t, repo, f); len(ids) != 0 {
+				t.Errorf("%.20q finds %q", s, ids)
+			}
+		}
 	}
 }
 

@@ -57,6 +57,7 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"View", view},
 		{"ImageFilters", imageFilters},
 		{"RandomLists", randomLists},
+		{"HostileFilters", hostileFilters},
 		{"Members", members},
 		{"ManyAddMembers", manyAddMembers},
 		{"TaskFilters", taskFilters},

@@ -8,6 +8,24 @@ import (
 	"ingest/metadata"
 )
 
+// checkFilter returns errcode.BadRequest for a text that no database could have kept, and
+// that some do not even take in a query.
+func checkFilter(f metadata.ImageFilter) error {
+	columns := []column{{"owner", f.Owner, maxText}, {"name", f.Name, maxText}, {"visibility", f.Visibility, maxText}, {"marker", f.Marker, maxText}}
+	for _, m := range f.Matches {
+		for _, v := range m.Values {
+			columns = append(columns, column{string(m.Field), v, maxText})
+		}
+	}
+	for _, tag := range f.Tags {
+		columns = append(columns, column{"tag", tag, maxText})
+	}
+	for name, value := range f.Properties {
+		columns = append(columns, column{"properties", name, maxText}, column{"properties", value, maxText})
+	}
+	return check("filter", "of images", columns)
+}
+
 // narrow applies all that the filter says of an image itself.
 func (l *imageList) narrow(q *bun.SelectQuery) error {
 	f := l.f

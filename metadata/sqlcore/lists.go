@@ -12,6 +12,9 @@ import (
 
 // Images implements metadata.Tx.
 func (t *tx) Images(ctx context.Context, f metadata.ImageFilter) ([]metadata.Image, error) {
+	if err := checkFilter(f); err != nil {
+		return nil, err
+	}
 	l := &imageList{t: t, f: f}
 	var err error
 	if l.keys, err = sortKeys(f.Sort); err != nil {

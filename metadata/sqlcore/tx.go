@@ -29,6 +29,9 @@ type tx struct {
 var _ metadata.Tx = (*tx)(nil)
 
 func (t *tx) Image(ctx context.Context, id string) (metadata.Image, error) {
+	if check("image", id, []column{{"id", id, maxID}}) != nil { // not every database takes the question
+		return metadata.Image{}, errcode.New(errcode.NotFound, "image %q does not exist", id)
+	}
 	var row imageRow
 	if err := t.one(ctx, t.db.NewSelect().Model(&row).Where("id = ?", id), "image", id); err != nil {
 		return metadata.Image{}, err
