@@ -80,6 +80,8 @@ func accessTable() []accessRow {
 		{route: "POST /v1/imports", about: aboutProject, rules: []string{"ingest:submit"}, ok: 202, body: someImport},
 		{route: "POST /v1/imports", about: aboutProject, rules: []string{"ingest:submit", "publicize_image"}, ok: 202, body: submitPublic},
 		{route: "POST /v1/imports", about: aboutProject, rules: []string{"ingest:plan"}, ok: 404, path: "/v1/imports?dry_run=true", body: someImport},
+		{route: "POST /v2/tasks", about: aboutProject, rules: []string{"tasks_api_access", "add_task"}, ok: 201, body: someTask},
+		{route: "POST /v2/tasks", about: aboutProject, rules: []string{"tasks_api_access", "add_task", "publicize_image"}, ok: 201, body: publicTask},
 		{route: "GET /v2/tasks", about: aboutProject, rules: []string{"tasks_api_access", "get_tasks"}, ok: 200},
 		{route: "GET /v1/tasks", about: aboutProject, rules: []string{"get_tasks"}, ok: 200},
 		{route: "GET /v2/cache", about: aboutProject, rules: []string{"cache_list"}, ok: 200},

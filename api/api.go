@@ -242,6 +242,7 @@ func (a *api) routes() []route {
 		{"PUT", "/v2/cache/{id}", a.queueCached},
 		{"DELETE", "/v2/cache/{id}", a.deleteCached},
 		{"POST", "/v2/cache/{id}", a.cacheAction},
+		{"POST", "/v2/tasks", a.createTask},
 		{"GET", "/v2/tasks", a.listTasks},
 		{"GET", "/v2/tasks/{id}", a.showTask},
 

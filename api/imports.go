@@ -43,7 +43,7 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 		}
 		req.IdempotencyKey = key
 	}
-	if err := checkOneOf("task_type", req.TaskType, []string{defaultTaskType, "import"}); err != nil {
+	if err := checkOneOf("task_type", req.TaskType, []string{defaultTaskType, typeImport}); err != nil {
 		return err
 	}
 	if err := a.checkRequest(req); err != nil {

@@ -33,7 +33,7 @@ func TestMethods(t *testing.T) {
 	id := "11111111-2222-3333-4444-555555555555"
 	for _, c := range []struct{ method, path, allow string }{
 		{"DELETE", "/v2/tasks/" + id, "GET, HEAD"},
-		{"PATCH", "/v2/tasks", "GET, HEAD"},
+		{"PATCH", "/v2/tasks", "GET, HEAD, POST"},
 		{"PUT", "/v2/images", "GET, HEAD, POST"},
 		{"POST", "/v2/images/" + id, "DELETE, GET, HEAD, PATCH"},
 		{"GET", "/v2/images/" + id + "/import", "POST"},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -10,11 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"ingest/api/wire"
-	"ingest/internal/contract"
 	"ingest/metadata"
 )
-
-var taskTypes = []string{"import", "api_image_import", "location_import"}
 
 var taskSortKeys = []string{"id", "type", "status", "created_at", "updated_at", "expires_at"}
 
@@ -38,13 +36,6 @@ type links struct {
 	Schema string `json:"schema"`
 }
 
-// taskWork are the members that only the whole task shows.
-type taskWork struct {
-	Input   json.RawMessage `json:"input"`
-	Result  json.RawMessage `json:"result"`
-	Message string          `json:"message"`
-}
-
 // taskRow is a task in the list of an image, which is a database row in Glance.
 type taskRow struct {
 	taskStub
@@ -64,51 +55,6 @@ func stubOf(t metadata.Task) taskStub {
 
 func linksOf(t metadata.Task) links { return links{"/v2/tasks/" + t.ID, "/v2/schemas/task"} }
 
-// workOf writes input, result and message as Glance's tasks of that type have
-// them.
-func workOf(t metadata.Task) taskWork {
-	w := taskWork{Input: json.RawMessage("null"), Result: json.RawMessage("null"), Message: t.Message}
-	if req, err := requestOf(t); err == nil {
-		w.Input = inputOf(t.Type, req)
-	}
-	if len(t.Result) > 0 {
-		// Glance's clients look for the one image; further ones stand beside it.
-		var res contract.ImportResult
-		if json.Unmarshal(t.Result, &res) == nil {
-			w.Result = mustJSON(map[string]any{"image_id": t.ImageID, "images": res.Images})
-		}
-	}
-	if t.Error != nil {
-		w.Message = string(t.Error.Code) + ": " + t.Error.Message
-		if t.Error.Remedy != "" {
-			w.Message += " " + t.Error.Remedy
-		}
-	}
-	return w
-}
-
-func inputOf(taskType string, req contract.ImportRequest) json.RawMessage {
-	if taskType == "import" {
-		return mustJSON(map[string]any{
-			"import_from": req.Source.URL, "import_from_format": req.Source.Format, "image_properties": req.Image.Properties,
-		})
-	}
-	call := map[string]any{"method": map[string]string{"name": methodDownload, "uri": req.Source.URL}}
-	if req.Method != "" {
-		call["method"] = map[string]string{"name": req.Method}
-	}
-	if len(req.Stores) > 0 {
-		call["stores"] = req.Stores
-	}
-	if req.AllStores {
-		call["all_stores"] = true
-	}
-	if req.AllStoresMustSucceed != nil {
-		call["all_stores_must_succeed"] = *req.AllStoresMustSucceed
-	}
-	return mustJSON(map[string]any{"image_id": req.ImageID, "import_req": call})
-}
-
 // mustJSON writes what consists of strings, numbers and structs of them only.
 func mustJSON(v any) json.RawMessage {
 	raw, err := json.Marshal(v)
@@ -126,19 +72,27 @@ func (a *api) showTask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusOK, struct {
-		taskStub
-		taskWork
-		links
-	}{stubOf(t), workOf(t), linksOf(t)})
+	if a.Catalogue.Expired(t) {
+		return notFound("task", t.ID)
+	}
+	writeJSON(w, http.StatusOK, glanceTask(t))
 	return nil
 }
+
+// taskWhole is a task as it is shown alone.
+type taskWhole struct {
+	taskStub
+	taskWork
+	links
+}
+
+func glanceTask(t metadata.Task) taskWhole { return taskWhole{stubOf(t), workOf(t), linksOf(t)} }
 
 func (a *api) listTasks(w http.ResponseWriter, r *http.Request) error {
 	if err := a.mayAct(r, "tasks_api_access"); err != nil {
 		return err
 	}
-	tasks, more, err := a.taskPage(r)
+	tasks, more, err := a.taskPage(r, a.Catalogue.LiveTasks)
 	if err != nil {
 		return err
 	}
@@ -167,10 +121,10 @@ func (a *api) imageTasks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	tasks, err := a.Catalogue.Tasks(r.Context(), metadata.TaskFilter{Owner: img.Owner, ImageID: img.ID})
+	tasks, err := a.Catalogue.LiveTasks(r.Context(), metadata.TaskFilter{Owner: img.Owner, ImageID: img.ID})
 	if err == nil && len(tasks) == 0 {
 		// A further disk of a machine has its image from the task of the first one.
-		tasks, err = a.Catalogue.Tasks(r.Context(), metadata.TaskFilter{Owner: img.Owner, Status: metadata.TaskSuccess, Result: img.ID})
+		tasks, err = a.Catalogue.LiveTasks(r.Context(), metadata.TaskFilter{Owner: img.Owner, Status: metadata.TaskSuccess, Result: img.ID})
 	}
 	if err != nil {
 		return err
@@ -183,8 +137,8 @@ func (a *api) imageTasks(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// taskPage reads a page of the tasks that the caller sees.
-func (a *api) taskPage(r *http.Request) ([]metadata.Task, bool, error) {
+// taskPage reads a page of the tasks that the caller sees, of those that list gives.
+func (a *api) taskPage(r *http.Request, list func(context.Context, metadata.TaskFilter) ([]metadata.Task, error)) ([]metadata.Task, bool, error) {
 	if err := a.mayAct(r, "get_tasks"); err != nil {
 		return nil, false, err
 	}
@@ -207,7 +161,7 @@ func (a *api) taskPage(r *http.Request) ([]metadata.Task, bool, error) {
 		fetch: func(marker string, limit int) ([]metadata.Task, error) {
 			f := f
 			f.Marker, f.Limit = marker, limit
-			return a.Catalogue.Tasks(r.Context(), f)
+			return list(r.Context(), f)
 		},
 		keep:    func(t metadata.Task) bool { return a.Access().Allows("get_task", caller(r), taskTarget(t)) },
 		compare: compareTasks,
@@ -220,7 +174,7 @@ func (a *api) taskPage(r *http.Request) ([]metadata.Task, bool, error) {
 
 func taskFilter(q url.Values) (metadata.TaskFilter, error) {
 	f := metadata.TaskFilter{Type: q.Get("type"), Status: metadata.TaskStatus(q.Get("status")), ImageID: q.Get("image_id")}
-	if err := checkOneOf("type", f.Type, taskTypes); err != nil {
+	if err := checkOneOf("type", f.Type, taskTypeNames()); err != nil {
 		return f, err
 	}
 	var known []string

@@ -55,7 +55,7 @@ func (a *api) ownEvents(r *http.Request) (metadata.Task, []metadata.Event, error
 }
 
 func (a *api) listWholeTasks(w http.ResponseWriter, r *http.Request) error {
-	tasks, more, err := a.taskPage(r)
+	tasks, more, err := a.taskPage(r, a.Catalogue.Tasks)
 	if err != nil {
 		return err
 	}

@@ -151,6 +151,19 @@ func (c *Catalogue) Tasks(ctx context.Context, f TaskFilter) ([]Task, error) {
 	return view(ctx, c, func(tx Tx) ([]Task, error) { return tx.Tasks(ctx, f) })
 }
 
+// LiveTasks lists what Tasks does but for those that have expired, whose records are
+// kept for their history.
+func (c *Catalogue) LiveTasks(ctx context.Context, f TaskFilter) ([]Task, error) {
+	at := c.moment()
+	f.LiveAt = &at
+	return c.Tasks(ctx, f)
+}
+
+// Expired reports whether a task is one of those that LiveTasks leaves out.
+func (c *Catalogue) Expired(t Task) bool {
+	return t.ExpiresAt != nil && !t.ExpiresAt.After(c.moment())
+}
+
 // Unfinished lists every pending and processing task, newest first.
 func (c *Catalogue) Unfinished(ctx context.Context) ([]Task, error) {
 	return c.Tasks(ctx, TaskFilter{Unfinished: true})

@@ -202,6 +202,8 @@ type TaskFilter struct {
 	Unfinished bool   // only pending and processing ones
 	// ExpiredBefore selects finished tasks that have expired before it.
 	ExpiredBefore *time.Time
-	Marker        string
-	Limit         int
+	// LiveAt leaves out those that have expired by then.
+	LiveAt *time.Time
+	Marker string
+	Limit  int
 }

@@ -20,7 +20,7 @@ import (
 
 // reaper is what the Reap activity runs.
 func (s *services) reaper() *reconcile.Reaper {
-	return &reconcile.Reaper{Sweeper: s.sweeper, Catalogue: s.catalogue, ScrubTime: s.c.Keep.ScrubTime}
+	return &reconcile.Reaper{Sweeper: s.sweeper, Catalogue: s.catalogue, ScrubTime: s.c.Keep.ScrubTime, History: s.c.Keep.TaskHistory}
 }
 
 // scheduleReap sets the schedule of Reap. A service that does not answer is asked

@@ -31,7 +31,7 @@ func (s *services) openQuotas(repo metadata.Repository) error {
 		return notStarted(err, "the quotas cannot be used", "Correct the file that --quotas names.")
 	}
 	s.quotas = q
-	s.catalogue = metadata.New(repo, metadata.WithQuotas(q.Of), metadata.WithDelayedDelete(s.c.Keep.DelayedDelete),
+	s.catalogue = metadata.New(repo, metadata.WithQuotas(q.Of), metadata.WithDelayedDelete(s.c.Keep.DelayedDelete), metadata.WithTaskTTL(s.c.Keep.TaskTTL),
 		metadata.WithSharing(metadata.Sharing(s.c.Stores.Once)))
 	return nil
 }

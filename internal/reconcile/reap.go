@@ -18,6 +18,8 @@ type Reaper struct {
 	Now       func() time.Time // nil means time.Now
 	// ScrubTime is how long an image that was deleted can be restored.
 	ScrubTime time.Duration
+	// History is how long the record of a task is kept after the task has expired.
+	History time.Duration
 }
 
 // expiredAtOnce is how many expired records one transaction removes.
@@ -63,7 +65,7 @@ func (r *Reaper) reservations(ctx context.Context, p contract.ReapParams, out *c
 }
 
 func (r *Reaper) tasks(ctx context.Context, p contract.ReapParams, out *contract.ReapResult) error {
-	now, limit := r.now(), expiredAtOnce
+	now, limit := r.now().Add(-r.History), expiredAtOnce
 	if p.DryRun {
 		limit = 0
 	}

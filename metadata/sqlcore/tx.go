@@ -111,6 +111,9 @@ func (t *tx) Tasks(ctx context.Context, f metadata.TaskFilter) ([]metadata.Task,
 		q.Where("expires_us < ?", f.ExpiredBefore.UnixMicro()).
 			Where("status IN (?, ?)", string(metadata.TaskSuccess), string(metadata.TaskFailure))
 	}
+	if f.LiveAt != nil {
+		q.Where("(expires_us IS NULL OR expires_us > ?)", f.LiveAt.UnixMicro())
+	}
 	if err := t.page(ctx, q, "tasks", f.Owner, f.Marker, f.Limit); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,161 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// typeImport is Glance's older task that makes an image and imports into it.
+const typeImport = "import"
+
+// A taskType is a type that tasks can have.
+type taskType struct {
+	name string
+	// request writes the input of POST /v2/tasks as a request; nil for a type whose tasks
+	// come from other calls.
+	request func(a *api, r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error)
+}
+
+// taskTypes are all of them. One more stands here to be listed, and with a request to be
+// made by POST /v2/tasks.
+func taskTypes() []taskType {
+	return []taskType{
+		{typeImport, (*api).importInput},
+		{defaultTaskType, nil},
+		{"location_import", nil},
+	}
+}
+
+func taskTypeNames() []string {
+	var names []string
+	for _, t := range taskTypes() {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+// createTask makes a task of Glance's older kind. What is wrong with its input is said at
+// once, and not by a task that fails.
+func (a *api) createTask(w http.ResponseWriter, r *http.Request) error {
+	if err := a.mayAct(r, "tasks_api_access"); err != nil {
+		return err
+	}
+	req, err := a.taskRequest(r)
+	if err != nil {
+		return err
+	}
+	if req.IdempotencyKey, err = idempotencyKey(r); err != nil {
+		return err
+	}
+	if err := a.sign(r, &req); err != nil {
+		return err
+	}
+	if err := a.checkRequest(req); err != nil {
+		return err
+	}
+	if err := a.mayMake(r, "add_task", newImage(req, "")); err != nil {
+		return err
+	}
+	if err := a.permit(req); err != nil {
+		return err
+	}
+	out, err := a.accept(r.Context(), req, false)
+	if err != nil {
+		return err
+	}
+	t, err := a.Catalogue.Task(r.Context(), out.TaskID)
+	if err != nil {
+		return err
+	}
+	if out.Notice != "" {
+		w.Header().Set("X-Ingest-Notice", out.Notice)
+	}
+	w.Header().Set("Location", "/v2/tasks/"+t.ID)
+	writeJSON(w, http.StatusCreated, glanceTask(a.taskShown(r, t)))
+	return nil
+}
+
+// taskRequest reads the body of a request for a task.
+func (a *api) taskRequest(r *http.Request) (contract.ImportRequest, error) {
+	var none contract.ImportRequest
+	fields, err := decodeObject(r)
+	if err != nil {
+		return none, err
+	}
+	var name string
+	if err := json.Unmarshal(fields["type"], &name); err != nil {
+		return none, badField("type", string(fields["type"]), "expected the type of a task")
+	}
+	known := taskTypes()
+	i := slices.IndexFunc(known, func(t taskType) bool { return t.name == name && t.request != nil })
+	if i < 0 {
+		return none, badField("type", name, "there are no tasks of this type to be made")
+	}
+	var input map[string]json.RawMessage
+	if err := json.Unmarshal(fields["input"], &input); err != nil || input == nil {
+		return none, badField("input", string(fields["input"]), "expected an object")
+	}
+	req, err := known[i].request(a, r, input)
+	req.TaskType = name
+	return req, err
+}
+
+// importInput reads {import_from, import_from_format, image_properties}.
+func (a *api) importInput(r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error) {
+	req := contract.ImportRequest{Owner: project(r.Context())}
+	for _, name := range slices.Sorted(maps.Keys(input)) {
+		if !slices.Contains([]string{"import_from", "import_from_format", "image_properties"}, name) {
+			return req, badField("input."+name, "", "an import takes import_from, import_from_format and image_properties")
+		}
+	}
+	var from, format *string
+	if err := json.Unmarshal(input["import_from"], &from); err != nil || from == nil {
+		return req, badField("input.import_from", "", "expected the URL of an image")
+	}
+	if u, err := url.Parse(*from); err != nil || !web(*from) || u.Host == "" {
+		return req, withStatus(http.StatusBadRequest, fieldError(errcode.SourceScheme, "input.import_from", "", "expected an http or https URL"))
+	}
+	if err := json.Unmarshal(input["import_from_format"], &format); err != nil || format == nil || *format == "" {
+		return req, badField("input.import_from_format", string(input["import_from_format"]), "expected what the source is, one of %s", strings.Join(a.Defaults.SourceFormats, ", "))
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(input["image_properties"], &members); err != nil || members == nil {
+		return req, badField("input.image_properties", string(input["image_properties"]), "expected an object")
+	}
+	req.Source = contract.SourceSpec{URL: *from, Format: *format}
+	img, err := parseImage(members, req.Owner)
+	if err != nil {
+		return req, err
+	}
+	return req, a.describe(&req, img, members)
+}
+
+// describe writes what is said of the image into a request.
+func (a *api) describe(req *contract.ImportRequest, img metadata.Image, said map[string]json.RawMessage) error {
+	if img.Owner != req.Owner {
+		return fieldError(errcode.Forbidden, "owner", img.Owner, "an import belongs to the project that asks for it, here %q", req.Owner)
+	}
+	if img.Hidden {
+		return badField("os_hidden", "true", "an image can be hidden when it is there")
+	}
+	if _, chosen := said["id"]; chosen {
+		req.ImageID = img.ID
+	}
+	// An image that is said to be something else than its source is converted.
+	if img.DiskFormat != "" && img.DiskFormat != req.Source.Format {
+		req.Target.Format = img.DiskFormat
+	}
+	req.Image = contract.ImageSpec{
+		Name: img.Name, Visibility: img.Visibility, ContainerFormat: img.ContainerFormat, Tags: img.Tags, Properties: img.Properties,
+		MinDisk: img.MinDisk, MinRAM: img.MinRAM, Protected: img.Protected,
+	}
+	return nil
+}
