@@ -143,6 +143,15 @@ func TestLoginWithPassword(t *testing.T) {
 	if got := ann.want("project", "list", "--my-projects", "-f", "value", "-c", "Name"); got != "demo\nother" {
 		t.Errorf("the projects are %q", got)
 	}
+	// Whom somebody shares with they need not see: what is no project of theirs is an id.
+	for _, project := range []string{"other", "stranger"} {
+		if got := ann.want("image", "add", "project", "a-disk", project, "-f", "value", "-c", "member_id"); got != project {
+			t.Errorf("shared with %q, want %s", got, project)
+		}
+	}
+	if got := ann.want("project", "list", "-f", "value", "-c", "Name"); got != "demo\nother" {
+		t.Errorf("the projects are %q", got)
+	}
 	s.fromGo(ann)
 
 	other := ann.want("token", "issue", "-f", "value", "-c", "id")

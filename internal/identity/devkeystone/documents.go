@@ -104,5 +104,5 @@ func (s *Service) domainDocument(r *http.Request) object {
 
 // collection is a list as Keystone has it.
 func (s *Service) collection(r *http.Request, name string, all []object) object {
-	return object{name: all, "links": object{"self": s.base(r) + r.URL.Path, "next": nil, "previous": nil}}
+	return object{name: all, "links": object{"self": s.base(r) + Prefix + r.URL.Path, "next": nil, "previous": nil}}
 }

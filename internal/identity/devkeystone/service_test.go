@@ -339,6 +339,8 @@ func TestLookups(t *testing.T) {
 		{"/identity/v3/users/none/projects", ann, 403, "", ""},
 		{"/identity/v3/projects/x", ann, 403, "", ""},
 		{"/identity/v3/projects?name=x", ann, 403, "", ""},
+		{"/identity/v3/projects", ann, 403, "", "ops"},
+		{"/identity/v3/auth/projects", ann, 200, `"self":"http://example.com/identity/v3/auth/projects"`, ""},
 		{"/identity/v3/projects?name=x", root, 200, `"projects":[]`, ""},
 		{"/identity/v3/users/u-ann/projects", ann, 200, `"ops"`, ""},
 		{"/identity/v3/domains/default", ann, 200, `"Default"`, ""},

@@ -155,3 +155,21 @@ func TestNoTokenIsLost(t *testing.T) {
 		t.Errorf("%d tokens, %v", len(list), err)
 	}
 }
+
+// A request costs a stat of the file, a digest and a look-up, however many tokens there are.
+func BenchmarkAuthenticate(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "tokens.json")
+	secret, _, err := Create(path, Token{Name: "ci", Project: "red", User: "robot", Roles: []string{"member"}}, now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a, err := Open(path, "", zerolog.Nop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := ask(a, secret); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
