@@ -260,3 +260,14 @@ func FuzzRuleText(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkAllows judges what every request for an image asks.
+func BenchmarkAllows(b *testing.B) {
+	r, who, target := Standard(), callerIn("red", "member"), image("blue", "public", "")
+	b.ReportAllocs()
+	for b.Loop() {
+		if !r.Allows("get_image", who, target) {
+			b.Fatal("refused")
+		}
+	}
+}

@@ -111,8 +111,12 @@ type template []string
 
 // fill writes the values in; false says that one is absent.
 func (t template) fill(target Target) (string, bool) {
-	if len(t) == 1 {
+	switch {
+	case len(t) == 1:
 		return t[0], true
+	case len(t) == 3 && t[0] == "" && t[2] == "": // one value alone, which nearly all are
+		value, set, _ := target.get(t[1])
+		return value, set
 	}
 	var b strings.Builder
 	for i, part := range t {
