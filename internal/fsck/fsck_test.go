@@ -33,6 +33,7 @@ type service struct {
 }
 
 func (s *service) State(context.Context, string) (reconcile.State, error) { return s.state, nil }
+func (s *service) Steer(context.Context, string, contract.Control) error  { return nil }
 func (s *service) Start(_ context.Context, _ contract.ImportRequest, id string) error {
 	s.started = append(s.started, id)
 	s.state = reconcile.Running
