@@ -3,6 +3,7 @@ package metadata
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -26,48 +27,45 @@ type Patience struct {
 	Disable time.Duration // after which a webhook that took nothing is disabled
 }
 
-// ClaimDeliveries takes at most limit deliveries that are due, one a webhook, and keeps
-// them from others for the lease. One whose sender dies is due again behind it: a notice
-// may be sent twice, and is never lost.
-func (c *Catalogue) ClaimDeliveries(ctx context.Context, limit int, lease time.Duration) ([]Claim, error) {
+// ClaimDeliveries takes at most limit deliveries that are due, one a webhook and none for
+// the busy ones, and keeps them from others for the lease. One whose sender dies is due
+// again behind it: a notice may be sent twice, and is never lost.
+func (c *Catalogue) ClaimDeliveries(ctx context.Context, limit int, lease time.Duration, busy ...string) ([]Claim, error) {
 	now := c.moment()
-	due, err := view(ctx, c, func(tx Tx) ([]Delivery, error) {
-		return tx.Deliveries(ctx, DeliveryFilter{Due: &now, Limit: 16 * limit})
-	})
-	if err != nil || len(due) == 0 {
+	waiting, err := view(ctx, c, func(tx Tx) ([]string, error) { return tx.DueWebhooks(ctx, now, limit+len(busy)) })
+	if err != nil || len(waiting) == 0 {
 		return nil, err
 	}
 	return update(ctx, c, func(tx Tx) ([]Claim, error) {
 		var out []Claim
-		busy := map[string]bool{}
-		for _, seen := range due {
-			if len(out) == limit {
-				break
-			}
-			if busy[seen.WebhookID] {
+		for _, id := range waiting {
+			if len(out) == limit || slices.Contains(busy, id) {
 				continue
 			}
-			d, err := tx.Delivery(ctx, seen.ID)
-			if isNotFound(err) || err == nil && (d.Status != DeliveryPending || d.NextAt.After(now)) {
-				continue
-			}
+			one, err := claim(ctx, tx, id, now, now.Add(lease))
 			if err != nil {
 				return nil, err
 			}
-			w, err := tx.Webhook(ctx, d.WebhookID)
-			if err != nil {
-				return nil, err
-			}
-			busy[w.ID] = true
-			d.Attempts++
-			d.NextAt, d.UpdatedAt = now.Add(lease), now
-			if err := tx.PutDelivery(ctx, d); err != nil {
-				return nil, err
-			}
-			out = append(out, Claim{d, w})
+			out = append(out, one...)
 		}
 		return out, nil
 	})
+}
+
+// claim takes what has waited longest for a webhook, if there still is anything.
+func claim(ctx context.Context, tx Tx, webhook string, now, until time.Time) ([]Claim, error) {
+	due, err := tx.Deliveries(ctx, DeliveryFilter{WebhookID: webhook, Due: &now, Limit: 1})
+	if err != nil || len(due) == 0 {
+		return nil, err
+	}
+	w, err := tx.Webhook(ctx, webhook)
+	if err != nil {
+		return nil, err
+	}
+	d := due[0]
+	d.Attempts++
+	d.NextAt, d.UpdatedAt = until, now
+	return []Claim{{d, w}}, tx.PutDelivery(ctx, d)
 }
 
 // Settle records what came of an attempt. A delivery that failed is tried again later, or

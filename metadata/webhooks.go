@@ -83,6 +83,9 @@ type WebhookTx interface {
 	// Deliveries lists those of a webhook, the newest first, or those that are due, the
 	// most overdue first.
 	Deliveries(ctx context.Context, f DeliveryFilter) ([]Delivery, error)
+	// DueWebhooks lists the webhooks for which something is due, the one that has waited
+	// longest first.
+	DueWebhooks(ctx context.Context, at time.Time, limit int) ([]string, error)
 	PutDelivery(ctx context.Context, d Delivery) error
 	// DropDeliveries removes those that have ended and were last touched before the
 	// given time.

@@ -39,6 +39,7 @@ func clientCommands(g *globals) []*cobra.Command {
 	return grouped(groupClient,
 		newImportCommand(g),
 		newTaskCommand(g),
+		newWebhookCommand(g),
 		newImageCommand(g),
 		newPolicyCommand(g),
 		newAccessCommand(g),

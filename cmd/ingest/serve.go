@@ -131,6 +131,7 @@ func (s *services) listener(addr net.Addr, g gate) *http.Server {
 		// What goes wrong before there is a request, such as a TLS handshake.
 		ErrorLog: stdlog.New(s.log, "", 0),
 	}
+	srv.RegisterOnShutdown(sync.OnceFunc(func() { close(s.closing) }))
 	if g.cert != nil {
 		srv.TLSConfig = g.cert.config()
 	}

@@ -61,7 +61,8 @@ type services struct {
 	sweeper         *reconcile.Sweeper
 	recorder        provenance.Recorder
 	workers         []worker.Worker
-	fatal           chan error // takes the error with which a worker ends by itself
+	fatal           chan error    // takes the error with which a worker ends by itself
+	closing         chan struct{} // closed when the API shuts down
 
 	temporalAddr, namespace, uiAddr string
 
@@ -70,7 +71,7 @@ type services struct {
 
 // newServices starts everything behind the API.
 func newServices(ctx context.Context, c *config.Server, log zerolog.Logger) (s *services, err error) {
-	s = &services{c: c, log: log, namespace: c.Namespace, fatal: make(chan error, 1)}
+	s = &services{c: c, log: log, namespace: c.Namespace, fatal: make(chan error, 1), closing: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -324,6 +325,7 @@ func (s *services) handler(addr net.Addr, g gate) http.Handler {
 		ImageProperties: s.imageProperties,
 		Version:         version, Log: s.log, Hosts: s.hosts(addr),
 		Identity: g.callers, IdentityService: g.handler(), Limits: ratelimit.New(s.c.Auth.Rate, s.c.Auth.Burst),
+		Closing: s.closing,
 	})
 }
 
@@ -333,6 +335,7 @@ func (s *services) background(ctx context.Context) {
 	s.watchAccess(ctx)
 	s.keepCache(ctx)
 	s.watchQuotas(ctx)
+	s.tellWebhooks(ctx)
 	go s.scheduleReap(ctx)
 	go s.reconciler().Run(ctx, 5*time.Second)
 	go s.uploads().Run(ctx, 5*time.Second)

@@ -17,10 +17,12 @@ import (
 )
 
 func newTaskCommand(g *globals) *cobra.Command {
-	return group("task", "List, show, watch and cancel imports",
+	cmd := group("task", "List, show, watch, pause, retry and cancel imports",
 		`  ingest task list --status failure
   ingest task watch 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
 		newTaskListCommand(g), newTaskShowCommand(g), newTaskWatchCommand(g), newTaskCancelCommand(g))
+	cmd.AddCommand(steerCommands(g)...)
+	return cmd
 }
 
 func newTaskListCommand(g *globals) *cobra.Command {
@@ -97,8 +99,12 @@ func printTask(cmd *cobra.Command, t wire.Task) error {
 	if t.Restarts > 0 {
 		restarts = fmt.Sprint(t.Restarts)
 	}
-	err := cli.Fields(out, "id", t.ID, "status", t.Status, "stage", t.Stage, "image", t.ImageID, "further images", furtherImages(t), "source", sourceOf(t), "members", membersIn(t), "type", t.Type,
-		"restarts", restarts, "owner", t.Owner, "workflow", t.WorkflowID, "idempotency key", t.IdempotencyKey, "request", t.RequestID,
+	paused := ""
+	if t.Paused {
+		paused = "yes"
+	}
+	err := cli.Fields(out, "id", t.ID, "status", t.Status, "paused", paused, "stage", t.Stage, "image", t.ImageID, "further images", furtherImages(t), "source", sourceOf(t), "members", membersIn(t), "type", t.Type,
+		"restarts", restarts, "priority", fmt.Sprint(t.Priority), "retry of", t.RetryOf, "owner", t.Owner, "workflow", t.WorkflowID, "idempotency key", t.IdempotencyKey, "request", t.RequestID,
 		"message", t.Message, "created", cli.Time(t.CreatedAt), "updated", cli.Time(t.UpdatedAt))
 	if err != nil {
 		return err

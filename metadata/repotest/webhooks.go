@@ -93,6 +93,18 @@ func outbox(t *testing.T, repo metadata.Repository) {
 	same(t, names(metadata.DeliveryFilter{Due: ptr(noon.Add(time.Minute)), Limit: 1}), []string{"first"})
 	same(t, names(metadata.DeliveryFilter{WebhookID: "a", Limit: 3}), []string{"lost", "done", "first"})
 	do(t, repo, func(ctx context.Context, tx metadata.Tx) error {
+		early, other := fullDelivery("early", "b"), fullWebhook("b")
+		early.NextAt = noon.Add(-time.Second)
+		return errors.Join(tx.PutWebhook(ctx, other), tx.PutDelivery(ctx, early))
+	})
+	for limit, want := range map[int][]string{1: {"b"}, 9: {"b", "a"}} {
+		do(t, repo, func(ctx context.Context, tx metadata.Tx) error {
+			got, err := tx.DueWebhooks(ctx, noon, limit)
+			same(t, got, want)
+			return err
+		})
+	}
+	do(t, repo, func(ctx context.Context, tx metadata.Tx) error {
 		return tx.DropDeliveries(ctx, noon.Add(5*time.Second))
 	})
 	same(t, names(metadata.DeliveryFilter{WebhookID: "a"}), []string{"lost", "first", "second", "late"})

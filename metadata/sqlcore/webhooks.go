@@ -115,6 +115,14 @@ func (t *tx) Deliveries(ctx context.Context, f metadata.DeliveryFilter) ([]metad
 	return each(rows, t.seenDelivery)
 }
 
+func (t *tx) DueWebhooks(ctx context.Context, at time.Time, limit int) ([]string, error) {
+	var out []string
+	err := t.db.NewSelect().Table("webhook_deliveries").Column("webhook_id").
+		Where("status = ?", metadata.DeliveryPending).Where("next_us <= ?", at.UnixMicro()).
+		Group("webhook_id").OrderExpr("MIN(next_us), webhook_id").Limit(int64(limit)).Scan(ctx, &out)
+	return out, unavailable(ctx, err, "list webhooks that wait")
+}
+
 func (t *tx) PutDelivery(ctx context.Context, d metadata.Delivery) error {
 	err := check("delivery", d.ID, []column{
 		{"id", d.ID, maxID}, {"webhook_id", d.WebhookID, maxID}, {"task_id", d.TaskID, maxID}, {"event", d.Event, maxWord},
