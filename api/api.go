@@ -95,6 +95,8 @@ type Deps struct {
 	// Uploads takes the bytes that clients send; nil takes none.
 	Uploads      Uploads
 	UploadLimits UploadLimits
+	// Converter computes images in other formats than their own; nil computes none.
+	Converter Converter
 	// Regions are the other clouds that images can be taken over from, by the names
 	// that clients give them.
 	Regions map[string]Region
@@ -151,8 +153,9 @@ type Deps struct {
 
 type api struct {
 	Deps
-	streams   *streams
-	uploading counted
+	streams    *streams
+	uploading  counted
+	converting counted
 }
 
 // lookEvery is the time between two looks at a task that is streamed.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"ingest/internal/errcode"
 	"ingest/metadata"
@@ -28,50 +29,60 @@ func (a *api) download(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	size := *img.Size
-	rng, err := askedRange(r, img, size)
+	t, convert, err := a.askedFormat(r, img)
+	if err != nil {
+		return err
+	}
+	if convert {
+		return a.downloadAs(w, r, img, t)
+	}
+	return a.answerFile(w, r, img, stored{a, r, img})
+}
+
+// answerFile answers a request for a file, or for a range of it.
+func (a *api) answerFile(w http.ResponseWriter, r *http.Request, img metadata.Image, file served) error {
+	size, tag := file.size(), file.etag()
+	rng, err := askedRange(r, img, tag, size)
 	if err != nil {
 		if errcode.Of(err) == errcode.RangeInvalid {
 			w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
 		}
 		return err
 	}
-	tag := etag(img)
-	if rng == nil && tag != "" && matches(r.Header.Get("If-None-Match"), tag) {
-		w.Header().Set("ETag", tag)
-		w.WriteHeader(http.StatusNotModified)
-		return nil
+	if done, err := unchanged(w, r, img, tag); done || err != nil {
+		return err
 	}
 	off, n, status := int64(0), size, http.StatusOK
 	if rng != nil {
 		off, n, status = rng.off, rng.n, http.StatusPartialContent
 	}
-	var body io.ReadCloser
+	var sent content
 	if r.Method != http.MethodHead {
-		if body, err = a.openImage(r, img, off, n); err != nil {
+		if sent, err = file.open(off, n); err != nil {
 			return err
 		}
-		defer body.Close()
+		defer sent.Close()
 	}
 	setFileHeaders(w.Header(), img, tag)
+	file.headers(w.Header())
 	w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
 	if rng != nil {
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, off+n-1, size))
 	}
 	w.WriteHeader(status)
-	if body != nil {
-		a.send(w, r, body, n)
+	if sent != nil {
+		a.send(w, r, sent, n)
 	}
 	return nil
 }
 
-// send copies n bytes. If fewer come, the answer stays shorter than its
+// send writes n bytes. If fewer come, the answer stays shorter than its
 // Content-Length and the server closes the connection, so that the client
 // cannot take it for the whole.
-func (a *api) send(w io.Writer, r *http.Request, body io.Reader, n int64) {
-	// onlyWriter hides ReadFrom, which would buffer as it likes.
-	type onlyWriter struct{ io.Writer }
-	sent, err := io.CopyBuffer(onlyWriter{w}, io.LimitReader(body, n), make([]byte, copyBuffer))
+func (a *api) send(w http.ResponseWriter, r *http.Request, body io.WriterTo, n int64) {
+	conn := http.NewResponseController(w)
+	defer func() { _ = conn.SetWriteDeadline(time.Time{}) }()
+	sent, err := body.WriteTo(&steadyWriter{w: w, conn: conn})
 	if err == nil && sent != n {
 		err = io.ErrUnexpectedEOF
 	}
@@ -80,16 +91,79 @@ func (a *api) send(w io.Writer, r *http.Request, body io.Reader, n int64) {
 	}
 }
 
+// A client takes sendPiece bytes in sendTime, or is cut off: 14 kB/s.
+const (
+	sendPiece = 4 << 20
+	sendTime  = 5 * time.Minute
+)
+
+// A steadyWriter is an answer whose client has to keep reading.
+type steadyWriter struct {
+	w    http.ResponseWriter
+	conn *http.ResponseController
+}
+
+// Write writes a part of the answer.
+func (s *steadyWriter) Write(p []byte) (int, error) {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(sendTime))
+	return s.w.Write(p)
+}
+
+// ReadFrom hands a file on to the connection piece by piece.
+func (s *steadyWriter) ReadFrom(src io.Reader) (int64, error) {
+	var sent int64
+	for {
+		_ = s.conn.SetWriteDeadline(time.Now().Add(sendTime))
+		piece := &io.LimitedReader{R: src, N: sendPiece}
+		if l, ok := src.(*io.LimitedReader); ok { // the connection looks at what is below one of these
+			piece = &io.LimitedReader{R: l.R, N: min(l.N, sendPiece)}
+		}
+		want := piece.N
+		n, err := io.Copy(s.w, piece)
+		sent += n
+		if l, ok := src.(*io.LimitedReader); ok {
+			l.N -= n
+		}
+		if err != nil || n < want || want == 0 {
+			return sent, err
+		}
+	}
+}
+
 func setFileHeaders(h http.Header, img metadata.Image, tag string) {
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Last-Modified", lastModified(img))
 	if tag != "" {
 		h.Set("ETag", tag)
 	}
-	if img.Checksum != "" {
-		h.Set("Content-MD5", img.Checksum) // in hex, as Glance sends it
+}
+
+// lastModified is when the image last changed in any way, as HTTP writes it.
+func lastModified(img metadata.Image) string { return img.UpdatedAt.UTC().Format(http.TimeFormat) }
+
+// unchanged answers a request whose conditions say that nothing is to be sent (RFC
+// 9110, section 13).
+func unchanged(w http.ResponseWriter, r *http.Request, img metadata.Image, tag string) (done bool, err error) {
+	if want := r.Header.Get("If-Match"); want != "" && !matches(want, tag) {
+		return true, withStatus(http.StatusPreconditionFailed, fieldError(errcode.Conflict, "If-Match", want, "the image's bytes are %s", tag))
 	}
+	same := false
+	if none := r.Header.Get("If-None-Match"); none != "" {
+		same = tag != "" && matches(none, tag)
+	} else if since, err := http.ParseTime(r.Header.Get("If-Modified-Since")); err == nil {
+		same = !img.UpdatedAt.Truncate(time.Second).After(since)
+	}
+	if !same {
+		return false, nil
+	}
+	if tag != "" {
+		w.Header().Set("ETag", tag)
+	}
+	w.Header().Set("Last-Modified", lastModified(img))
+	w.WriteHeader(http.StatusNotModified)
+	return true, nil
 }
 
 // etag is a strong validator: the digest of the stored bytes.
@@ -114,7 +188,7 @@ type byteRange struct{ off, n int64 }
 
 // askedRange reads the Range header (RFC 9110, section 14), or Glance's old
 // request header Content-Range. nil means the whole image.
-func askedRange(r *http.Request, img metadata.Image, size int64) (*byteRange, error) {
+func askedRange(r *http.Request, img metadata.Image, tag string, size int64) (*byteRange, error) {
 	spec := r.Header.Get("Range")
 	if spec == "" {
 		if old := r.Header.Get("Content-Range"); old != "" {
@@ -126,7 +200,7 @@ func askedRange(r *http.Request, img metadata.Image, size int64) (*byteRange, er
 		return nil, nil
 	}
 	// If-Range: the range counts only for the version that the client has.
-	if cond := r.Header.Get("If-Range"); cond != "" && cond != etag(img) {
+	if cond := r.Header.Get("If-Range"); cond != "" && cond != tag && cond != lastModified(img) {
 		return nil, nil
 	}
 	return parseRange(spec, size)

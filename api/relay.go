@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/rs/zerolog"
 
@@ -29,7 +30,7 @@ type relay struct {
 
 // openImage opens n bytes of an image from off, in the store that is read first of
 // those that answer. The error is that of the first one.
-func (a *api) openImage(r *http.Request, img metadata.Image, off, n int64) (io.ReadCloser, error) {
+func (a *api) openImage(r *http.Request, img metadata.Image, off, n int64) (*relay, error) {
 	rl := &relay{ctx: r.Context(), blobs: a.through(img), places: a.readOrder(r, img), off: off, left: n,
 		log: a.Log.With().Str("image", img.ID).Logger()}
 	if err := rl.next(); err != nil {
@@ -102,6 +103,24 @@ func (rl *relay) Read(p []byte) (int, error) {
 		}
 	}
 }
+
+// WriteTo writes all that is left. What a place can send by itself, such as a file, it
+// does; what it leaves out, because it breaks off, is gone on with elsewhere.
+func (rl *relay) WriteTo(w io.Writer) (int64, error) {
+	var sent int64
+	if from, ok := rl.body.(io.WriterTo); ok {
+		n, err := from.WriteTo(w)
+		sent, rl.off, rl.left = n, rl.off+n, rl.left-n
+		if err != nil && !errors.Is(err, syscall.EIO) || rl.left <= 0 {
+			return sent, err // mostly of the connection
+		}
+	}
+	n, err := io.CopyBuffer(onlyWriter{w}, struct{ io.Reader }{rl}, make([]byte, copyBuffer))
+	return sent + n, err
+}
+
+// onlyWriter hides ReadFrom, which would buffer as it likes.
+type onlyWriter struct{ io.Writer }
 
 // Close closes what is open.
 func (rl *relay) Close() error { return rl.body.Close() }

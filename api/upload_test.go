@@ -45,7 +45,7 @@ func newUploadBench(t *testing.T, adjust ...func(*Deps)) *uploadBench {
 	all := map[string]stores.Store{"local": store}
 	pipe := &pipeline.Pipeline{Readers: readers.All(), Stores: all, DefaultStore: "local", StagingDir: b.staging, HostQueue: "ingest-host-a", MD5: true, Limits: formats.DefaultLimits()}
 	b.bench = newBench(t, append([]func(*Deps){func(d *Deps) {
-		d.Uploads, d.Blobs = pipe, Stores(all)
+		d.Uploads, d.Blobs, d.Converter = pipe, Stores(all), renderer{pipe}
 		d.UploadLimits = UploadLimits{Stall: 300 * time.Millisecond, Keep: 20 * time.Millisecond}
 	}}, adjust...)...)
 	srv := httptest.NewServer(b.handler)

@@ -4,7 +4,9 @@ import (
 	"context"
 
 	"ingest/api"
+	"ingest/internal/contract"
 	"ingest/internal/reconcile"
+	"ingest/pipeline"
 )
 
 // uploadLimits turns the configuration's limits, in which 0 means none, into those of
@@ -37,4 +39,16 @@ func (s *services) forgetUploads(ctx context.Context) error {
 		return nil
 	}
 	return s.uploads().Once(ctx, true)
+}
+
+// A converter computes downloads in other formats.
+type converter struct{ p *pipeline.Pipeline }
+
+// Render implements api.Converter.
+func (c converter) Render(ctx context.Context, from []contract.Stored, size int64, format string, t contract.TargetSpec) (api.Rendering, error) {
+	r, err := c.p.Render(ctx, from, size, format, t)
+	if err != nil {
+		return nil, err // and not a nil Rendering in an interface
+	}
+	return r, nil
 }

@@ -150,7 +150,7 @@ func (s *Store) OpenRange(ctx context.Context, key string, off, n int64) (io.Rea
 	if left := size - off; n < 0 || n > left {
 		n = left
 	}
-	return &section{SectionReader: io.NewSectionReader(f, off, n), Closer: f}, nil
+	return &section{SectionReader: io.NewSectionReader(f, off, n), f: f, off: off}, nil
 }
 
 // Open opens a committed object; its holes are known.
@@ -191,11 +191,6 @@ type object struct{ reader }
 func (o *object) Size() int64 { return o.size }
 
 func (o *object) Close() error { return errors.Join(o.from.Close(), o.f.Close()) }
-
-type section struct {
-	*io.SectionReader
-	io.Closer
-}
 
 // Delete removes a committed object: first its bytes, so that a record that a
 // crash leaves is not an object, and goes with the next Delete.

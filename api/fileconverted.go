@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/metadata"
+)
+
+// A Converter computes images in other formats than those that they are stored in.
+type Converter interface {
+	// Render opens an image's stored bytes, of the format, as the target. The context
+	// ends all reads.
+	Render(ctx context.Context, from []contract.Stored, size int64, format string, t contract.TargetSpec) (Rendering, error)
+}
+
+// A Rendering is a file that nobody has written.
+type Rendering interface {
+	Size() int64
+	Format() string
+	WriteRange(w io.Writer, off, n int64) (int64, error)
+	Close() error
+}
+
+// conversionsAtOnce bounds how many downloads are converted at once: each keeps a core
+// busy.
+const conversionsAtOnce = 8
+
+// askedFormat is the target that a download's query names, ok false if it names none,
+// or what the image is stored as.
+func (a *api) askedFormat(r *http.Request, img metadata.Image) (t contract.TargetSpec, ok bool, err error) {
+	q := r.URL.Query()
+	t = contract.TargetSpec{Format: q.Get("disk_format"), Compression: q.Get("compression")}
+	if t.Format == "" {
+		if t.Compression != "" {
+			return t, false, badField("compression", t.Compression, "this is an option of a disk_format")
+		}
+		return t, false, nil
+	}
+	for name, values := range q {
+		if name != "disk_format" && name != "compression" && name != "prefer" {
+			if t.Options == nil {
+				t.Options = map[string]string{}
+			}
+			t.Options[name] = values[0]
+		}
+	}
+	if t.Compression == "" && len(t.Options) == 0 && strings.EqualFold(t.Format, img.DiskFormat) {
+		return t, false, nil
+	}
+	if t.Format == "vmdk" && t.Compression == "" && len(t.Options) == 0 {
+		t.Options = map[string]string{"subformat": "monolithicSparse"} // the one that has ranges
+	}
+	if a.Converter == nil {
+		return t, false, errcode.New(errcode.NotFound, "this server converts no downloads")
+	}
+	if t, err = a.Defaults.Resolve(t); err != nil {
+		return t, false, err
+	}
+	if !slices.Contains([]string{"", "bare"}, img.ContainerFormat) {
+		return t, false, fieldError(errcode.Conflict, "disk_format", t.Format, "the image is a container, %s, which is not converted", img.ContainerFormat)
+	}
+	return t, true, nil
+}
+
+// downloadAs sends an image in another format than it is stored in.
+func (a *api) downloadAs(w http.ResponseWriter, r *http.Request, img metadata.Image, t contract.TargetSpec) error {
+	leave, err := a.converting.enter("", conversionsAtOnce)
+	if err != nil {
+		return errcode.New(errcode.TooManyRequests, "%d downloads are converted at once already", conversionsAtOnce)
+	}
+	defer leave()
+	var from []contract.Stored
+	for _, loc := range a.readOrder(r, img) {
+		from = append(from, contract.Stored{Store: loc.Store, Key: loc.Key})
+	}
+	file, err := a.Converter.Render(r.Context(), from, *img.Size, img.DiskFormat, t)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return a.answerFile(w, r, img, converted{img: img, file: file, tag: a.convertedTag(img, t)})
+}
+
+// convertedTag tells the bytes of an image in one format from those in another: the
+// same image, target, options and version of the program give the same bytes.
+func (a *api) convertedTag(img metadata.Image, t contract.TargetSpec) string {
+	if img.HashValue == "" {
+		return ""
+	}
+	parts := []string{img.HashAlgo, img.HashValue, a.Version, t.Format}
+	for _, name := range slices.Sorted(maps.Keys(t.Options)) {
+		parts = append(parts, name+"="+t.Options[name])
+	}
+	return `"` + strings.ReplaceAll(strings.Join(parts, "-"), `"`, "") + `"`
+}
+
+// converted is a file that is computed while it is sent.
+type converted struct {
+	img  metadata.Image
+	file Rendering
+	tag  string
+}
+
+func (c converted) size() int64 { return c.file.Size() }
+
+func (c converted) etag() string { return c.tag }
+
+func (c converted) open(off, n int64) (content, error) { return &convertedRange{c.file, off, n}, nil }
+
+func (c converted) headers(h http.Header) {
+	h.Set("X-Ingest-Disk-Format", c.file.Format())
+	h.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%s", strconv.Quote(c.img.ID+"."+c.file.Format())))
+}
+
+type convertedRange struct {
+	file   Rendering
+	off, n int64
+}
+
+func (c *convertedRange) WriteTo(w io.Writer) (int64, error) { return c.file.WriteRange(w, c.off, c.n) }
+func (c *convertedRange) Close() error                       { return nil }
+
+// A content is bytes that are written to a client.
+type content interface {
+	io.WriterTo
+	io.Closer
+}
+
+// A served is what can be downloaded of an image, in ranges.
+type served interface {
+	size() int64
+	etag() string // "" for none
+	open(off, n int64) (content, error)
+	headers(h http.Header)
+}
+
+// stored is an image as it lies in the stores.
+type stored struct {
+	a   *api
+	r   *http.Request
+	img metadata.Image
+}
+
+func (s stored) size() int64  { return *s.img.Size }
+func (s stored) etag() string { return etag(s.img) }
+
+func (s stored) open(off, n int64) (content, error) {
+	rl, err := s.a.openImage(s.r, s.img, off, n)
+	if err != nil {
+		return nil, err
+	}
+	return rl, nil
+}
+
+func (s stored) headers(h http.Header) {
+	if s.img.Checksum != "" {
+		h.Set("Content-MD5", s.img.Checksum) // in hex, as Glance sends it
+	}
+}
