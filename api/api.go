@@ -144,6 +144,8 @@ type Deps struct {
 	Identity identity.Authenticator
 	// IdentityService answers below /identity, with that prefix; nil has none there.
 	IdentityService http.Handler
+	// BodyTime is how long a client may take to send a request's JSON; 0 means BodyTime.
+	BodyTime time.Duration
 	// Limits bounds how often a project asks; nil does not.
 	Limits *ratelimit.Limiter
 	// Closing is closed when the server shuts down, so that streams, which last, end. nil

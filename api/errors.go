@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"ingest/api/wire"
 	"ingest/internal/errcode"
@@ -107,6 +108,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	if err != nil {
 		status, raw = http.StatusInternalServerError, []byte(`{"message":"the answer could not be written"}`)
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(AnswerTime))
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Content-Length", strconv.Itoa(len(raw)+1))

@@ -31,6 +31,9 @@ func bodyError(err error) error {
 	var tooLarge *http.MaxBytesError
 	var kind *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
+	if late := tooSlow(err); late != nil {
+		return late
+	}
 	switch {
 	case errors.As(err, &tooLarge):
 		return withStatus(http.StatusRequestEntityTooLarge,

@@ -35,13 +35,18 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		rec := &recorder{ResponseWriter: w}
+		// That of the answer before, on the same connection.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		id := incomingID(r)
 		rec.Header().Set("X-Openstack-Request-Id", id)
 		rec.Header().Set("X-Request-Id", id)
 		ctx := context.WithValue(r.Context(), requestIDKey, id)
 		defer a.finish(rec, r.WithContext(ctx), began)
 
-		who, err := identity.Caller{}, a.admit(cross, r)
+		who, err := identity.Caller{}, checkURL(r.URL)
+		if err == nil {
+			err = a.admit(cross, r)
+		}
 		if err == nil {
 			who, err = a.enter(mux, rec, r)
 		}
@@ -52,7 +57,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 			return
 		}
 		if !brings(r) {
-			r.Body = http.MaxBytesReader(rec, r.Body, MaxBody)
+			r.Body = a.timed(rec, r)
 		}
 		mux.ServeHTTP(rec, r)
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"ingest/api"
 	"ingest/internal/cli"
 	"ingest/internal/config"
 	"ingest/internal/errcode"
@@ -126,11 +127,9 @@ func serve(ctx context.Context, c *config.Server, out, logTo io.Writer) error {
 
 // listener returns the API's server.
 func (s *services) listener(addr net.Addr, g gate) *http.Server {
-	srv := &http.Server{
-		Handler: s.handler(addr, g), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		// What goes wrong before there is a request, such as a TLS handshake.
-		ErrorLog: stdlog.New(s.log, "", 0),
-	}
+	srv := api.NewServer(s.handler(addr, g))
+	// What goes wrong before there is a request, such as a TLS handshake.
+	srv.ErrorLog = stdlog.New(s.log, "", 0)
 	srv.RegisterOnShutdown(sync.OnceFunc(func() { close(s.closing) }))
 	if g.cert != nil {
 		srv.TLSConfig = g.cert.config()
