@@ -9,7 +9,7 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test slow race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-lists bench-inspect lint errors images replay clean setup servers
+.PHONY: help build slim demo run test slow race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-download bench-lists bench-inspect lint errors images replay clean setup servers
 
 help: ## show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-convert: build setup ## every conversion beside qemu-img, imports beside c
 
 bench-memory: build setup ## import 20 GiB virtual, 4 GiB allocated, and print the resident memory
 	$(GO) run ./internal/tools/memory -ingest bin/ingest
+
+bench-download: build setup ## downloads beside nginx with the same file, and the memory of 500 slow ones (ARGS='-size 4294967296')
+	@$(GO) run ./internal/tools/downloadbench -ingest bin/ingest $(ARGS)
 
 bench-io: ## read a source over a link of 125 MB/s with 0, 20 and 100 ms of latency
 	$(GO) test -run '^$$' -bench '^BenchmarkIO$$' -benchtime 3x ./pipeline

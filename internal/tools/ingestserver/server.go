@@ -20,6 +20,7 @@ import (
 // A Server is an `ingest serve` with a data folder of its own.
 type Server struct {
 	API *client.Client
+	URL string // of the API
 
 	cmd    *exec.Cmd
 	exited chan error
@@ -57,7 +58,8 @@ func (s *Server) greeted(ctx context.Context) error {
 			return err
 		}
 		if m := line.FindSubmatch(b); m != nil {
-			s.API, err = client.New(string(m[1]), "")
+			s.URL = string(m[1])
+			s.API, err = client.New(s.URL, "")
 			return err
 		}
 		if err := s.Pause(ctx, 50*time.Millisecond); err != nil {
