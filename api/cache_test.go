@@ -223,7 +223,7 @@ func TestCacheRoutes(t *testing.T) {
 	b.do("PUT", path, "", "X-Project-Id", "stranger").want(t, 404, errcode.NotFound)
 	var body struct{ Versions []version }
 	b.do("GET", "/versions", "").want(t, 200, "").into(t, &body)
-	if body.Versions[0].ID != "v2.14" || body.Versions[0].Status != "CURRENT" || body.Versions[1].Status != "SUPPORTED" {
+	if body.Versions[0].ID != "v2.16" || body.Versions[0].Status != "CURRENT" || body.Versions[1].Status != "SUPPORTED" {
 		t.Errorf("%+v", body)
 	}
 }

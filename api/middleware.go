@@ -34,6 +34,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 	cross := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
+		r = a.negotiated(r)
 		rec := &recorder{ResponseWriter: w}
 		// That of the answer before, on the same connection.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})

@@ -18,7 +18,7 @@ func TestVersions(t *testing.T) {
 	for path, status := range map[string]int{"/": 300, "/v2": 300, "/v2/": 300, "/v3/images": 300, "/v2.0/": 300, "/versions": 200} {
 		var body struct{ Versions []version }
 		b.do("GET", path, "").want(t, status, "").into(t, &body)
-		if len(body.Versions) == 0 || body.Versions[0].ID != "v2.12" || body.Versions[0].Status != "CURRENT" ||
+		if len(body.Versions) == 0 || body.Versions[0].ID != "v2.15" || body.Versions[0].Status != "CURRENT" ||
 			body.Versions[0].Links[0].Href != "http://example.com/v2/" {
 			t.Errorf("%s: %+v", path, body)
 		}

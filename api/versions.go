@@ -21,9 +21,7 @@ type version struct {
 	Links  []versionLink `json:"links"`
 }
 
-// versionList is what clients choose from. 2.12 brought the tasks of an image;
-// 2.8, 2.10 and 2.11 belong to the choice of several stores, and stand there if
-// there are several; 2.14 is the cache's.
+// versionList is what clients choose from.
 func (a *api) versionList(r *http.Request) map[string][]version {
 	scheme := "http"
 	if r.TLS != nil {
@@ -31,14 +29,7 @@ func (a *api) versionList(r *http.Request) map[string][]version {
 	}
 	link := []versionLink{{"self", scheme + "://" + r.Host + "/v2/"}}
 	var out []version
-	ids := []string{"v2.12", "v2.9"}
-	if len(a.Stores) > 1 {
-		ids = []string{"v2.12", "v2.11", "v2.10", "v2.9", "v2.8"}
-	}
-	if a.Cache != nil {
-		ids = append([]string{"v2.14"}, ids...)
-	}
-	for i, id := range append(ids, "v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0") {
+	for i, id := range a.versionIDs() {
 		status := "SUPPORTED"
 		if i == 0 {
 			status = "CURRENT"
@@ -62,7 +53,7 @@ func (a *api) versions(w http.ResponseWriter, r *http.Request) error {
 // else not found.
 func (a *api) unknownPath(w http.ResponseWriter, r *http.Request) error {
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	if first == "v2" || first == "v1" || len(first) < 2 || first[0] != 'v' || strings.Trim(first[1:], "0123456789.") != "" {
+	if first == "v2" || first == "v1" || !isVersion(first) {
 		return errcode.New(errcode.NotFound, "there is no path %q", r.URL.Path)
 	}
 	return a.multipleChoices(w, r)
