@@ -69,6 +69,7 @@ func accessTable() []accessRow {
 		{route: "GET /v2/info/stores", about: aboutNothing, ok: 200},
 		{route: "GET /v1/healthz", about: aboutNothing, ok: 200},
 		{route: "GET /v1/server", about: aboutNothing, ok: 200},
+		{route: "GET /v1/openapi.json", about: aboutNothing, ok: 200},
 
 		{route: "GET /v2/info/usage", about: aboutProject, rules: []string{"ingest:quota"}, ok: 200},
 		{route: "GET /v1/quota", about: aboutProject, rules: []string{"ingest:quota"}, ok: 200},

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -158,6 +159,8 @@ type api struct {
 	streams    *streams
 	uploading  counted
 	converting counted
+	// description returns the OpenAPI document.
+	description func() []byte
 }
 
 // lookEvery is the time between two looks at a task that is streamed.
@@ -182,6 +185,7 @@ func New(d Deps) http.Handler {
 	d.UploadLimits = d.UploadLimits.filled()
 	a := &api{Deps: d}
 	a.streams = newStreams(a.framesOf, lookEvery)
+	a.description = sync.OnceValue(a.openAPIDocument)
 	mux := http.NewServeMux()
 	a.register(mux)
 	return a.wrap(mux)
@@ -272,6 +276,7 @@ func (a *api) routes() []route {
 		{"GET", "/v1/cache", a.cacheView},
 		{"GET", "/v1/healthz", a.healthz},
 		{"GET", "/v1/server", a.server},
+		{"GET", "/v1/openapi.json", a.openAPI},
 	})
 }
 

@@ -152,7 +152,7 @@ func (b *bench) do(method, path, body string, header ...string) answer {
 	}
 	w := httptest.NewRecorder()
 	b.handler.ServeHTTP(w, r)
-	return answer{w.Result(), w.Body.Bytes()}
+	return answer{w.Result(), w.Body.Bytes()}.conform(b.t, method, strings.TrimPrefix(path, "http://localhost"))
 }
 
 // want checks the status, and that an error is whole.
