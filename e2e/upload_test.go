@@ -128,7 +128,7 @@ func TestKill9DuringUpload(t *testing.T) {
 // client has staged: it goes on, and nothing stays in the staging folder.
 func TestKill9DuringStagedImport(t *testing.T) {
 	t.Parallel()
-	raw := disk(t, 32, 192*mib)
+	raw := disk(t, 32, 384*mib)
 	body, err := os.ReadFile(asQCOW2(t, raw))
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,10 @@ func TestKill9DuringStagedImport(t *testing.T) {
 		t.Fatalf("%d %s", status, answer)
 	}
 	task := header.Get("X-Ingest-Task-Id")
-	s.await(task, contract.StageConvert, 1)
+	for s.task(task).Stage != string(contract.StageConvert) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
 	s.crash(task)
 	s.succeeded(task, contentOf(t, raw))
 	if img := s.object(200, "GET", "/v2/images/"+id, nil); img["status"] != "active" {

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"Purge", purge},
 		{"Usage", usage},
 		{"ManyReserve", manyReserve},
+		{"Uploads", uploads},
 		{"Replace", replace},
 		{"NotFound", notFound},
 		{"Texts", texts},
