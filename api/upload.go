@@ -188,9 +188,13 @@ func (a *api) permitFound(req contract.ImportRequest, out contract.Uploaded) err
 	return a.Policy().Validation(v).Err()
 }
 
-// unfit gives the refusal of an image the status that Glance answers it with.
+// unfit gives the refusal of an image, and a full disk, the status that Glance answers
+// them with.
 func unfit(err error) error {
 	code := errcode.Of(err)
+	if code == errcode.NoSpace {
+		return withStatus(http.StatusRequestEntityTooLarge, err)
+	}
 	if strings.HasPrefix(string(code), "IMG_") && code != errcode.SourceTooLarge && errcode.Lookup(code).HTTPStatus < 500 {
 		return withStatus(http.StatusUnsupportedMediaType, err)
 	}
