@@ -71,6 +71,7 @@ func accessTable() []accessRow {
 		{route: "GET /v1/server", about: aboutNothing, ok: 200},
 		{route: "GET /v1/openapi.json", about: aboutNothing, ok: 200},
 
+		{route: "GET /v2/info/stores/detail", about: aboutProject, rules: []string{"stores_info_detail"}, ok: 200},
 		{route: "GET /v2/info/usage", about: aboutProject, rules: []string{"ingest:quota"}, ok: 200},
 		{route: "GET /v1/quota", about: aboutProject, rules: []string{"ingest:quota"}, ok: 200},
 		{route: "GET /v2/images", about: aboutProject, rules: []string{"get_images"}, ok: 200},

@@ -117,6 +117,8 @@ type Deps struct {
 	// one that is used when a request names none.
 	Stores       []string
 	DefaultStore string
+	// StoreDetails say how stores are set up, by name.
+	StoreDetails map[string]StoreDetail
 	// ReadOnly are those of Stores that imports cannot be put into.
 	ReadOnly []string
 	// ReadFirst are the stores in the order in which images that lie in several are
@@ -225,6 +227,7 @@ func (a *api) routes() []route {
 		{"GET", "/v2/info/import", a.importInfo},
 		{"GET", "/v2/info/usage", a.usageInfo},
 		{"GET", "/v2/info/stores", a.storesInfo},
+		{"GET", "/v2/info/stores/detail", a.storesDetail},
 
 		{"POST", "/v2/images", a.createImage},
 		{"GET", "/v2/images", a.listImages},

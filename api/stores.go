@@ -45,11 +45,27 @@ type storeInfo struct {
 	ReadOnly string `json:"read-only,omitempty"`
 }
 
+// A StoreDetail is how a store is set up, for those who run the server.
+type StoreDetail struct {
+	Type       string         // in Glance's words: "file", "s3", "http"
+	Weight     int            // those of greater weight are read first
+	Properties map[string]any // never a secret
+}
+
 // storesInfo lists the stores, the default one first. A server with one store
 // answers as Glance does: it knows no stores.
 func (a *api) storesInfo(w http.ResponseWriter, _ *http.Request) error {
+	out, err := a.storeList()
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"stores": out})
+	return nil
+}
+
+func (a *api) storeList() ([]storeInfo, error) {
 	if len(a.Stores) < 2 {
-		return errcode.New(errcode.NotFound, "this server has one store only")
+		return nil, errcode.New(errcode.NotFound, "this server has one store only")
 	}
 	out := []storeInfo{}
 	for _, name := range a.Stores {
@@ -65,6 +81,32 @@ func (a *api) storesInfo(w http.ResponseWriter, _ *http.Request) error {
 			}
 			out = append(out, info)
 		}
+	}
+	return out, nil
+}
+
+// storesDetail lists the stores with how they are set up.
+func (a *api) storesDetail(w http.ResponseWriter, r *http.Request) error {
+	if err := a.mayAct(r, "stores_info_detail"); err != nil {
+		return err
+	}
+	list, err := a.storeList()
+	if err != nil {
+		return err
+	}
+	type detailed struct {
+		storeInfo
+		Type       string         `json:"type"`
+		Weight     int            `json:"weight"`
+		Properties map[string]any `json:"properties"`
+	}
+	out := make([]detailed, 0, len(list))
+	for _, info := range list {
+		d := a.StoreDetails[info.ID]
+		if d.Properties == nil {
+			d.Properties = map[string]any{}
+		}
+		out = append(out, detailed{info, d.Type, d.Weight, d.Properties})
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"stores": out})
 	return nil

@@ -251,3 +251,17 @@ func TestRelayEndsWithItsContext(t *testing.T) {
 		t.Errorf("%v, asked %v", err, m.asked)
 	}
 }
+
+func TestStoresDetail(t *testing.T) {
+	b := newBench(t, func(d *Deps) {
+		d.Identity, d.Stores, d.ReadOnly = proven{}, []string{"far", "local"}, []string{"far"}
+		d.StoreDetails = map[string]StoreDetail{"far": {Type: "http", Weight: 1, Properties: map[string]any{"base": "https://h"}}, "local": {Type: "file", Weight: 2}}
+	})
+	b.do("GET", "/v2/info/stores/detail", "", rolesHeader("red", "member")...).want(t, 403, errcode.Forbidden)
+	a := b.do("GET", "/v2/info/stores/detail", "", rolesHeader("red", "admin")...).want(t, 200, "")
+	const want = `{"stores":[{"id":"local","default":"true","type":"file","weight":2,"properties":{}},{"id":"far","read-only":"true","type":"http","weight":1,"properties":{"base":"https://h"}}]}`
+	if got := strings.TrimSpace(string(a.body)); got != want {
+		t.Errorf("got %s", got)
+	}
+	newBench(t).do("GET", "/v2/info/stores/detail", "").want(t, 404, errcode.NotFound)
+}
