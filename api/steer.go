@@ -116,6 +116,10 @@ func (a *api) again(r *http.Request, old metadata.Task) (contract.ImportRequest,
 		return req, errcode.New(errcode.Conflict, "task %s is %s, and only a failed one can be tried again", old.ID, string(old.Status)).
 			With(errcode.Evidence{Structure: "task", Field: "status", Value: string(old.Status)})
 	}
+	if _, _, staged := contract.ParseStagedURL(req.Source.URL); staged {
+		return req, errcode.New(errcode.Conflict, "what was staged for task %s is gone with it: stage the bytes again, and import them", old.ID).
+			With(errcode.Evidence{Structure: "request", Field: "source.url"})
+	}
 	req.TaskID, req.ImageID, req.Owner = uuid.NewString(), old.ImageID, old.Owner
 	req.IdempotencyKey, req.UserID, req.Roles, req.RequestID = "", "", nil, requestID(r.Context())
 	if err := a.sign(r, &req); err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"ingest/api/wire"
@@ -94,6 +95,17 @@ func TestRetry(t *testing.T) {
 		t.Errorf("task %+v", task)
 	}
 	b.do("POST", "/v1/tasks/"+s.TaskID+"/retry", "").want(t, 409, errcode.Conflict) // the other one runs
+	_, err := b.cat.Accept(context.Background(), metadata.NewImport{
+		Task:  metadata.Task{ID: "staged", Owner: "default", Type: "import", WorkflowID: "w", Request: []byte(`{"source":{"url":"` + contract.StagedURL("q", again.TaskID) + `"}}`)},
+		Image: metadata.Image{ID: "image-of-staged"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fail("staged")
+	if got := b.do("POST", "/v1/tasks/staged/retry", "").want(t, 409, errcode.Conflict); !strings.Contains(string(got.body), "stage the bytes again") {
+		t.Errorf("%s", got.body)
+	}
 	fail(again.TaskID)
 	b.do("DELETE", "/v2/images/"+s.ImageID, "").want(t, 204, "")
 	b.do("POST", "/v1/tasks/"+s.TaskID+"/retry", "").want(t, 409, errcode.Conflict)

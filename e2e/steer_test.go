@@ -99,7 +99,10 @@ func TestPriorityOvertakes(t *testing.T) {
 	}{{"low", &zero}, {"a", nil}, {"raised", nil}, {"b", nil}, {"high", &nine}} {
 		tasks[one.name] = submit(quick, one.priority)
 		order = append(order, one.name)
-		s.await(tasks[one.name], contract.StageConvert, 0)
+		eventually(t, time.Minute, one.name+" to wait for its turn", func() (bool, string) {
+			p := s.progress(tasks[one.name])
+			return p.Message == "waits for another import to end", show(p)
+		})
 	}
 	if got, err := s.api.SetPriority(t.Context(), tasks["raised"], 8); err != nil || got.Priority != 8 {
 		t.Fatal(got, err)
@@ -109,7 +112,7 @@ func TestPriorityOvertakes(t *testing.T) {
 	for _, name := range order {
 		ended[name] = s.finished(tasks[name]).UpdatedAt
 	}
-	for _, c := range [][2]string{{"high", "raised"}, {"raised", "a"}, {"a", "b"}, {"b", "low"}} {
+	for _, c := range [][2]string{{"high", "raised"}, {"raised", "a"}, {"raised", "b"}, {"a", "low"}, {"b", "low"}} {
 		if !ended[c[0]].Before(ended[c[1]]) {
 			t.Errorf("%s ended at %s, behind %s at %s", c[0], ended[c[0]], c[1], ended[c[1]])
 		}
