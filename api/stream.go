@@ -163,7 +163,7 @@ func (s *sseWriter) frames(all []frame) error {
 
 // raw writes text, and gives up a reader that does not take it.
 func (s *sseWriter) raw(text string) error {
-	_ = s.ctl.SetWriteDeadline(time.Now().Add(writeTime)) // a recorder of a test has none
+	_ = s.ctl.SetWriteDeadline(time.Now().Add(writeTime))      // a recorder of a test has none
 	defer func() { _ = s.ctl.SetWriteDeadline(time.Time{}) }() // or HTTP/2 would end the stream between two events
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		return err

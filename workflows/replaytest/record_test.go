@@ -136,6 +136,9 @@ type recording struct {
 	steps func(*activitytest.Steps)
 	// cancel cancels the import once progress has been signalled.
 	cancel bool
+	// pause pauses the import once progress has been signalled, ranks it meanwhile, and
+	// resumes it.
+	pause bool
 	// plan records the dry run of the import instead.
 	plan bool
 	// reap records a Reap instead.
@@ -172,6 +175,16 @@ func recordings() []recording {
 		{name: "cancel-first", cancel: true, ended: temporal.IsCanceledError, steps: func(s *activitytest.Steps) {
 			s.OnConvert = func(ctx context.Context, _ contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
 				return contract.Converted{}, slowly(ctx, 60, o)
+			}
+		}},
+		{name: "paused", pause: true, ended: succeeded, steps: func(s *activitytest.Steps) {
+			first := true
+			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
+				if first {
+					first = false
+					return contract.Converted{}, slowly(ctx, 60, o)
+				}
+				return plain.Convert(ctx, p, o)
 			}
 		}},
 		{name: "host-lost", ended: succeeded, steps: func(s *activitytest.Steps) {
@@ -311,6 +324,16 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 		awaitProgress(ctx, t, c, run.GetID())
 		if err := c.CancelWorkflow(ctx, run.GetID(), run.GetRunID()); err != nil {
 			t.Fatal(err)
+		}
+	}
+	if r.pause {
+		awaitProgress(ctx, t, c, run.GetID())
+		for i, change := range []contract.Control{{Paused: true, Priority: 5}, {Paused: true, Priority: 9}, {Priority: 9}} {
+			change.Revision = int64(i + 1)
+			if err := c.SignalWorkflow(ctx, run.GetID(), "", contract.ControlSignal, change); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(3 * time.Second)
 		}
 	}
 	if err := run.Get(ctx, nil); !r.ended(err) {
