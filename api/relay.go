@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -111,12 +112,19 @@ func (rl *relay) WriteTo(w io.Writer) (int64, error) {
 	if from, ok := rl.body.(io.WriterTo); ok {
 		n, err := from.WriteTo(w)
 		sent, rl.off, rl.left = n, rl.off+n, rl.left-n
-		if err != nil && !errors.Is(err, syscall.EIO) || rl.left <= 0 {
-			return sent, err // mostly of the connection
+		if rl.left <= 0 || err != nil && (rl.ctx.Err() != nil || ofConnection(err)) {
+			return sent, err
 		}
 	}
 	n, err := io.CopyBuffer(onlyWriter{w}, struct{ io.Reader }{rl}, make([]byte, copyBuffer))
 	return sent + n, err
+}
+
+// ofConnection reports whether an error is that of the client's connection, and not of what
+// is read from. A file that the kernel sends may fail with EIO, whoever reports it.
+func ofConnection(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && !errors.Is(err, syscall.EIO)
 }
 
 // onlyWriter hides ReadFrom, which would buffer as it likes.
