@@ -15,13 +15,13 @@ import (
 const root = "../../"
 
 // TestEveryParserHasSeeds holds the fuzz targets of detection, of all formats, of
-// the outer layers, of the guest and of the deflater against the archives: those that open images
+// the outer layers, of the guest and of the compressors against the archives: those that open images
 // or take off a layer load one, each that
 // loads one has it, and all that is in them can be decoded.
 func TestEveryParserHasSeeds(t *testing.T) {
 	target := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(f \*testing\.F\) \{\n(.*)$`)
 	want := map[string]bool{}
-	for _, dir := range []string{"formats", "detect", "unwrap", "guest", "internal/deflate"} {
+	for _, dir := range []string{"formats", "detect", "unwrap", "guest", "internal/deflate", "internal/zstandard"} {
 		walk(t, dir, "_test.go", func(path string, b []byte) {
 			for _, m := range target.FindAllSubmatch(b, -1) {
 				name, first := string(m[1]), strings.TrimSpace(string(m[2]))

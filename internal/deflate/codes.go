@@ -1,5 +1,11 @@
 package deflate
 
+import (
+	"math/bits"
+
+	"ingest/internal/huffman"
+)
+
 // codes.litlen has of a symbol how many bits it takes, extra bits among them, and
 // from bit litlenCode on these bits. codes.dist has the length of the code, from
 // bit distTotal on how many bits it takes with its extra bits, and from bit
@@ -13,9 +19,9 @@ const (
 
 // The codes of a block.
 type codes struct {
-	litlenLengths [maxSymbols]uint8
+	litlenLengths [huffman.MaxSymbols]uint8
 	distLengths   [distSymbols]uint8
-	litlenCodes   [maxSymbols]uint16
+	litlenCodes   [huffman.MaxSymbols]uint16
 	distCodes     [distSymbols]uint16
 
 	litlen [tokenLitlen + 1]uint32
@@ -23,9 +29,22 @@ type codes struct {
 }
 
 // make makes the codes that are best for h.
-func (c *codes) make(t *tree, h *histogram) {
-	t.lengths(h.litlen[:], c.litlenLengths[:numLitlen], maxLitlenCode)
-	t.lengths(h.dist[:], c.distLengths[:numDist], maxDistCode)
+func (c *codes) make(t *huffman.Tree, h *histogram) {
+	lengthsOf(t, h.litlen[:], c.litlenLengths[:numLitlen], maxLitlenCode)
+	lengthsOf(t, h.dist[:], c.distLengths[:numDist], maxDistCode)
+}
+
+// lengthsOf finds the lengths of codes. There are two codes at least, since some
+// readers refuse incomplete ones.
+func lengthsOf(t *huffman.Tree, counts []uint32, lengths []uint8, limit int) {
+	switch n := t.Lengths(counts, lengths, limit); {
+	case n == 0:
+		lengths[0], lengths[1] = 1, 1
+	case n == 1 && lengths[0] == 0:
+		lengths[0] = 1
+	case n == 1:
+		lengths[1] = 1
+	}
 }
 
 // fix makes the fixed codes (RFC 1951 section 3.2.6).
@@ -105,7 +124,7 @@ type header struct {
 	sequence [numLitlen + numDist]uint8
 }
 
-func (h *header) make(t *tree, c *codes) {
+func (h *header) make(t *huffman.Tree, c *codes) {
 	h.litlens, h.dists = numLitlen, numDist
 	for h.litlens > endSymbol+1 && c.litlenLengths[h.litlens-1] == 0 {
 		h.litlens--
@@ -118,7 +137,7 @@ func (h *header) make(t *tree, c *codes) {
 	h.n = 0
 	clear(h.counts[:])
 	h.runs(h.sequence[:h.litlens+h.dists])
-	t.lengths(h.counts[:], h.lengths[:], maxPre)
+	lengthsOf(t, h.counts[:], h.lengths[:], maxPre)
 	assign(h.lengths[:], h.codes[:])
 	h.pres = numPre
 	for h.pres > 4 && h.lengths[preOrder[h.pres-1]] == 0 {
@@ -174,5 +193,24 @@ func (h *header) write(w *writer) {
 		s := it & 31
 		n := uint(h.lengths[s])
 		w.put(uint64(h.codes[s])|uint64(it>>5)<<n, n+uint(preExtra[s]))
+	}
+}
+
+// assign gives symbols of the same length ascending codes (RFC 1951 section
+// 3.2.2), their bits turned round as they stand in the stream.
+func assign(lengths []uint8, codes []uint16) {
+	var at, next [maxCode + 1]uint16
+	for _, l := range lengths {
+		at[l&maxCode]++
+	}
+	at[0] = 0
+	code := uint16(0)
+	for l := 1; l <= maxCode; l++ {
+		code = (code + at[l-1]) << 1
+		next[l] = code
+	}
+	for s, l := range lengths {
+		codes[s] = bits.Reverse16(next[l&maxCode]) >> (16 - l&31)
+		next[l&maxCode]++
 	}
 }

@@ -1,6 +1,10 @@
 package deflate
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"ingest/internal/huffman"
+)
 
 const (
 	// writeMargin is how much room in out is wanted behind its limit.
@@ -16,7 +20,7 @@ type writer struct {
 	buf   uint64 // the next bit is the lowest
 	n     uint   // bits in it, less than 8 between calls
 
-	tree tree
+	tree huffman.Tree
 	dynamic,
 	fixed codes
 	header header

@@ -73,7 +73,7 @@ var target = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(f \*testing\.F\) \{\n\tfor
 // targets returns the names of the targets with seeds, by package folder.
 func targets() (map[string][]string, error) {
 	found := map[string][]string{}
-	for _, root := range []string{"formats", "detect", "unwrap", "guest", "internal/deflate"} {
+	for _, root := range []string{"formats", "detect", "unwrap", "guest", "internal/deflate", "internal/zstandard"} {
 		err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 				return err

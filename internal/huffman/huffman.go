@@ -1,14 +1,18 @@
-package deflate
+// Package huffman finds the lengths of Huffman codes, for formats that bound them.
+package huffman
 
-import "math/bits"
+const (
+	// MaxSymbols is how many symbols an alphabet has at most.
+	MaxSymbols = 288
+	maxLength  = 15
+)
 
-const maxSymbols = 288
-
-// A tree makes Huffman codes.
-type tree struct {
-	sorted  [maxSymbols]uint32 // count<<symbolShift | symbol, ascending
-	weights [2 * maxSymbols]uint32
-	parents [2 * maxSymbols]uint16
+// A Tree finds lengths of one alphabet at a time, and allocates nothing. The zero
+// value is ready.
+type Tree struct {
+	sorted  [MaxSymbols]uint32 // count<<symbolShift | symbol, ascending
+	weights [2 * MaxSymbols]uint32
+	parents [2 * MaxSymbols]uint16
 }
 
 const (
@@ -16,19 +20,19 @@ const (
 	manyCounts  = 256
 )
 
-// lengths gives each symbol that occurs the length of its code, at most limit.
-// There are two codes at least, since some readers refuse incomplete ones.
-func (t *tree) lengths(counts []uint32, lengths []uint8, limit int) {
+// Lengths gives each symbol that occurs the length of its code, at most limit, and all
+// others 0; it returns how many occur. The code is complete if there are two of them;
+// one alone has length 1. The counts together are less than 1<<23, limit is at most 15
+// and 1<<limit at least the number of symbols.
+func (t *Tree) Lengths(counts []uint32, lengths []uint8, limit int) int {
 	n := t.sort(counts)
 	clear(lengths)
-	if n < 2 {
-		lengths[0], lengths[1] = 1, 1
-		if n == 1 {
-			if s := t.sorted[0] & (1<<symbolShift - 1); s > 1 {
-				lengths[1], lengths[s] = 0, 1
-			}
-		}
-		return
+	switch n {
+	case 0:
+		return 0
+	case 1:
+		lengths[t.sorted[0]&(1<<symbolShift-1)] = 1
+		return 1
 	}
 	t.join(n)
 	at := t.depths(n, limit)
@@ -39,11 +43,12 @@ func (t *tree) lengths(counts []uint32, lengths []uint8, limit int) {
 			i++
 		}
 	}
+	return n
 }
 
 // sort fills sorted: by buckets, and the last of them, of what occurs often and is
 // therefore rare, by insertion.
-func (t *tree) sort(counts []uint32) int {
+func (t *Tree) sort(counts []uint32) int {
 	var ends [manyCounts]uint16
 	for _, c := range counts {
 		ends[min(c, manyCounts-1)]++
@@ -73,7 +78,7 @@ func (t *tree) sort(counts []uint32) int {
 
 // join builds the tree over n sorted leaves: of the two lightest nodes, which are
 // at the head of the leaves or of the inner nodes, it makes the next inner node.
-func (t *tree) join(n int) {
+func (t *Tree) join(n int) {
 	for i := range n {
 		t.weights[i] = t.sorted[i] >> symbolShift
 	}
@@ -97,7 +102,7 @@ func (t *tree) join(n int) {
 
 // depths counts the leaves at each depth. Those beyond limit are taken to it, and
 // as many others one down as keep the code one.
-func (t *tree) depths(n, limit int) (at [maxCode + 2]int) {
+func (t *Tree) depths(n, limit int) (at [maxLength + 2]int) {
 	depths := &t.weights // what they held is not needed any more
 	depths[2*n-2] = 0
 	for i := 2*n - 3; i >= 0; i-- {
@@ -120,23 +125,4 @@ func (t *tree) depths(n, limit int) (at [maxCode + 2]int) {
 		at[limit]--
 	}
 	return at
-}
-
-// assign gives symbols of the same length ascending codes (RFC 1951 section
-// 3.2.2), their bits turned round as they stand in the stream.
-func assign(lengths []uint8, codes []uint16) {
-	var at, next [maxCode + 1]uint16
-	for _, l := range lengths {
-		at[l&maxCode]++
-	}
-	at[0] = 0
-	code := uint16(0)
-	for l := 1; l <= maxCode; l++ {
-		code = (code + at[l-1]) << 1
-		next[l] = code
-	}
-	for s, l := range lengths {
-		codes[s] = bits.Reverse16(next[l&maxCode]) >> (16 - l&31)
-		next[l&maxCode]++
-	}
 }
