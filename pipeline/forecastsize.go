@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/zstd"
 
 	"ingest/formats"
 	"ingest/formats/writers"
@@ -14,6 +13,7 @@ import (
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
+	"ingest/internal/zstandard"
 	"ingest/stores"
 )
 
@@ -178,14 +178,14 @@ func packing(t contract.TargetSpec) packer {
 
 // A squeezer tells how small a piece gets.
 type squeezer struct {
-	zstd  *zstd.Encoder
+	zstd  *zstandard.Encoder
 	flate *flate.Writer
 }
 
 func (p packer) new() (s squeezer, err error) {
 	switch p {
 	case packsZstd:
-		s.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+		s.zstd = zstandard.New()
 	case packsDeflate:
 		s.flate, err = flate.NewWriter(io.Discard, flate.DefaultCompression)
 	}
@@ -195,7 +195,8 @@ func (p packer) new() (s squeezer, err error) {
 func (s squeezer) size(p []byte) (int64, error) {
 	switch {
 	case s.zstd != nil:
-		return int64(len(s.zstd.EncodeAll(p, nil))), nil
+		frame, _ := s.zstd.Frame(nil, p, 2*sampleBytes)
+		return int64(len(frame)), nil
 	case s.flate != nil:
 		var n counter
 		s.flate.Reset(&n)

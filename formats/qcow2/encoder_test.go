@@ -149,9 +149,9 @@ func TestIllCheckpointStartsAgain(t *testing.T) {
 func TestCodecVersionIsRaisedWithTheBytes(t *testing.T) {
 	disk := imgtest.Random(60, 5<<20, 3<<20)
 	want := map[string]string{
-		"qcow2 v2 cluster_bits=16 compression=none": "7bb560ea522222cb5c3c6925f8df8f0bd5f724e503b7501d4def01ea5e1e153a",
-		"qcow2 v2 cluster_bits=16 compression=zlib": "ca5c3cc7eb7948b2af5b234e64d985b75b4643eb728dc07c6fa64ebf25719c53",
-		"qcow2 v2 cluster_bits=16 compression=zstd": "0b3228ce8ecf8df804ecc1d958cf570082e57cb82ed11b2d92f3b75af9ac1acc",
+		"qcow2 v3 cluster_bits=16 compression=none": "7bb560ea522222cb5c3c6925f8df8f0bd5f724e503b7501d4def01ea5e1e153a",
+		"qcow2 v3 cluster_bits=16 compression=zlib": "ca5c3cc7eb7948b2af5b234e64d985b75b4643eb728dc07c6fa64ebf25719c53",
+		"qcow2 v3 cluster_bits=16 compression=zstd": "ccedd83357d624d08e1521e38db05eb3c5386c576883eb96e0c3016c178cb5d0",
 	}
 	for _, comp := range compressions {
 		e := Encoder{Compression: comp}

@@ -4,13 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 
-	"github.com/klauspost/compress/zstd"
-
 	"ingest/formats"
 	"ingest/formats/asis"
 	"ingest/formats/transfer"
 	"ingest/internal/binio"
 	"ingest/internal/deflate"
+	"ingest/internal/zstandard"
 )
 
 // densest bounds how many guest bytes one stored byte stands for: a cluster that
@@ -18,9 +17,6 @@ import (
 // image written here so never looks like one that is made to expand
 // (formats.Limits.ExpansionRatio), whatever the guest's bytes are.
 const densest = 1024
-
-// minZstdWindow is the smallest window that the encoder takes, bytes.
-const minZstdWindow = 1 << 10
 
 // A workshop is what the workers do to units of data, with one set of tools
 // for each worker.
@@ -36,7 +32,7 @@ type workshop struct {
 
 type tools struct {
 	deflate *deflate.Encoder
-	zstd    *zstd.Encoder
+	zstd    *zstandard.Encoder
 	take    asis.Taker
 	last    []byte // the disk's last cluster, filled up with zeros
 }
@@ -94,14 +90,14 @@ func (w *workshop) pack(t *tools, buf, p []byte, off int64) ([]byte, error) {
 	if ok && len(stream) < len(p) {
 		return append(buf, stream...), nil
 	}
-	return w.compress(t, buf, p)
+	return w.compress(t, buf, p), nil
 }
 
 // compress appends the compressed form of a cluster to buf, or nothing if it
 // is not smaller.
-func (w *workshop) compress(t *tools, buf, p []byte) ([]byte, error) {
+func (w *workshop) compress(t *tools, buf, p []byte) []byte {
 	if w.compression == compressNot {
-		return buf, nil
+		return buf
 	}
 	if int64(len(p)) < w.cluster {
 		t.last = append(t.last[:0], p...)
@@ -111,7 +107,7 @@ func (w *workshop) compress(t *tools, buf, p []byte) ([]byte, error) {
 	if w.compression == compressZstd {
 		return w.compressZstd(t, buf, p)
 	}
-	return w.compressDeflate(t, buf, p), nil
+	return w.compressDeflate(t, buf, p)
 }
 
 // compressDeflate keeps to the window that QEMU's decoder has: it opens streams with
@@ -124,21 +120,12 @@ func (w *workshop) compressDeflate(t *tools, buf, p []byte) []byte {
 	return buf
 }
 
-func (w *workshop) compressZstd(t *tools, buf, p []byte) ([]byte, error) {
+// compressZstd writes a frame that tells its content size. It has no checksum: the
+// guest's bytes are digested as a whole.
+func (w *workshop) compressZstd(t *tools, buf, p []byte) []byte {
 	if t.zstd == nil {
-		var err error
-		// One segment, so that every frame tells its content size. No checksum:
-		// the guest's bytes are digested as a whole.
-		// Its fastest level comes close to the size that QEMU writes.
-		t.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-			zstd.WithSingleSegment(true), zstd.WithWindowSize(int(max(w.cluster, minZstdWindow))))
-		if err != nil {
-			return buf, err
-		}
+		t.zstd = zstandard.New()
 	}
-	out := t.zstd.EncodeAll(p, buf)
-	if len(out)-len(buf) >= len(p) {
-		return out[:len(buf)], nil
-	}
-	return out, nil
+	buf, _ = t.zstd.Frame(buf, p, len(p)-1)
+	return buf
 }
