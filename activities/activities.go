@@ -17,6 +17,10 @@ import (
 // longer than a store takes to make a few hundred megabytes durable.
 const DefaultStall = 2 * time.Minute
 
+// DefaultConcurrency is how many items of a bulk run at once if nobody says: enough to
+// keep a small server's slots busy while sources are waited for.
+const DefaultConcurrency = 8
+
 // DefaultOwner owns what is imported without an owner.
 const DefaultOwner = "default"
 
@@ -43,6 +47,9 @@ type Deps struct {
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.
 	Heavy *Turns
+	// Concurrency is how many items of a bulk run at once if nobody says; 0 means
+	// DefaultConcurrency.
+	Concurrency int
 	// SpaceWait is how long an attempt waits for space that there is not; 0 means
 	// not at all.
 	SpaceWait time.Duration
@@ -91,6 +98,8 @@ func Register(r Registry, d Deps) {
 		{CopyActivityName, NewCopyActivity(d).Execute},
 		{MarkStoresActivityName, NewMarkStoresActivity(d).Execute},
 		{AddCopiesActivityName, NewAddCopiesActivity(d).Execute},
+		{LoadBulkActivityName, NewLoadBulkActivity(d).Execute},
+		{StepBulkActivityName, NewStepBulkActivity(d).Execute},
 		{ReapActivityName, NewReapActivity(d).Execute},
 	} {
 		r.RegisterActivityWithOptions(a.execute, activity.RegisterOptions{Name: a.name})

@@ -87,9 +87,7 @@ func (a *RegisterActivity) accept(ctx context.Context, p contract.RegisterParams
 	in := metadata.NewImport{
 		Task: metadata.Task{ID: r.TaskID, Type: r.TaskType, Owner: r.Owner, UserID: r.UserID, RequestID: r.RequestID,
 			ImageID: r.ImageID, WorkflowID: p.WorkflowID, IdempotencyKey: r.IdempotencyKey, Request: raw, Priority: r.Urgency()},
-		Image: metadata.Image{ID: r.ImageID, Name: r.Image.Name, Owner: r.Owner, Visibility: r.Image.Visibility,
-			ContainerFormat: r.Image.ContainerFormat, Tags: r.Image.Tags, Properties: r.Image.Properties,
-			MinDisk: r.Image.MinDisk, MinRAM: r.Image.MinRAM, Protected: r.Image.Protected},
+		Image: imageOf(r),
 	}
 	switch _, err := a.d.Catalogue.Image(ctx, r.ImageID); errcode.Of(err) {
 	case "":
@@ -99,6 +97,13 @@ func (a *RegisterActivity) accept(ctx context.Context, p contract.RegisterParams
 		return metadata.NewImport{}, err
 	}
 	return in, nil
+}
+
+// imageOf is the image that a request makes, without its bytes.
+func imageOf(r contract.ImportRequest) metadata.Image {
+	return metadata.Image{ID: r.ImageID, Name: r.Image.Name, Owner: r.Owner, Visibility: r.Image.Visibility,
+		ContainerFormat: r.Image.ContainerFormat, Tags: r.Image.Tags, Properties: r.Image.Properties,
+		MinDisk: r.Image.MinDisk, MinRAM: r.Image.MinRAM, Protected: r.Image.Protected}
 }
 
 // request is the task's own request: what the catalogue has accepted counts,

@@ -163,6 +163,7 @@ type Tx interface {
 	MetadefTx
 	WebhookTx
 	OnceTx
+	BulkTx
 }
 
 // An ImageFilter selects images, newest first unless it sorts them. Zero fields select

@@ -133,6 +133,14 @@ func withPlan(ctx workflow.Context) workflow.Context {
 	})
 }
 
+// withLoad is for writing a manifest down, which another attempt begins anew.
+func withLoad(ctx workflow.Context) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 5 * time.Minute,
+		RetryPolicy:         retry(time.Minute, 0),
+	})
+}
+
 // withTidying is for removing what is left. What it leaves the reaper finds, so
 // that it may give up.
 func withTidying(ctx workflow.Context, queue string) workflow.Context {

@@ -16,5 +16,6 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(ImportImage, workflow.RegisterOptions{Name: contract.ImportWorkflow})
 	r.RegisterWorkflowWithOptions(CopyImage, workflow.RegisterOptions{Name: contract.CopyWorkflow})
 	r.RegisterWorkflowWithOptions(Reap, workflow.RegisterOptions{Name: contract.ReapWorkflow})
+	r.RegisterWorkflowWithOptions(BulkImport, workflow.RegisterOptions{Name: contract.BulkWorkflow})
 	r.RegisterWorkflowWithOptions(PlanImport, workflow.RegisterOptions{Name: contract.PlanWorkflow})
 }
