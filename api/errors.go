@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"ingest/api/wire"
@@ -54,12 +56,32 @@ func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", a.Identity.Challenge())
 	}
 	title := http.StatusText(status)
+	if strings.HasPrefix(r.UserAgent(), glanceClient) {
+		writePage(w, status, title, detail)
+		return
+	}
 	writeJSON(w, status, wire.ErrorBody{
 		Message: detail.Message,
 		Code:    strconv.Itoa(status) + " " + title,
 		Title:   title,
 		Error:   detail,
 	})
+}
+
+// glanceClient is how the glance command names itself. It takes every member of an answer
+// of JSON for an object, and fails over Glance's own; of a page it shows the text.
+const glanceClient = "python-glanceclient"
+
+// writePage answers with an error as a page.
+func writePage(w http.ResponseWriter, status int, title string, detail wire.ErrorDetail) {
+	text := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	page := fmt.Sprintf("<html>\n<head><title>%d %s</title></head>\n<body>\n<h1>%d %s</h1>\n%s\n%s (%s)\n</body>\n</html>\n",
+		status, title, status, title, text.Replace(detail.Message), text.Replace(detail.Remedy), detail.Code)
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(len(page)))
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, page)
 }
 
 func describe(err error) (wire.ErrorDetail, int) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"ingest/cache"
@@ -74,5 +75,16 @@ func TestErrorsAreJSONWhateverIsAccepted(t *testing.T) {
 		if got := a.Header.Get("Content-Type"); got != "application/json" {
 			t.Errorf("Accept %q: %s", accept, got)
 		}
+	}
+}
+
+// TestErrorsForTheGlanceCommand: it cannot read an error of JSON.
+func TestErrorsForTheGlanceCommand(t *testing.T) {
+	b := newBench(t)
+	a := b.do("GET", "/v2/images/%3Cscript%3E", "", "Accept", "*/*", "User-Agent", "python-glanceclient")
+	page := string(a.body)
+	if a.StatusCode != 404 || a.Header.Get("Content-Type") != "text/html; charset=UTF-8" || !strings.Contains(page, "404 Not Found") ||
+		!strings.Contains(page, "NOT_FOUND") || strings.Contains(page, "<script>") {
+		t.Errorf("%d %s", a.StatusCode, page)
 	}
 }

@@ -22,10 +22,10 @@ type taskStub struct {
 	Type      string  `json:"type"`
 	Status    string  `json:"status"`
 	Owner     string  `json:"owner"`
-	ImageID   *string `json:"image_id"`
-	RequestID *string `json:"request_id"`
-	UserID    *string `json:"user_id"`
-	ExpiresAt *string `json:"expires_at"`
+	ImageID   *string `json:"image_id,omitempty"` // the schema of tasks knows no null for these
+	RequestID *string `json:"request_id,omitempty"`
+	UserID    *string `json:"user_id,omitempty"`
+	ExpiresAt *string `json:"expires_at,omitempty"`
 	CreatedAt string  `json:"created_at"`
 	UpdatedAt string  `json:"updated_at"`
 }
@@ -36,10 +36,15 @@ type links struct {
 	Schema string `json:"schema"`
 }
 
-// taskRow is a task in the list of an image, which is a database row in Glance.
+// taskRow is a task in the list of an image, which is a database row in Glance, with null
+// for what there is not.
 type taskRow struct {
 	taskStub
 	taskWork
+	ImageID   *string `json:"image_id"`
+	RequestID *string `json:"request_id"`
+	UserID    *string `json:"user_id"`
+	ExpiresAt *string `json:"expires_at"`
 	Deleted   bool    `json:"deleted"`
 	DeletedAt *string `json:"deleted_at"`
 }
@@ -131,10 +136,15 @@ func (a *api) imageTasks(w http.ResponseWriter, r *http.Request) error {
 	}
 	rows := make([]taskRow, 0, len(tasks))
 	for _, t := range tasks {
-		rows = append(rows, taskRow{taskStub: stubOf(t), taskWork: workOf(a.taskShown(r, t))})
+		rows = append(rows, rowOf(a.taskShown(r, t)))
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"tasks": rows})
 	return nil
+}
+
+func rowOf(t metadata.Task) taskRow {
+	s := stubOf(t)
+	return taskRow{taskStub: s, taskWork: workOf(t), ImageID: s.ImageID, RequestID: s.RequestID, UserID: s.UserID, ExpiresAt: s.ExpiresAt}
 }
 
 // taskPage reads a page of the tasks that the caller sees, of those that list gives.
