@@ -3,9 +3,9 @@ package zstandard
 import "encoding/binary"
 
 const (
-	// roomBits is what a block's bits have room for: more than the largest block's
-	// sequences take, each of which stands for minMatch bytes at least and takes
-	// maxSequenceBits at most.
+	// room is how many bytes of a block's body there is room for, which may be longer
+	// than the block until that is noticed: literals as they are, and sequences of the
+	// shortest matches with the most bits.
 	room            = 1 << 18
 	maxSequenceBits = 8 + 9 + 9 + 15 + 15 + 16
 )
