@@ -107,7 +107,7 @@ func (s *server) succeeded(id, content string) wire.Image {
 // download reads an image's stored bytes.
 func (s *server) download(img wire.Image) (int64, string) {
 	s.t.Helper()
-	body, err := s.api.Download(s.t.Context(), img, 0)
+	body, err := s.api.Download(s.t.Context(), img, 0, "")
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -324,7 +324,7 @@ func TestHelpIsGrouped(t *testing.T) {
 	var out bytes.Buffer
 	g := &globals{}
 	code := execute(t.Context(), g, commands(g), []string{"--help"}, &out, io.Discard)
-	outcome{code, out.String(), ""}.want(t, 0, `.*\nAsk a server:\n  [^\n]*\n.*  image .*\n  task [^\n]*\n\nWork on files of this machine:\n  compare .*\n  map [^\n]*\n\n`+
+	outcome{code, out.String(), ""}.want(t, 0, `.*\nAsk a server:\n  [^\n]*\n.*  image .*\n  task [^\n]*\n.*\n\nWork on files of this machine:\n  compare .*\n  map [^\n]*\n\n`+
 		`Run a server:\n  .*\n  token [^\n]*\n\nAdditional Commands:\n.*\n  version .*`, ``)
 }
 

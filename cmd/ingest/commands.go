@@ -41,6 +41,8 @@ func clientCommands(g *globals) []*cobra.Command {
 		newTaskCommand(g),
 		newWebhookCommand(g),
 		newImageCommand(g),
+		newMemberCommand(g),
+		newTagCommand(g),
 		newPolicyCommand(g),
 		newAccessCommand(g),
 		newQuotaCommand(g),

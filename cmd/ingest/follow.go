@@ -11,7 +11,6 @@ import (
 
 	"ingest/api/wire"
 	"ingest/internal/cli"
-	"ingest/internal/client"
 	"ingest/internal/progress"
 )
 
@@ -21,7 +20,7 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 }
 
 // follow shows a task's progress until it has ended. Ctrl-C detaches from it.
-func follow(ctx context.Context, cmd *cobra.Command, g *globals, c *client.Client, taskID string) (wire.Task, error) {
+func follow(ctx context.Context, cmd *cobra.Command, g *globals, c cli.Watcher, taskID string) (wire.Task, error) {
 	d := progress.New(cmd.ErrOrStderr(), g.quiet)
 	defer d.Close()
 	task, err := cli.Follow(ctx, c, taskID, d)

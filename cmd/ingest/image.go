@@ -14,20 +14,26 @@ import (
 )
 
 func newImageCommand(g *globals) *cobra.Command {
-	return group("image", "List, show, save, copy and delete images",
+	return group("image", "Make, list, show, change, fill, save, copy and delete images",
 		`  ingest image list
   ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
-		newImageListCommand(g), newImageShowCommand(g), newImageSaveCommand(g), newImageCopyCommand(g), newImageProvenanceCommand(g), newImageDeleteCommand(g))
+		newImageCreateCommand(g), newImageListCommand(g), newImageShowCommand(g), newImageSetCommand(g), newImageUnsetCommand(g), newImageDeleteCommand(g),
+		newImageUploadCommand(g), newImageStageCommand(g), newImageImportCommand(g), newImageSaveCommand(g), newImageCopyCommand(g),
+		newImageActiveCommand(g, false), newImageActiveCommand(g, true), newImageProvenanceCommand(g))
 }
 
 func newImageListCommand(g *globals) *cobra.Command {
-	var name, status, tag string
+	var tags, properties []string
+	var hidden bool
 	var limit int
+	filters := map[string]*string{}
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List images, newest first",
 		Example: `  ingest image list
-  ingest image list --status active --tag base --json`,
+  ingest image list --status active --tag base --json
+  ingest image list --visibility shared --member-status pending
+  ingest image list --property os_distro=debian --sort size:desc`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 0 {
@@ -38,9 +44,22 @@ func newImageListCommand(g *globals) *cobra.Command {
 				return err
 			}
 			q := url.Values{}
-			addFilter(q, "name", name)
-			addFilter(q, "status", status)
-			addFilter(q, "tag", tag)
+			for key, value := range filters {
+				addFilter(q, key, *value)
+			}
+			for _, tag := range tags {
+				q.Add("tag", tag)
+			}
+			for _, p := range properties {
+				k, v, ok := strings.Cut(p, "=")
+				if !ok || k == "" || wire.IsCore(k) || q.Has(k) {
+					return cli.Usage(cmd, "--property %q is not KEY=VALUE of a property", p)
+				}
+				q.Set(k, v)
+			}
+			if hidden {
+				q.Set("os_hidden", "true")
+			}
 			images, err := c.Images(cmd.Context(), q, limit)
 			if err != nil {
 				return err
@@ -55,10 +74,22 @@ func newImageListCommand(g *globals) *cobra.Command {
 			return cli.Table(cmd.OutOrStdout(), []string{"IMAGE", "NAME", "STATUS", "FORMAT", ">SIZE", ">VIRTUAL", "CREATED"}, rows)
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "only images of this name")
-	cmd.Flags().StringVar(&status, "status", "", "only images in this status, such as queued, importing, active")
-	cmd.Flags().StringVar(&tag, "tag", "", "only images with this tag")
-	cmd.Flags().IntVar(&limit, "limit", 50, "list at most so many, 0 for all")
+	fl := cmd.Flags()
+	for _, f := range []struct{ flag, key, help string }{
+		{"name", "name", "only images of this name"},
+		{"status", "status", "only images in this status, such as queued, importing, active"},
+		{"visibility", "visibility", "only images of this visibility: private, shared, community, public, all"},
+		{"member-status", "member_status", "of images that others share: accepted (default), pending, rejected or all"},
+		{"owner", "owner", "only images of the project with this id"},
+		{"disk-format", "disk_format", "only images of this format"},
+		{"sort", "sort", "order, such as name or size:desc,name:asc (default created_at:desc)"},
+	} {
+		filters[f.key] = fl.String(f.flag, "", f.help)
+	}
+	fl.StringArrayVar(&tags, "tag", nil, "only images with this tag; may be repeated")
+	fl.StringArrayVar(&properties, "property", nil, "only images with this property, KEY=VALUE; may be repeated")
+	fl.BoolVar(&hidden, "hidden", false, "only hidden images, which are left out otherwise")
+	fl.IntVar(&limit, "limit", 50, "list at most so many, 0 for all")
 	return cmd
 }
 
@@ -68,7 +99,8 @@ func newImageShowCommand(g *globals) *cobra.Command {
 		Short: "Show an image, by its id or its name",
 		Example: `  ingest image show debian-12
   ingest image show 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: g.completeImage(cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {
@@ -96,7 +128,8 @@ last store that has an image is refused.`,
 		Example: `  ingest image delete debian-11
   ingest image delete 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11
   ingest image delete debian-12 --store fast`,
-		Args: cli.Args(cobra.MinimumNArgs(1)),
+		Args:              cli.Args(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: g.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {

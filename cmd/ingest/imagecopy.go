@@ -20,7 +20,8 @@ active all the time. A store that has it already is done. Ctrl-C stops watching,
 the copy.`,
 		Example: `  ingest image copy debian-12 --store archive
   ingest image copy 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 --all-stores --allow-failed-stores`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: g.completeImage(cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(f.names) == 0 && !f.all {
 				return cli.Usage(cmd, "to which store? Give --store NAME, or --all-stores")

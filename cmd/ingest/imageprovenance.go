@@ -36,7 +36,8 @@ the operator's: whoever can change the catalogue can change both.`,
 		Example: `  ingest image provenance debian-12
   ingest image provenance debian-12 --verify --key provenance.pem.pub --data
   ingest image provenance debian-12 --envelope > debian-12.intoto.json`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: g.completeImage(cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case (f.key != "" || f.data) && !f.verify:
@@ -176,7 +177,7 @@ func readBack(ctx context.Context, cmd *cobra.Command, g *globals, c *client.Cli
 	d := progress.New(cmd.ErrOrStderr(), g.quiet)
 	defer d.Close()
 	d.Stage("read back")
-	if err := fetchImage(ctx, c, img, sum, d); err != nil {
+	if err := fetchImage(ctx, c, img, sum, 0, d); err != nil {
 		return "", err
 	}
 	d.Done("")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
@@ -9,7 +10,7 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,10 +33,13 @@ func newImageSaveCommand(g *globals) *cobra.Command {
 		Long: `Download an image's bytes into a file.
 
 The file appears under its name when all bytes are there and have the image's
-digest, and not before.`,
+digest, and not before. A download that breaks off is taken up again; if that does not
+help, or with Ctrl-C, what is there is kept beside FILE, and the same command goes on
+from there.`,
 		Example: `  ingest image save debian-12 debian-12.qcow2
   ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
-		Args: cli.Args(cobra.ExactArgs(2)),
+		Args:              cli.Args(cobra.ExactArgs(2)),
+		ValidArgsFunction: g.completeImage(cobra.ShellCompDirectiveDefault),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {
@@ -52,8 +56,11 @@ digest, and not before.`,
 			}
 			d := progress.New(cmd.ErrOrStderr(), g.quiet)
 			defer d.Close()
-			d.Stage("save")
 			if err := saveImage(ctx, c, img, args[1], force, d); err != nil {
+				d.Close()
+				if n := partSize(args[1], img); n > 0 {
+					g.notice(cmd, "%d of %d bytes are kept; the same command goes on from there", n, *img.Size)
+				}
 				return err
 			}
 			d.Done("")
@@ -69,65 +76,65 @@ digest, and not before.`,
 }
 
 // saveImage writes an image's bytes beside path, checks them and gives them their
-// name.
+// name. What a run before this one has left there is gone on with.
 func saveImage(ctx context.Context, c *client.Client, img wire.Image, path string, force bool, d *progress.Display) error {
-	sum, err := imageHasher(img.HashAlgo)
+	sum, want, err := imageDigest(img)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Lstat(path); err == nil && !force {
 		return errcode.New(errcode.DestinationExist, "%s exists already", path)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".ingest-save-*")
+	part, err := openPart(path, img.ID, want)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // fails once it has been renamed
-	defer tmp.Close()
-	if err := fetchImage(ctx, c, img, io.MultiWriter(tmp, sum), d); err != nil {
+	defer part.Close()
+	have, err := part.take(ctx, sum, *img.Size, d)
+	if err != nil {
 		return err
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != img.HashValue {
+	d.Stage("save")
+	if err := fetchImage(ctx, c, img, io.MultiWriter(part, sum), have, d); err != nil {
+		part.keep()
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != want {
 		return errcode.New(errcode.VerifyMismatch, "the bytes of image %s do not have its digest", img.ID).
-			With(errcode.Evidence{Structure: "image " + img.ID, Field: img.HashAlgo, Value: got, Limit: img.HashValue})
+			With(errcode.Evidence{Structure: "image " + img.ID, Field: "digest", Value: got, Limit: want})
 	}
-	if err := tmp.Chmod(0o644); err != nil {
-		return err
+	return part.commit(path, force)
+}
+
+// imageDigest returns what an image's bytes are held against: the digest that the server
+// keeps, or the MD5 of an image that is older than that.
+func imageDigest(img wire.Image) (sum hash.Hash, want string, err error) {
+	if img.HashAlgo == "" && img.HashValue == "" && len(img.Checksum) == hex.EncodedLen(md5.Size) {
+		return md5.New(), strings.ToLower(img.Checksum), nil
 	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if force {
-		return os.Rename(tmp.Name(), path)
-	}
-	// A link never replaces what came into being meanwhile.
-	if err := os.Link(tmp.Name(), path); err != nil {
-		if errors.Is(err, os.ErrExist) {
-			return errcode.New(errcode.DestinationExist, "%s exists already", path)
-		}
-		return os.Rename(tmp.Name(), path) // a file system without links
-	}
-	return nil
+	sum, err = imageHasher(img.HashAlgo)
+	return sum, img.HashValue, err
 }
 
 func imageHasher(algo string) (hash.Hash, error) {
 	switch algo {
 	case "sha256":
 		return sha256.New(), nil
+	case "sha384":
+		return sha512.New384(), nil
 	case "sha512":
 		return sha512.New(), nil
 	}
 	return nil, errcode.New(errcode.Conflict, "the image has no digest that can be checked (os_hash_algo is %q)", algo)
 }
 
-// fetchImage downloads all of an image's bytes. What breaks off is taken up where it
+// fetchImage downloads an image's bytes behind those that are done. What breaks off is taken up where it
 // broke: an active image's bytes never change, and the digest judges the whole.
-func fetchImage(ctx context.Context, c *client.Client, img wire.Image, w io.Writer, d *progress.Display) error {
-	total := *img.Size
-	var done int64
+func fetchImage(ctx context.Context, c *client.Client, img wire.Image, w io.Writer, done int64, d *progress.Display) error {
+	total, etag := *img.Size, ""
 	for tries := 0; done < total; tries++ {
 		before := done
-		err := fetchImageFrom(ctx, c, img, w, &done, d)
+		err := fetchImageFrom(ctx, c, img, w, &done, &etag, d)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -148,12 +155,13 @@ func fetchImage(ctx context.Context, c *client.Client, img wire.Image, w io.Writ
 // localError is an error of writing, which no second download mends.
 type localError struct{ error }
 
-func fetchImageFrom(ctx context.Context, c *client.Client, img wire.Image, w io.Writer, done *int64, d *progress.Display) error {
-	body, err := c.Download(ctx, img, *done)
+func fetchImageFrom(ctx context.Context, c *client.Client, img wire.Image, w io.Writer, done *int64, etag *string, d *progress.Display) error {
+	body, err := c.Download(ctx, img, *done, *etag)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
+	*etag = body.ETag
 	total := *img.Size
 	buf := make([]byte, 256<<10)
 	for *done < total {

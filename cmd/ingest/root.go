@@ -24,15 +24,7 @@ type globals struct {
 	token   string
 	json    bool
 	quiet   bool
-}
-
-// client returns a client of the server that was named.
-func (g *globals) client() (*client.Client, error) {
-	c, err := client.New(g.server, g.project)
-	if err != nil {
-		return nil, err
-	}
-	return c, c.UseToken(g.token)
+	cloud   cloudFlags
 }
 
 // newRootCommand returns the command that holds the subcommands.
@@ -72,6 +64,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.`,
 	f.StringVar(&g.token, "token", os.Getenv("INGEST_TOKEN"), "token of who asks, of a server that wants one (INGEST_TOKEN, which others on this machine cannot read)")
 	// Help says the same whatever the environment holds, and no secret.
 	f.Lookup("server").DefValue, f.Lookup("project").DefValue, f.Lookup("token").DefValue = "", "", ""
+	g.cloud.declare(root)
 	f.BoolVar(&g.json, "json", false, "print results and errors as JSON")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress and no notices")
 	root.SuggestionsMinimumDistance = 2

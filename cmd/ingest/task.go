@@ -75,7 +75,8 @@ func newTaskShowCommand(g *globals) *cobra.Command {
 		Short: "Show a task with its whole history, and what its source was found to be",
 		Example: `  ingest task show 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60
   ingest task show 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 --json`,
-		Args: cli.Args(cobra.ExactArgs(1)),
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: g.completeTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {
@@ -205,11 +206,12 @@ func eventRow(e wire.Event) []string {
 
 func newTaskWatchCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:     "watch TASK",
-		Short:   "Follow a task until it has ended",
-		Long:    "Follow a task until it has ended, and exit with 1 if it fails. Ctrl-C stops watching, not the task.",
-		Example: `  ingest task watch 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Use:               "watch TASK",
+		Short:             "Follow a task until it has ended",
+		Long:              "Follow a task until it has ended, and exit with 1 if it fails. Ctrl-C stops watching, not the task.",
+		Example:           `  ingest task watch 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: g.completeTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {
@@ -228,10 +230,11 @@ func newTaskWatchCommand(g *globals) *cobra.Command {
 
 func newTaskCancelCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use:     "cancel TASK",
-		Short:   "Ask a task to stop and to clean up",
-		Example: `  ingest task cancel 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Use:               "cancel TASK",
+		Short:             "Ask a task to stop and to clean up",
+		Example:           `  ingest task cancel 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: g.completeTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {

@@ -26,11 +26,12 @@ func steerCommands(g *globals) []*cobra.Command {
 
 func steerCommand(g *globals, name, what, long, notice string, do func(*client.Client, context.Context, string) (wire.Task, error)) *cobra.Command {
 	return &cobra.Command{
-		Use:     name + " TASK",
-		Short:   what,
-		Long:    long,
-		Example: "  ingest task " + name + " 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60",
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Use:               name + " TASK",
+		Short:             what,
+		Long:              long,
+		Example:           "  ingest task " + name + " 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60",
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: g.completeTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {
@@ -55,8 +56,9 @@ func newTaskPriorityCommand(g *globals) *cobra.Command {
 		Short: "Give a task another place among those that wait",
 		Long: `Give a task another place among those that wait: 0 to 9, the highest goes first, 5 is
 that of tasks that ask for none. What runs already is not interrupted.`,
-		Example: `  ingest task priority 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 9`,
-		Args:    cli.Args(cobra.ExactArgs(2)),
+		Example:           `  ingest task priority 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 9`,
+		Args:              cli.Args(cobra.ExactArgs(2)),
+		ValidArgsFunction: g.completeTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n, err := strconv.Atoi(args[1])
 			if err != nil || n < contract.MinPriority || n > contract.MaxPriority {
@@ -85,8 +87,9 @@ func newTaskRetryCommand(g *globals) *cobra.Command {
 		Short: "Do what a failed task was to do, in a new task for the same image",
 		Long: `Do what a failed task was to do, in a new task for the same image. The failed task
 stays as it is; the new one names it.`,
-		Example: `  ingest task retry 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Example:           `  ingest task retry 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
+		Args:              cli.Args(cobra.ExactArgs(1)),
+		ValidArgsFunction: g.completeTask,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := g.client()
 			if err != nil {

@@ -1,9 +1,7 @@
 package client
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -42,20 +40,6 @@ func (c *Client) Plan(ctx context.Context, req contract.ImportRequest) (contract
 	return out, err
 }
 
-// Task returns a whole task with its history.
-func (c *Client) Task(ctx context.Context, id string) (wire.Task, error) {
-	var out wire.Task
-	_, err := c.call(ctx, http.MethodGet, "/v1/tasks/"+url.PathEscape(id), nil, nil, &out)
-	return out, err
-}
-
-// Progress says how far a task is.
-func (c *Client) Progress(ctx context.Context, id string) (contract.Progress, error) {
-	var out contract.Progress
-	_, err := c.call(ctx, http.MethodGet, "/v1/tasks/"+url.PathEscape(id)+"/progress", nil, nil, &out)
-	return out, err
-}
-
 // TaskPolicy returns what the operator's policy said of a task.
 func (c *Client) TaskPolicy(ctx context.Context, id string) (wire.TaskPolicy, error) {
 	var out wire.TaskPolicy
@@ -70,20 +54,10 @@ func (c *Client) Cancel(ctx context.Context, id string) (wire.Task, error) {
 	return out, err
 }
 
-// Tasks lists at most limit tasks, newest first; limit <= 0 lists all. q holds
-// the filters of GET /v1/tasks.
-func (c *Client) Tasks(ctx context.Context, q url.Values, limit int) ([]wire.Task, error) {
-	return pages(limit, listURL("/v1/tasks", q, limit), func(path string) ([]wire.Task, string, error) {
-		var out wire.TaskList
-		_, err := c.call(ctx, http.MethodGet, path, nil, nil, &out)
-		return out.Tasks, out.Next, err
-	})
-}
-
 // Images lists at most limit images, newest first; limit <= 0 lists all. q holds
 // the filters of GET /v2/images.
 func (c *Client) Images(ctx context.Context, q url.Values, limit int) ([]wire.Image, error) {
-	return pages(limit, listURL("/v2/images", q, limit), func(path string) ([]wire.Image, string, error) {
+	return pages(c.prefix, limit, listURL("/v2/images", q, limit), func(path string) ([]wire.Image, string, error) {
 		var out wire.ImageList
 		_, err := c.call(ctx, http.MethodGet, path, nil, nil, &out)
 		return out.Images, out.Next, err
@@ -95,31 +69,6 @@ func (c *Client) Image(ctx context.Context, id string) (wire.Image, error) {
 	var out wire.Image
 	_, err := c.call(ctx, http.MethodGet, "/v2/images/"+url.PathEscape(id), nil, nil, &out)
 	return out, err
-}
-
-// CopyImage asks for copies of an image in further stores, and returns the id of the
-// task that makes them.
-func (c *Client) CopyImage(ctx context.Context, id string, to contract.StoresSpec) (string, error) {
-	type method struct {
-		Name string `json:"name"`
-	}
-	raw, err := json.Marshal(struct {
-		Method method `json:"method"`
-		contract.StoresSpec
-	}{method{contract.MethodCopy}, to})
-	if err != nil {
-		return "", errcode.Wrap(err, errcode.Internal, "write request")
-	}
-	resp, err := c.send(ctx, http.MethodPost, "/v2/images/"+url.PathEscape(id)+"/import", nil, bytes.NewReader(raw))
-	if err != nil {
-		return "", err
-	}
-	resp.Body.Close()
-	task := resp.Header.Get("X-Ingest-Task-Id")
-	if task == "" {
-		return "", c.stranger(resp)
-	}
-	return task, nil
 }
 
 // DeleteFromStore takes an image out of one of the stores that have it.
@@ -134,31 +83,53 @@ func (c *Client) DeleteImage(ctx context.Context, id string) error {
 	return err
 }
 
-// Download opens an image's stored bytes from off to their end, which the
-// caller closes. off is less than the image's size. It fails with
+// A Body is an image's bytes from an offset on.
+type Body struct {
+	io.ReadCloser
+	ETag string // of all bytes, "" if the server tells none
+}
+
+// Download opens an image's stored bytes from off to their end, which the caller closes.
+// off is less than the image's size. etag is that of the answer that they continue, ""
+// for none: errcode.VerifyMismatch says that the server has other bytes. It fails with
 // errcode.Conflict if the image has no bytes.
-func (c *Client) Download(ctx context.Context, img wire.Image, off int64) (io.ReadCloser, error) {
+func (c *Client) Download(ctx context.Context, img wire.Image, off int64, etag string) (Body, error) {
 	h := http.Header{}
 	if off > 0 {
 		h.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-")
 	}
 	resp, err := c.send(ctx, http.MethodGet, "/v2/images/"+url.PathEscape(img.ID)+"/file", h, nil)
 	if err != nil {
-		return nil, err
+		return Body{}, err
 	}
+	got := resp.Header.Get("ETag")
 	switch {
 	case resp.StatusCode == http.StatusNoContent:
 		resp.Body.Close()
-		return nil, errcode.New(errcode.Conflict, "image %s is %s and has no bytes", img.ID, img.Status)
-	case off > 0 && resp.StatusCode != http.StatusPartialContent, off == 0 && resp.StatusCode != http.StatusOK:
+		return Body{}, errcode.New(errcode.Conflict, "image %s is %s and has no bytes", img.ID, img.Status)
+	case etag != "" && got != "" && got != etag:
 		resp.Body.Close()
-		return nil, c.stranger(resp)
+		return Body{}, errcode.New(errcode.VerifyMismatch, "image %s has other bytes than those that the download began with", img.ID)
+	case off > 0 && resp.StatusCode == http.StatusOK: // a server or proxy without ranges
+		_, err := io.CopyN(io.Discard, resp.Body, off)
+		if err != nil {
+			resp.Body.Close()
+			return Body{}, c.unreachable(ctx, err)
+		}
+	case off > 0 && !begins(resp, off), off == 0 && resp.StatusCode != http.StatusOK:
+		resp.Body.Close()
+		return Body{}, c.stranger(resp)
 	}
-	return resp.Body, nil
+	return Body{resp.Body, got}, nil
+}
+
+// begins reports whether an answer holds bytes from off on.
+func begins(resp *http.Response, off int64) bool {
+	return resp.StatusCode == http.StatusPartialContent && strings.HasPrefix(resp.Header.Get("Content-Range"), "bytes "+strconv.FormatInt(off, 10)+"-")
 }
 
 // pages follows a list over its pages.
-func pages[T any](limit int, path string, get func(path string) ([]T, string, error)) ([]T, error) {
+func pages[T any](prefix string, limit int, path string, get func(path string) ([]T, string, error)) ([]T, error) {
 	var out []T
 	for path != "" {
 		rows, next, err := get(path)
@@ -169,7 +140,9 @@ func pages[T any](limit int, path string, get func(path string) ([]T, string, er
 		if limit > 0 && len(out) >= limit {
 			return out[:limit], nil
 		}
-		// A page's successor is a path of the same server and never itself.
+		// A page's successor is a path of the same server, with the prefix that a
+		// proxy has put before it or without, and never the page itself.
+		next = strings.TrimPrefix(next, prefix)
 		if next == path || len(rows) == 0 || !strings.HasPrefix(next, "/") {
 			break
 		}

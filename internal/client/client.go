@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"ingest/api/wire"
 	"ingest/internal/errcode"
 	"ingest/internal/identity"
 )
@@ -29,10 +29,32 @@ const maxAnswer = 256 << 20
 // use.
 type Client struct {
 	base    string
+	prefix  string // the path of base, which pages may repeat
 	project string
-	token   string
+	tokens  Tokens
 	http    *http.Client
+	slow    *http.Client // for uploads, whose answer may take as long as a store does
 }
+
+// Tokens has the token that requests carry.
+type Tokens interface {
+	// Token returns the token, "" for none. refused is the one that a server has
+	// refused, "" for none; an error says that there is no other.
+	Token(ctx context.Context, refused string) (string, error)
+}
+
+// fixed is a token that there is no other of.
+type fixed string
+
+func (f fixed) Token(_ context.Context, refused string) (string, error) {
+	if refused != "" {
+		return "", errNoOther
+	}
+	return string(f), nil
+}
+
+// errNoOther says that a refusal stands.
+var errNoOther = errors.New("there is no other token")
 
 // New returns a client of the server at base, "" for DefaultServer. A base
 // without scheme is taken as http. project may be "".
@@ -43,6 +65,8 @@ func New(base, project string) (*Client, error) {
 	if !strings.Contains(base, "://") {
 		base = "http://" + base
 	}
+	// Catalogs name an image service with its version or without.
+	base = strings.TrimSuffix(strings.TrimRight(base, "/"), "/v2")
 	u, err := url.Parse(base)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
 		return nil, errcode.New(errcode.BadRequest, "server address %q is not of the form http://HOST:PORT", base).
@@ -51,8 +75,22 @@ func New(base, project string) (*Client, error) {
 	tr := http.DefaultTransport.(*http.Transport).Clone()
 	// A download may take hours, but its head comes at once.
 	tr.ResponseHeaderTimeout = time.Minute
-	return &Client{base: strings.TrimRight(base, "/"), project: project, http: &http.Client{Transport: tr, CheckRedirect: sameHost}}, nil
+	slow := tr.Clone()
+	slow.ResponseHeaderTimeout = 0
+	return &Client{base: base, prefix: strings.TrimRight(u.EscapedPath(), "/"), project: project, tokens: fixed(""),
+		http: &http.Client{Transport: tr, CheckRedirect: sameHost}, slow: &http.Client{Transport: slow, CheckRedirect: sameHost}}, nil
 }
+
+// UseTLS sets what certificates are held against. It is called before the client is used.
+func (c *Client) UseTLS(t *tls.Config) {
+	for _, h := range []*http.Client{c.http, c.slow} {
+		h.Transport.(*http.Transport).TLSClientConfig = t
+	}
+}
+
+// UseTokens sets who has the token that requests carry. It is called before the client
+// is used.
+func (c *Client) UseTokens(t Tokens) { c.tokens = t }
 
 // UseToken sets the token that requests carry, "" for none. It is called before the
 // client is used. errcode.BadRequest says that it cannot be one.
@@ -61,7 +99,7 @@ func (c *Client) UseToken(token string) error {
 		return errcode.New(errcode.BadRequest, "the token holds what no token does, such as a blank or a line break").
 			With(errcode.Evidence{Structure: "request", Field: "X-Auth-Token"})
 	}
-	c.token = token
+	c.tokens = fixed(token)
 	return nil
 }
 
@@ -82,13 +120,9 @@ func (c *Client) Server() string { return c.base }
 // call sends body as JSON, if it is not nil, and reads the answer into out, if
 // that is not nil. It returns the answer's status.
 func (c *Client) call(ctx context.Context, method, path string, header http.Header, body, out any) (int, error) {
-	var r io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return 0, errcode.Wrap(err, errcode.Internal, "write request")
-		}
-		r = bytes.NewReader(raw)
+	r, err := encoded(body)
+	if err != nil {
+		return 0, err
 	}
 	resp, err := c.send(ctx, method, path, header, r)
 	if err != nil {
@@ -108,46 +142,83 @@ func (c *Client) call(ctx context.Context, method, path string, header http.Head
 	return resp.StatusCode, nil
 }
 
-// send sends a request and returns an answer that is no error.
+// encoded is a body as JSON, nil for none.
+func encoded(body any) (io.Reader, error) {
+	if body == nil {
+		return nil, nil
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return nil, errcode.Wrap(err, errcode.Internal, "write request")
+	}
+	return bytes.NewReader(raw), nil
+}
+
+// send sends a request and returns an answer that is no error. A token that is refused is
+// renewed once, if there is another one and the body can be sent again.
 func (c *Client) send(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
+	refused := ""
+	for {
+		req, err := c.request(ctx, method, path, header, body)
+		if err != nil {
+			return nil, err
+		}
+		token, err := c.tokens.Token(ctx, refused)
+		if err != nil {
+			return nil, err
+		}
+		if token != "" {
+			req.Header.Set("X-Auth-Token", token)
+		}
+		resp, err := c.via(req).Do(req)
+		if err != nil {
+			return nil, c.unreachable(ctx, err)
+		}
+		if resp.StatusCode == http.StatusUnauthorized && refused == "" && token != "" && (body == nil || req.GetBody != nil) {
+			next, err := c.tokens.Token(ctx, token)
+			if err == nil && next != token {
+				resp.Body.Close()
+				if body != nil {
+					body, _ = req.GetBody()
+				}
+				refused = token
+				continue
+			}
+		}
+		return c.judged(resp)
+	}
+}
+
+func (c *Client) request(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, errcode.Wrap(err, errcode.BadRequest, "build request for %s", path)
 	}
-	for k, v := range header {
-		req.Header[k] = v
+	if s, ok := body.(sized); ok {
+		req.ContentLength = s.size
+		if s.size == 0 {
+			req.Body = http.NoBody
+		}
 	}
+	req.Header.Set("Accept", "application/json")
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	for k, v := range header {
+		req.Header[k] = v
 	}
 	if c.project != "" {
 		req.Header.Set("X-Project-Id", c.project)
 	}
-	if c.token != "" {
-		req.Header.Set("X-Auth-Token", c.token)
+	return req, nil
+}
+
+// via is the client of a request: uploads wait for their answer.
+func (c *Client) via(req *http.Request) *http.Client {
+	if req.Header.Get("Expect") != "" {
+		return c.slow
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.unreachable(ctx, err)
-	}
-	if resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.Header.Get("Location") != "" {
-		resp.Body.Close()
-		return nil, errcode.New(errcode.Internal, "%s sends the request to another server, which is not followed", c.base)
-	}
-	if resp.StatusCode < 400 {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	var e wire.ErrorBody
-	if json.Unmarshal(raw, &e) != nil || e.Error.Code == "" {
-		return nil, c.stranger(resp)
-	}
-	out := errcode.New(e.Error.Code, "%s", e.Error.Message)
-	if e.Error.Evidence != nil {
-		out = out.With(*e.Error.Evidence)
-	}
-	return nil, out
+	return c.http
 }
 
 // unreachable says why no answer came. A cancelled context stays what it is.
@@ -158,7 +229,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return errcode.Wrap(err, errcode.ServerUnreachable, "no ingest server listens at %s: connection refused", c.base)
+		return errcode.Wrap(err, errcode.ServerUnreachable, "no server listens at %s: connection refused", c.base)
 	case errors.As(err, &dns):
 		return errcode.Wrap(err, errcode.ServerUnreachable, "the host of %s is not known", c.base)
 	default:
@@ -166,8 +237,14 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 }
 
+// notOurs says that a server has no such route: ErrNotIngest.
+func (c *Client) notOurs(resp *http.Response) error {
+	return errcode.Wrap(ErrNotIngest, errcode.NotFound, "%s has no %s %s, which ingest's own servers have: it is another image service, or an older ingest",
+		c.base, resp.Request.Method, strings.TrimPrefix(resp.Request.URL.Path, c.prefix))
+}
+
 // stranger says that what answers is no ingest server.
 func (c *Client) stranger(resp *http.Response) error {
-	return errcode.New(errcode.Internal, "%s answered %s %s with %s, which no ingest server does",
+	return errcode.New(errcode.Internal, "%s answered %s %s with %s, which no image service does",
 		c.base, resp.Request.Method, resp.Request.URL.Path, resp.Status)
 }

@@ -35,11 +35,12 @@ func TestNew(t *testing.T) {
 	}
 }
 
-func serve(t *testing.T, h http.HandlerFunc) *Client {
+// serve returns a client of a server, below a path of it if one is given.
+func serve(t *testing.T, h http.HandlerFunc, path ...string) *Client {
 	t.Helper()
 	srv := httptest.NewServer(h)
 	t.Cleanup(srv.Close)
-	c, err := New(srv.URL, "red")
+	c, err := New(srv.URL+strings.Join(path, ""), "red")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,14 +56,17 @@ func TestErrors(t *testing.T) {
 	}{
 		{"the server's", `{"message":"no","error":{"code":"IMG_EMPTY","message":"no bytes","evidence":{"field":"size"},"remedy":"x"}}`, 422, errcode.Empty, "no bytes"},
 		{"a code of a later server", `{"error":{"code":"IMG_LATER","message":"later"}}`, 422, "IMG_LATER", "later"},
-		{"a proxy's", `<html>bad gateway</html>`, 502, errcode.Internal, "no ingest server"},
-		{"Glance's", `{"message":"no","code":"404 Not Found"}`, 404, errcode.Internal, "no ingest server"},
-		{"not JSON", `<html>`, 200, errcode.Internal, "no ingest server"},
+		{"a proxy's", `<html>bad gateway</html>`, 502, errcode.ServerUnreachable, "bad gateway"},
+		{"Glance's", `{"message":"no","code":"404 Not Found"}`, 404, errcode.NotFound, "no"},
+		{"not JSON", `<html>`, 200, errcode.Internal, "no image service"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cl := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				if r.Header.Get("X-Project-Id") != "red" {
 					t.Error("the project is not told")
+				}
+				if strings.HasPrefix(c.body, "<") {
+					w.Header().Set("Content-Type", "text/html")
 				}
 				w.WriteHeader(c.status)
 				fmt.Fprint(w, c.body)
@@ -122,6 +126,8 @@ func TestDownload(t *testing.T) {
 		case strings.Contains(r.URL.Path, "empty"):
 			w.WriteHeader(http.StatusNoContent)
 		case r.Header.Get("Range") == "bytes=3-" && !strings.Contains(r.URL.Path, "whole"):
+			w.Header().Set("Content-Range", "bytes 3-4/5")
+			w.Header().Set("ETag", `"e"`)
 			w.WriteHeader(http.StatusPartialContent)
 			fmt.Fprint(w, "34")
 		default:
@@ -129,7 +135,7 @@ func TestDownload(t *testing.T) {
 		}
 	})
 	for off, want := range map[int64]string{0: "01234", 3: "34"} {
-		body, err := c.Download(context.Background(), wire.Image{ID: "i"}, off)
+		body, err := c.Download(context.Background(), wire.Image{ID: "i"}, off, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,10 +145,23 @@ func TestDownload(t *testing.T) {
 			t.Errorf("from %d: got %q, %v", off, got, err)
 		}
 	}
-	if _, err := c.Download(context.Background(), wire.Image{ID: "empty", Status: "queued"}, 0); errcode.Of(err) != errcode.Conflict {
+	if _, err := c.Download(context.Background(), wire.Image{ID: "empty", Status: "queued"}, 0, ""); errcode.Of(err) != errcode.Conflict {
 		t.Errorf("an image without bytes: %v", err)
 	}
-	if _, err := c.Download(context.Background(), wire.Image{ID: "whole"}, 3); err == nil {
-		t.Error("the whole image was taken for its end")
+	if body, err := c.Download(context.Background(), wire.Image{ID: "whole"}, 3, ""); err != nil {
+		t.Error(err)
+	} else if got, err := io.ReadAll(body); err != nil || string(got) != "34" {
+		t.Errorf("the end of what is sent whole: %q, %v", got, err)
+	}
+	if _, err := c.Download(context.Background(), wire.Image{ID: "i"}, 3, `"other"`); errcode.Of(err) != errcode.VerifyMismatch {
+		t.Errorf("another ETag: %v", err)
+	}
+	wrong := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Range", "bytes 0-4/5")
+		w.WriteHeader(http.StatusPartialContent)
+		fmt.Fprint(w, "01234")
+	})
+	if _, err := wrong.Download(context.Background(), wire.Image{ID: "i"}, 3, ""); err == nil {
+		t.Error("another range was taken for the one that was asked for")
 	}
 }

@@ -184,6 +184,7 @@ const (
 	CredentialNotAllowed Code = "CREDENTIAL_NOT_ALLOWED"
 
 	ServerUnreachable Code = "SERVER_UNREACHABLE"
+	CloudConfig       Code = "CLOUD_CONFIG_INVALID"
 
 	Unauthenticated     Code = "UNAUTHENTICATED"
 	TooManyRequests     Code = "TOO_MANY_REQUESTS"
@@ -367,9 +368,10 @@ var table = []Descriptor{
 	{ProvenanceInvalid, "The provenance record is none.", 422, false, "Get it again with `ingest image provenance IMAGE --envelope`; if the server gives it like this, its catalogue was altered."},
 	{ProvenanceSignature, "The provenance record is not signed by the key.", 422, false, "Ask the operator for the public key of the server that made the image; if it is this one, the record was altered."},
 	{ProvenanceMismatch, "The provenance record does not fit the image.", 409, false, "Do not use the image: it, its catalogue row or the record was changed after the import."},
-	{Unauthenticated, "The request does not prove who makes it: it has no token, or one that is unknown, expired or revoked.", 401, false, "Send a valid token as X-Auth-Token; the command line takes it from INGEST_TOKEN or --token."},
+	{Unauthenticated, "The request does not prove who makes it: it has no token, or one that is unknown, expired or revoked.", 401, false, "Send a valid token as X-Auth-Token; the command line takes it from INGEST_TOKEN or --token, or logs in with OS_* variables or clouds.yaml."},
 	{TooManyRequests, "More requests come than the operator lets this project, address or user make.", 429, true, "Wait as long as Retry-After says, and ask less often."},
 	{IdentityUnavailable, "The identity service cannot be asked at the moment who makes the request.", 503, true, "Try again; if it stays so, see that Keystone answers, and look at the server's log."},
 	{IdentityFile, "The file of tokens or of users cannot be used.", 500, false, "Correct the place that the message names, and make the file private: chmod 600 FILE."},
 	{ServerUnreachable, "The command line could not reach an ingest server.", 503, true, "Start a server with `ingest serve`, or name one that runs with --server http://HOST:PORT or INGEST_URL."},
+	{CloudConfig, "What the command line is told of an OpenStack cloud (flags, OS_* variables, clouds.yaml) cannot be used.", 400, false, "Correct what the message names; docs/cli.md lists what is read, and in which order."},
 }

@@ -3,7 +3,6 @@ package glance
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"ingest/internal/credentials"
 	"ingest/internal/errcode"
+	"ingest/internal/identity/login"
 )
 
 // A session is what one credential has logged in as: a token and the cloud's list
@@ -22,12 +22,9 @@ import (
 type session struct {
 	turn    chan struct{} // holds one while somebody logs in or looks
 	token   string
-	until   time.Time // when the token is worth nothing any more
+	until   time.Time // when the token is to be renewed
 	catalog []tokens.CatalogEntry
 }
-
-// spare is how long before its end a token is renewed.
-const spare = time.Minute
 
 // maxSessions bounds how many logins are remembered. A credential that was changed is
 // another one.
@@ -68,39 +65,16 @@ func (s *session) login(ctx context.Context, d *Driver, c *credentials.Credentia
 	if err != nil {
 		return "", nil, err
 	}
-	p := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: clipped{d.caller(true)}, CheckRedirect: stay}}
-	made := tokens.Create(ctx, &gophercloud.ServiceClient{ProviderClient: p, Endpoint: base}, options(c))
-	if made.Err != nil {
-		return "", nil, loginError(ctx, c, made.Err)
+	made, err := login.Do(ctx, login.Client(base, d.caller(true)), options(c))
+	switch {
+	case errors.Is(err, login.ErrNoToken), errors.Is(err, login.ErrNoCatalog):
+		return "", nil, errcode.New(errcode.SourceUnreachable, "%v", err)
+	case err != nil:
+		return "", nil, loginError(ctx, c, err)
 	}
-	token, err := made.ExtractToken()
-	if err != nil || token.ID == "" || strings.ContainsAny(token.ID, "\r\n") {
-		return "", nil, errcode.New(errcode.SourceUnreachable, "the identity service answers with what is no token")
-	}
-	services, err := made.ExtractServiceCatalog()
-	if err != nil {
-		return "", nil, errcode.New(errcode.SourceUnreachable, "the identity service answers with what is no list of services")
-	}
-	s.token, s.until, s.catalog = token.ID, token.ExpiresAt.Add(-spare), services.Entries
+	s.token, s.until, s.catalog = made.Token, made.Until, made.Catalog
 	return s.token, s.catalog, nil
 }
-
-// clipped cuts answers, which the library reads to their end.
-type clipped struct{ http.RoundTripper }
-
-func (b clipped) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := b.RoundTripper.RoundTrip(req)
-	if err == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
-	}
-	return resp, err
-}
-
-// stay follows no redirect.
-func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // identity is where the third version of the identity API is.
 func identity(c *credentials.Credential) (string, error) {
@@ -109,11 +83,7 @@ func identity(c *credentials.Credential) (string, error) {
 		return "", errcode.New(errcode.CredentialNotAllowed, "credential %q may not be sent to its auth_url without TLS", c.Name).
 			With(errcode.Evidence{Structure: "credential " + c.Name, Field: "auth_url", Value: "http"})
 	}
-	base := strings.TrimRight(u.Scheme+"://"+u.Host+u.EscapedPath(), "/")
-	if !strings.HasSuffix(base, "/v3") {
-		base += "/v3"
-	}
-	return base + "/", nil
+	return login.Base(u), nil
 }
 
 // options is what the credential logs in with.
@@ -175,22 +145,7 @@ func place(c *credentials.Credential, loc location, services []tokens.CatalogEnt
 	if kind == "" {
 		kind = "public"
 	}
-	var at []*url.URL
-	for _, s := range services {
-		if s.Type != "image" {
-			continue
-		}
-		for _, e := range s.Endpoints {
-			if e.Interface != kind || region != "" && e.Region != region && e.RegionID != region {
-				continue
-			}
-			u, err := url.Parse(e.URL)
-			if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
-				continue
-			}
-			at = append(at, u)
-		}
-	}
+	at := login.Images(services, region, kind)
 	ev := errcode.Evidence{Structure: "credential " + c.Name, Field: "region and interface", Value: errcode.Shown(region + " " + kind)}
 	switch {
 	case len(at) == 0:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -13,14 +12,8 @@ import (
 
 	"ingest/internal/errcode"
 	"ingest/internal/identity"
+	"ingest/internal/identity/login"
 )
-
-// maxAnswer bounds an answer, bytes: without the catalog one has a few kilobytes; that
-// of a login has it, with hundreds of endpoints in a large cloud.
-const maxAnswer = 4 << 20
-
-// spare is how long before its end our own token is renewed.
-const spare = time.Minute
 
 // A session is our own token.
 type session struct {
@@ -123,34 +116,28 @@ func (a *Authenticator) login(ctx context.Context, refused string) (string, erro
 		return s.token, nil
 	}
 	s.token = ""
-	made := tokens.Create(ctx, a.client(), &tokens.AuthOptions{
+	made, err := login.Do(ctx, a.client(), &tokens.AuthOptions{
 		Username: a.o.Username, Password: a.o.Password, DomainName: a.o.UserDomain,
 		Scope: tokens.Scope{ProjectName: a.o.Project, DomainName: a.o.ProjectDomain},
 	})
 	var status gophercloud.ErrUnexpectedResponseCode
 	switch {
-	case errors.As(made.Err, &status) && (status.Actual == http.StatusUnauthorized || status.Actual == http.StatusForbidden):
+	case errors.As(err, &status) && (status.Actual == http.StatusUnauthorized || status.Actual == http.StatusForbidden):
 		return "", fmt.Errorf("the identity service refuses user %q of domain %q in project %q: see its name, password and project", a.o.Username, a.o.UserDomain, a.o.Project)
-	case errors.As(made.Err, &status):
+	case errors.As(err, &status):
 		return "", fmt.Errorf("our login is answered with status %d", status.Actual)
-	case made.Err != nil:
-		return "", fmt.Errorf("log in: %w", transport(made.Err))
+	case errors.Is(err, login.ErrNoToken), errors.Is(err, login.ErrNoCatalog):
+		return "", fmt.Errorf("our login: %w", err)
+	case err != nil:
+		return "", fmt.Errorf("log in: %w", transport(err))
 	}
-	t, err := made.ExtractToken()
-	if err != nil || !identity.Plain(t.ID) || t.ID == "" {
-		return "", errors.New("our login is answered with what is no token")
-	}
-	s.token, s.until = t.ID, t.ExpiresAt.Add(-spare)
+	s.token, s.until = made.Token, made.Until
 	return s.token, nil
 }
 
 // client returns a client that follows no redirect: it sends a password and tokens.
 func (a *Authenticator) client() *gophercloud.ServiceClient {
-	p := &gophercloud.ProviderClient{HTTPClient: http.Client{
-		Transport:     clipped{a.o.Transport},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-	return &gophercloud.ServiceClient{ProviderClient: p, Endpoint: a.base}
+	return login.Client(a.base, a.o.Transport)
 }
 
 // transport keeps of an error what is about the connection. What a library or a
@@ -169,18 +156,4 @@ func transport(err error) error {
 		return op
 	}
 	return errors.New("the answer cannot be read")
-}
-
-// clipped cuts answers, which the library reads to their end.
-type clipped struct{ http.RoundTripper }
-
-func (c clipped) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := c.RoundTripper.RoundTrip(req)
-	if err == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
-	}
-	return resp, err
 }
