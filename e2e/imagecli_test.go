@@ -72,31 +72,41 @@ func TestImageCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	none := start(t, nil)
-	cert, key := certificate(t)
-	users := start(t, []string{"--auth", "token", "--identity-users", usersFile(t, password), "--tls-cert", cert, "--tls-key", key})
-	token := ingest(t, "token", "create", "ci", "--project", "demo", "--data-dir", users.data, "--quiet")
-	keystone := start(t, []string{"--auth", "keystone", "--keystone-url", cloud.AuthURL, "--keystone-password-file", file})
-	cloud.AddRegion("beside", keystone.url)
 	var told strings.Builder
+	login := []string{"OS_AUTH_URL=" + cloud.AuthURL, "OS_USERNAME=" + glancetest.User, "OS_PASSWORD=" + glancetest.Password, "OS_PROJECT_NAME=" + glancetest.Project}
 	for _, c := range []struct {
 		name string
 		ours bool
-		env  []string
+		env  func(t testing.TB) []string
 	}{
-		{"ingest that asks nobody", true, []string{"INGEST_URL=" + none.url}},
-		{"ingest that asks nobody, as a cloud", true, []string{"OS_AUTH_TYPE=none", "OS_ENDPOINT_OVERRIDE=" + none.url}},
-		{"ingest with tokens", true, []string{"INGEST_URL=" + users.url, "INGEST_TOKEN=" + strings.TrimSpace(token.stdout), "OS_CACERT=" + cert}},
-		{"ingest with users", true, []string{"OS_AUTH_URL=" + users.url + "/identity/v3", "OS_USERNAME=ann", "OS_PASSWORD=" + password, "OS_PROJECT_NAME=demo",
-			"OS_USER_DOMAIN_NAME=Default", "OS_PROJECT_DOMAIN_NAME=Default", "OS_CACERT=" + cert}},
-		{"ingest behind Keystone", true, []string{"OS_AUTH_URL=" + cloud.AuthURL, "OS_USERNAME=" + glancetest.User, "OS_PASSWORD=" + glancetest.Password,
-			"OS_PROJECT_NAME=" + glancetest.Project, "OS_REGION_NAME=beside"}},
-		{"Glance", false, []string{"OS_CLOUD=real"}},
-		{"Glance with an application credential", false, []string{"OS_AUTH_URL=" + cloud.AuthURL, "OS_APPLICATION_CREDENTIAL_ID=" + app, "OS_APPLICATION_CREDENTIAL_SECRET=" + password,
-			"OS_REGION_NAME=" + glancetest.Region, "OS_INTERFACE=internal"}},
+		{"ingest that asks nobody", true, func(t testing.TB) []string { return []string{"INGEST_URL=" + start(t, nil).url} }},
+		{"ingest without a login", true, func(t testing.TB) []string {
+			return []string{"OS_AUTH_TYPE=none", "OS_ENDPOINT_OVERRIDE=" + start(t, nil).url}
+		}},
+		{"ingest with tokens", true, func(t testing.TB) []string {
+			s := start(t, []string{"--auth", "token"})
+			token := ingest(t, "token", "create", "ci", "--project", "demo", "--data-dir", s.data, "--quiet")
+			return []string{"INGEST_URL=" + s.url, "INGEST_TOKEN=" + strings.TrimSpace(token.stdout)}
+		}},
+		{"ingest with users", true, func(t testing.TB) []string {
+			cert, key := certificate(t)
+			s := start(t, []string{"--auth", "token", "--identity-users", usersFile(t, password), "--tls-cert", cert, "--tls-key", key})
+			return []string{"OS_AUTH_URL=" + s.url + "/identity/v3", "OS_USERNAME=ann", "OS_PASSWORD=" + password, "OS_PROJECT_NAME=demo",
+				"OS_USER_DOMAIN_NAME=Default", "OS_PROJECT_DOMAIN_NAME=Default", "OS_CACERT=" + cert}
+		}},
+		{"ingest behind Keystone", true, func(t testing.TB) []string {
+			s := start(t, []string{"--auth", "keystone", "--keystone-url", cloud.AuthURL, "--keystone-password-file", file})
+			cloud.AddRegion("beside", s.url)
+			return append([]string{"OS_REGION_NAME=beside"}, login...)
+		}},
+		{"Glance", false, func(testing.TB) []string { return []string{"OS_CLOUD=real"} }},
+		{"Glance with an application credential", false, func(testing.TB) []string {
+			return []string{"OS_AUTH_URL=" + cloud.AuthURL, "OS_APPLICATION_CREDENTIAL_ID=" + app, "OS_APPLICATION_CREDENTIAL_SECRET=" + password,
+				"OS_REGION_NAME=" + glancetest.Region, "OS_INTERFACE=internal"}
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := shell{t, append([]string{"HOME=" + home, "OS_CLOUD="}, c.env...), &told, c.ours}
+			s := shell{t, append([]string{"HOME=" + home}, c.env(t)...), &told, c.ours}
 			s.life()
 			s.bytes()
 			s.sharing()
@@ -105,8 +115,7 @@ func TestImageCommands(t *testing.T) {
 	elsewhere := shell{t, []string{"HOME=" + home}, &told, false}
 	elsewhere.refused("CLOUD_CONFIG_INVALID", "image", "list", "--os-cloud", "other")
 	elsewhere.refused("CLOUD_CONFIG_INVALID", "image", "list", "--os-cloud", "real", "--os-region-name", "nowhere")
-	elsewhere.run(0, "image", "list", "--os-cloud", "real", "--os-region-name", "beside")
-	elsewhere.env = append(elsewhere.env, "OS_AUTH_URL="+cloud.AuthURL, "OS_USERNAME=demo", "OS_PROJECT_NAME=demo", "OS_PASSWORD="+password)
+	elsewhere.env = append(elsewhere.env, append(login, "OS_PASSWORD="+password)...)
 	elsewhere.refused("UNAUTHENTICATED", "image", "list")
 	for _, secret := range []string{password, glancetest.Password} {
 		if strings.Contains(told.String(), secret) {
