@@ -14,14 +14,23 @@ type Set []Driver
 // Open finds the driver for ref's scheme and opens ref with it. A reference
 // without a scheme is a path.
 func (s Set) Open(ctx context.Context, ref Ref, pin *Pin) (Source, error) {
-	scheme, err := Scheme(ref.URL)
+	d, err := s.driver(ref.URL)
+	if err != nil {
+		return nil, err
+	}
+	return d.Open(ctx, ref, pin)
+}
+
+// driver finds the driver for a reference's scheme.
+func (s Set) driver(ref string) (Driver, error) {
+	scheme, err := Scheme(ref)
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range s {
 		for _, have := range d.Schemes() {
 			if have == scheme {
-				return d.Open(ctx, ref, pin)
+				return d, nil
 			}
 		}
 	}

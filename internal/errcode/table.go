@@ -18,6 +18,7 @@ const (
 	SourceEncoding       Code = "IMG_SOURCE_ENCODING"
 	SourceAmbiguous      Code = "IMG_SOURCE_AMBIGUOUS"
 	SourceNotReady       Code = "IMG_SOURCE_NOT_READY"
+	SourceUnversioned    Code = "IMG_SOURCE_UNVERSIONED"
 	SourceDeactivated    Code = "IMG_SOURCE_DEACTIVATED"
 	SourceNotRegular     Code = "IMG_SOURCE_NOT_REGULAR"
 	SourceOutsideRoots   Code = "IMG_SOURCE_OUTSIDE_ROOTS"
@@ -208,6 +209,7 @@ var table = []Descriptor{
 	{SourceEncoding, "The source's server sent a Content-Encoding, so the bytes are not the file's own.", 415, false, "Serve the image file without transparent compression."},
 	{SourceAmbiguous, "Several images of the source's cloud have the name that was given.", 409, false, "Name the image by its id, in place of its name."},
 	{SourceNotReady, "The image has no bytes in its cloud yet.", 409, false, "Import it once its cloud shows it as active."},
+	{SourceUnversioned, "A schedule's source says nothing by which a new version could be told from the last one.", 422, false, "Name a checksum file, or choose another kind of comparison: the server gives neither what was chosen nor, for auto, a digest, version, ETag or date."},
 	{SourceDeactivated, "The image is deactivated in its cloud, whose administrators keep its bytes from being read.", 403, false, "Ask the administrators of that cloud to reactivate the image, or import another one."},
 	{SourceNotRegular, "The source is not a regular file.", 400, false, "Name a regular file, not a device, pipe, socket, folder or symbolic link."},
 	{SourceOutsideRoots, "The source's path does not lie below a folder from which the server may read.", 403, false, "Move the file below one of the server's file roots, or start the server with --file-roots DIR[:DIR]."},

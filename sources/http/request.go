@@ -154,7 +154,7 @@ func redirect(from *url.URL, location []string) (*url.URL, error) {
 // the server.
 func (c *client) send(parent context.Context, u *url.URL, header map[string]string, m *meter) (*answer, error) {
 	return c.round(parent, m, func(ctx context.Context) (*http.Request, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+		req, err := http.NewRequestWithContext(ctx, methodOf(ctx), u.String(), nil)
 		if err != nil {
 			return nil, invalid("it cannot be requested")
 		}
