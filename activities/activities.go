@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.temporal.io/sdk/activity"
 
+	"ingest/internal/contract"
 	"ingest/internal/policy"
 	"ingest/internal/provenance"
 	"ingest/metadata"
@@ -43,6 +44,9 @@ type Deps struct {
 	Provenance provenance.Recorder
 	// Reaper removes what nobody needs any more; nil reaps nothing.
 	Reaper Reaper
+	// Looker says which version a source has, for the runs of schedules; nil looks at
+	// nothing.
+	Looker Looker
 	// Heavy has room for as many passes over a disk as may run at once; nil
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.
@@ -78,6 +82,7 @@ type Registry interface {
 // Every worker gets them all: which of them it runs is decided by the task
 // queue that it serves.
 func Register(r Registry, d Deps) {
+	re := NewReimportActivities(d)
 	for _, a := range []struct {
 		name    string
 		execute any
@@ -101,6 +106,12 @@ func Register(r Registry, d Deps) {
 		{LoadBulkActivityName, NewLoadBulkActivity(d).Execute},
 		{StepBulkActivityName, NewStepBulkActivity(d).Execute},
 		{ReapActivityName, NewReapActivity(d).Execute},
+		{contract.BeginRunActivity, re.Begin},
+		{contract.LookActivity, re.Look},
+		{contract.SwitchActivity, re.Switch},
+		{contract.EndRunActivity, re.End},
+		{contract.PruneActivity, re.Prune},
+		{contract.ImportEndActivity, re.ImportEnd},
 	} {
 		r.RegisterActivityWithOptions(a.execute, activity.RegisterOptions{Name: a.name})
 	}

@@ -103,7 +103,7 @@ func (a *RegisterActivity) accept(ctx context.Context, p contract.RegisterParams
 func imageOf(r contract.ImportRequest) metadata.Image {
 	return metadata.Image{ID: r.ImageID, Name: r.Image.Name, Owner: r.Owner, Visibility: r.Image.Visibility,
 		ContainerFormat: r.Image.ContainerFormat, Tags: r.Image.Tags, Properties: r.Image.Properties,
-		MinDisk: r.Image.MinDisk, MinRAM: r.Image.MinRAM, Protected: r.Image.Protected}
+		MinDisk: r.Image.MinDisk, MinRAM: r.Image.MinRAM, Protected: r.Image.Protected, Hidden: r.Image.Hidden}
 }
 
 // request is the task's own request: what the catalogue has accepted counts,

@@ -197,7 +197,7 @@ func (a *api) targetFormat(t contract.TargetSpec) string {
 func newImage(req contract.ImportRequest, diskFormat string) metadata.Image {
 	return metadata.Image{
 		ID: req.ImageID, Owner: req.Owner, Name: req.Image.Name, Visibility: req.Image.Visibility,
-		Protected: req.Image.Protected, DiskFormat: diskFormat, ContainerFormat: req.Image.ContainerFormat,
+		Protected: req.Image.Protected, Hidden: req.Image.Hidden, DiskFormat: diskFormat, ContainerFormat: req.Image.ContainerFormat,
 		MinDisk: req.Image.MinDisk, MinRAM: req.Image.MinRAM, Tags: unique(req.Image.Tags), Properties: req.Image.Properties,
 	}
 }

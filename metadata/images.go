@@ -99,19 +99,24 @@ func (c *Catalogue) DeleteImage(ctx context.Context, id string) ([]Location, err
 		if err != nil {
 			return nil, err
 		}
-		at := c.moment()
-		after := before
-		after.Status, after.DeletedAt = ImageDeleted, &at
-		if c.delayed && before.Status == ImageActive {
-			after.Status = ImagePendingDelete
-			_, err := c.storeImage(ctx, tx, before, after)
-			return nil, err
-		}
-		if _, err := c.storeImage(ctx, tx, before, after); err != nil {
-			return nil, err
-		}
-		return unshared(ctx, tx, id, before.places())
+		return c.remove(ctx, tx, before)
 	})
+}
+
+// remove deletes an image, and returns the objects that were its alone.
+func (c *Catalogue) remove(ctx context.Context, tx Tx, before Image) ([]Location, error) {
+	at := c.moment()
+	after := before
+	after.Status, after.DeletedAt = ImageDeleted, &at
+	if c.delayed && before.Status == ImageActive {
+		after.Status = ImagePendingDelete
+		_, err := c.storeImage(ctx, tx, before, after)
+		return nil, err
+	}
+	if _, err := c.storeImage(ctx, tx, before, after); err != nil {
+		return nil, err
+	}
+	return unshared(ctx, tx, before.ID, before.places())
 }
 
 // storeImage stores a changed image by the rules of its status.

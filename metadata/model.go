@@ -164,6 +164,7 @@ type Tx interface {
 	WebhookTx
 	OnceTx
 	BulkTx
+	ScheduleTx
 }
 
 // An ImageFilter selects images, newest first unless it sorts them. Zero fields select

@@ -134,6 +134,9 @@ func (c *Catalogue) Fail(ctx context.Context, taskID string, why TaskError) erro
 		if err := tx.DeleteReservations(ctx, t.ID); err != nil {
 			return err
 		}
+		if err := c.failRun(ctx, tx, t, why); err != nil {
+			return err
+		}
 		was := t.Status
 		t.Status, t.Error, t.Message = TaskFailure, &why, why.Message
 		if why.Stage != "" {

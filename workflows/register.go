@@ -17,5 +17,6 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(CopyImage, workflow.RegisterOptions{Name: contract.CopyWorkflow})
 	r.RegisterWorkflowWithOptions(Reap, workflow.RegisterOptions{Name: contract.ReapWorkflow})
 	r.RegisterWorkflowWithOptions(BulkImport, workflow.RegisterOptions{Name: contract.BulkWorkflow})
+	r.RegisterWorkflowWithOptions(Reimport, workflow.RegisterOptions{Name: contract.ReimportWorkflow})
 	r.RegisterWorkflowWithOptions(PlanImport, workflow.RegisterOptions{Name: contract.PlanWorkflow})
 }

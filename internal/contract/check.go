@@ -63,6 +63,8 @@ func (r ImportRequest) checkStores() error {
 	switch {
 	case r.Method != "":
 		return badField("method", "is not for imports")
+	case r.ScheduleID != "":
+		return badField("schedule_id", "is not for imports")
 	case r.Target.Store != "" && len(r.Stores) > 0 && r.Stores[0] != r.Target.Store:
 		return badField("target.store", "is not the first of stores")
 	}

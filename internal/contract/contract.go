@@ -100,7 +100,9 @@ type ImportRequest struct {
 
 	// Method says what is done: "" imports, MethodCopy copies the image to further
 	// stores, of which nothing but the ids and the stores is read. See Copy.
-	Method string `json:"method,omitempty"`
+	// MethodReimport is a run of the schedule ScheduleID.
+	Method     string `json:"method,omitempty"`
+	ScheduleID string `json:"schedule_id,omitempty"`
 
 	Source SourceSpec `json:"source"`
 	Target TargetSpec `json:"target"`
@@ -172,6 +174,7 @@ type ImageSpec struct {
 	MinDisk         int64             `json:"min_disk,omitempty"` // GiB
 	MinRAM          int64             `json:"min_ram,omitempty"`  // MiB
 	Protected       bool              `json:"protected,omitempty"`
+	Hidden          bool              `json:"os_hidden,omitempty"` // left out of lists that do not ask for it
 }
 
 // ImportResult is what the workflow returns: one image for each disk.

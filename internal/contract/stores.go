@@ -194,8 +194,11 @@ func (r CopyRequest) Copies(reg RegisterCopyResult) []CopyParams {
 
 // Workflow returns the workflow that runs the request, and its argument.
 func (r ImportRequest) Workflow() (name string, arg any) {
-	if r.Method == MethodCopy {
+	switch r.Method {
+	case MethodCopy:
 		return CopyWorkflow, r.Copy()
+	case MethodReimport:
+		return ReimportWorkflow, ReimportRequest{ScheduleID: r.ScheduleID, TaskID: r.TaskID}
 	}
 	return ImportWorkflow, r
 }
