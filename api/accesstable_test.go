@@ -143,6 +143,7 @@ func elsewhere() map[string]string {
 	return map[string]string{
 		"/v2/metadefs/": "accessmetadefs_test.go",
 		"/v1/webhooks/": "webhooks_test.go",
+		"/v1/schedules": "schedules_test.go",
 		"/v2/schemas/":  "nowhere: they are the same for everybody",
 	}
 }

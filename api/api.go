@@ -110,6 +110,8 @@ type Deps struct {
 	Planner Planner
 	// Checker compares catalogue and stores; nil compares nothing.
 	Checker Checker
+	// Schedules keeps schedules; nil keeps none.
+	Schedules Schedules
 	// Reaper collects what nobody needs; nil collects nothing.
 	Reaper   Reaper
 	Defaults Defaults
@@ -219,7 +221,7 @@ type route struct {
 }
 
 func (a *api) routes() []route {
-	return slices.Concat(a.metadefRoutes(), a.schemaRoutes(), a.webhookRoutes(), []route{
+	return slices.Concat(a.metadefRoutes(), a.schemaRoutes(), a.webhookRoutes(), a.scheduleRoutes(), []route{
 		{"GET", "/{$}", a.multipleChoices},
 		{"GET", "/versions", a.versions},
 		{"GET", "/v2", a.multipleChoices},

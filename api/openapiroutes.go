@@ -85,7 +85,7 @@ func operations() []operation {
 		{method: "GET", path: "/v1/healthz", tag: "server", summary: "Say whether the server takes requests", answers: ok(200, wire.Health{})},
 		{method: "GET", path: "/v1/server", tag: "server", summary: "Say what the server takes and makes", answers: ok(200, wire.Server{})},
 		{method: "GET", path: "/v1/openapi.json", tag: "server", summary: "This document", answers: ok(200, object{})},
-	}, webhookOperations()...)
+	}, append(webhookOperations(), scheduleOperations()...)...)
 }
 
 func webhookOperations() []operation {
@@ -97,5 +97,24 @@ func webhookOperations() []operation {
 		{method: "DELETE", path: "/v1/webhooks/{id}", tag: "webhooks", summary: "Remove a webhook, and what has not been sent to it yet", answers: ok(204)},
 		{method: "POST", path: "/v1/webhooks/{id}/test", tag: "webhooks", summary: "Send a test notice", answers: ok(202, wire.Delivery{})},
 		{method: "POST", path: "/v1/webhooks/{id}/enable", tag: "webhooks", summary: "Tell a webhook again that was disabled because it took nothing", answers: ok(200, wire.Webhook{})},
+	}
+}
+
+func scheduleOperations() []operation {
+	const one = "/v1/schedules/{id}"
+	return []operation{
+		{method: "GET", path: "/v1/schedules", tag: "schedules", summary: "List the project's schedules, the oldest first",
+			params: []param{query("all_projects", "those of all projects, for administrators", "boolean")}, answers: ok(200, wire.ScheduleList{})},
+		{method: "POST", path: "/v1/schedules", tag: "schedules", summary: "Make a schedule",
+			about: "By what the source is trusted must be chosen, even if it is none. The import is checked as one that is submitted now.",
+			body:  contract.ScheduleSpec{}, answers: ok(201, wire.Schedule{})},
+		{method: "GET", path: one, tag: "schedules", summary: "Show a schedule with its versions, its last runs and its next times", answers: ok(200, wire.Schedule{})},
+		{method: "DELETE", path: one, tag: "schedules", summary: "End a schedule; its images stay", answers: ok(204)},
+		{method: "POST", path: one + "/pause", tag: "schedules", summary: "Pause a schedule", body: wire.SchedulePause{}, answers: ok(200, wire.Schedule{})},
+		{method: "POST", path: one + "/resume", tag: "schedules", summary: "Let a schedule go on", answers: ok(200, wire.Schedule{})},
+		{method: "POST", path: one + "/trigger", tag: "schedules", summary: "Run a schedule now", about: "The answer names the run's task.", answers: ok(202, wire.Submitted{})},
+		{method: "POST", path: one + "/backfill", tag: "schedules", summary: "Run a schedule once for each time that it had between two moments", body: wire.Backfill{}, answers: ok(202, wire.Backfilled{})},
+		{method: "POST", path: one + "/rollback", tag: "schedules", summary: "Switch to an older version",
+			about: "Runs do not switch to the version that was current again, as long as the source stays as it was.", body: wire.Rollback{}, answers: ok(200, wire.RolledBack{})},
 	}
 }

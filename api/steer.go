@@ -52,6 +52,9 @@ func (a *api) rankTask(w http.ResponseWriter, r *http.Request) error {
 // steer records a change, and tells the workflow of it. What it cannot be told now it is
 // told by the reconciler, or learns when it is started.
 func (a *api) steer(w http.ResponseWriter, r *http.Request, t metadata.Task, s metadata.Steering) error {
+	if err := noRun(t, "steered"); err != nil {
+		return err
+	}
 	t, err := a.Catalogue.Steer(r.Context(), t.ID, s)
 	if err != nil {
 		return err
@@ -120,6 +123,9 @@ func (a *api) again(r *http.Request, old metadata.Task) (contract.ImportRequest,
 		return req, errcode.New(errcode.Conflict, "what was staged for task %s is gone with it: stage the bytes again, and import them", old.ID).
 			With(errcode.Evidence{Structure: "request", Field: "source.url"})
 	}
+	if err := noRun(old, "tried again"); err != nil {
+		return req, err
+	}
 	req.TaskID, req.ImageID, req.Owner = uuid.NewString(), old.ImageID, old.Owner
 	req.IdempotencyKey, req.UserID, req.Roles, req.RequestID = "", "", nil, requestID(r.Context())
 	if err := a.sign(r, &req); err != nil {
@@ -132,4 +138,15 @@ func (a *api) again(r *http.Request, old metadata.Task) (contract.ImportRequest,
 		return req, err
 	}
 	return req, a.permit(req)
+}
+
+// noRun refuses what cannot be done with a run of a schedule.
+func noRun(t metadata.Task, what string) error {
+	req, err := requestOf(t)
+	if err != nil || req.Method != contract.MethodReimport {
+		return nil
+	}
+	return errcode.New(errcode.Conflict, "task %s is a run of schedule %s, which cannot be %s: its import is task %s, and the schedule can be paused and triggered",
+		t.ID, req.ScheduleID, what, contract.RunImportID(t.ID)).
+		With(errcode.Evidence{Structure: "task", Field: "method", Value: req.Method})
 }

@@ -43,6 +43,7 @@ func clientCommands(g *globals) []*cobra.Command {
 		newImageCommand(g),
 		newMemberCommand(g),
 		newTagCommand(g),
+		newScheduleCommand(g),
 		newPolicyCommand(g),
 		newAccessCommand(g),
 		newQuotaCommand(g),

@@ -9,6 +9,7 @@ import (
 	"context"
 	"io"
 	"os"
+	_ "time/tzdata" // schedules name time zones, and not every host knows them
 
 	"ingest/internal/capacity"
 )

@@ -291,7 +291,7 @@ func (s *services) deps() activities.Deps {
 	return activities.Deps{
 		Steps: stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
 		Log: s.log, HostQueue: s.pipeline.HostQueue, Provenance: s.recorder, Policy: s.policy.Current,
-		SpaceWait: s.c.Quota.Wait, Reaper: s.reaper(),
+		SpaceWait: s.c.Quota.Wait, Reaper: s.reaper(), Looker: s.pipeline,
 	}
 }
 
@@ -315,6 +315,7 @@ func (s *services) handler(addr net.Addr, g gate) http.Handler {
 		Imports:   s.importer,
 		Planner:   s.importer,
 		Reaper:    importer.NewReaper(s.client),
+		Schedules: s.scheduler(),
 		Checker:   s.checker(),
 		Blobs:     api.Stores(s.pipeline.Stores),
 		Uploads:   s.pipeline, UploadLimits: s.uploadLimits(), Methods: s.c.Upload.Methods, Regions: s.regions(), Converter: converter{s.pipeline},
@@ -338,6 +339,7 @@ func (s *services) background(ctx context.Context) {
 	s.watchQuotas(ctx)
 	s.tellWebhooks(ctx)
 	go s.scheduleReap(ctx)
+	s.keepSchedules(ctx)
 	go s.reconciler().Run(ctx, 5*time.Second)
 	go s.uploads().Run(ctx, 5*time.Second)
 	go func() {

@@ -99,8 +99,12 @@ func ourRules() []Rule {
 		rule("ingest:gc", admin, "remove what nobody needs", "POST /v1/gc", "GET /v1/gc/{id}"),
 		rule("ingest:bulk", ownMember, "submit and steer imports in bulk"),
 		rule("ingest:bulk_read", ownReader, "see imports in bulk"),
-		rule("ingest:schedules", ownMember, "make and change schedules"),
-		rule("ingest:schedules_read", ownReader, "see schedules"),
+		rule("ingest:schedule_read", ownReader, "see schedules, their versions and runs", "GET /v1/schedules", "GET /v1/schedules/{id}"),
+		rule("ingest:schedule_create", ownMember, "make a schedule; what it imports is judged like an import", "POST /v1/schedules"),
+		rule("ingest:schedule_modify", ownMember, "pause a schedule, and let it go on", "POST /v1/schedules/{id}/pause", "POST /v1/schedules/{id}/resume"),
+		rule("ingest:schedule_run", ownMember, "run a schedule now, or for times that it has missed", "POST /v1/schedules/{id}/trigger", "POST /v1/schedules/{id}/backfill"),
+		rule("ingest:schedule_rollback", ownMember, "switch a schedule to another of its versions", "POST /v1/schedules/{id}/rollback"),
+		rule("ingest:schedule_delete", ownMember, "end a schedule", "DELETE /v1/schedules/{id}"),
 		rule("ingest:webhooks", ownMember, "say who is told of the ends of tasks", "GET /v1/webhooks", "POST /v1/webhooks", "GET /v1/webhooks/{id}", "DELETE /v1/webhooks/{id}", "POST /v1/webhooks/{id}/test", "POST /v1/webhooks/{id}/enable"),
 	}
 }
