@@ -192,6 +192,27 @@ func (s shell) bytes() {
 		s.run(0, "task", "show", tasks.Tasks[0].ID)
 		s.run(0, "task", "watch", tasks.Tasks[0].ID)
 	}
+	// What every user of a cloud may do differs: here it is the owner.
+	if s.ours {
+		s.run(0, "image", "deactivate", "full")
+		s.refused("FORBIDDEN", "image", "save", "full", filepath.Join(dir, "withheld"))
+		s.run(0, "image", "reactivate", "full")
+		// What is refused by its first bytes is told, though the rest is on its way.
+		hostile := read(s.t, qcow2)
+		hostile[15], hostile[19] = 0x70, 8 // where the name of a backing file is, and its length
+		bad := filepath.Join(dir, "hostile")
+		if err := os.WriteFile(bad, append(hostile, make([]byte, 64*mib)...), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+		for range 3 {
+			s.refused("IMG_QCOW2_BACKING_FILE", "image", "create", "hostile", "--file", bad, "--disk-format", "qcow2")
+		}
+		s.refused("IMG_QCOW2_BACKING_FILE", "image", "create", "hostile", "--file", bad)
+		s.refused("NOT_FOUND", "image", "show", "hostile")
+	} else {
+		s.refused("SERVER_NOT_INGEST", "import", raw)
+		s.refused("FORBIDDEN", "task", "list")
+	}
 	s.run(1, "image", "create", "broken", "--file", filepath.Join(dir, "absent"))
 	s.run(0, "image", "delete", "full", "staged", empty.ID)
 }
@@ -213,4 +234,36 @@ func (s shell) sharing() {
 	s.run(0, "image", "set", "shared", "--visibility", "private")
 	s.refused("FORBIDDEN", "member", "add", img.ID, "acme")
 	s.run(0, "image", "delete", "shared")
+}
+
+// TestDocumentedImageCommands runs what docs/cli.md shows first, as it stands there.
+func TestDocumentedImageCommands(t *testing.T) {
+	text, err := os.ReadFile("../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, nil)
+	t.Chdir(t.TempDir())
+	raw := disk(t, 62, mib)
+	for _, format := range []string{"qcow2", "vmdk"} {
+		if err := os.Rename(imgtest.Convert(t, raw, "raw", format), "debian-12."+format); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		command, ok := strings.CutPrefix(line, "    ingest ")
+		if !ok && n > 0 {
+			break
+		}
+		if command, _, _ = strings.Cut(command, "  #"); ok {
+			n++
+			if got := ingestEnv(t, []string{"INGEST_URL=" + s.url}, strings.Fields(command)...); got.code != 0 {
+				t.Fatalf("ingest %s: %+v", command, got)
+			}
+		}
+	}
+	if n < 12 {
+		t.Errorf("only %d commands were run", n)
+	}
 }

@@ -51,7 +51,8 @@ from there.`,
 			if err != nil {
 				return err
 			}
-			if img.Status != "active" || img.Size == nil {
+			// Who may read the bytes of a deactivated image, the server knows.
+			if img.Status != "active" && img.Status != "deactivated" || img.Size == nil {
 				return errcode.New(errcode.Conflict, "image %s is %s and has no bytes to save", img.ID, img.Status)
 			}
 			d := progress.New(cmd.ErrOrStderr(), g.quiet)

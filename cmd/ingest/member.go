@@ -12,14 +12,14 @@ import (
 
 func newMemberCommand(g *globals) *cobra.Command {
 	add := g.memberCommand("add", "Share an image with a project",
-		"  ingest member add debian-12 3d7c7f1f2e110d9b3c582a564f0c8b1c\n  ingest member add debian-12 acme --json", "image %s is shared with %s",
+		"  ingest member add debian-12 3d7c7f1f2e110d9b3c582a564f0c8b1c\n  ingest member add debian-12 acme --json", "image %s is shared with %s", findImage,
 		func(ctx context.Context, c *client.Client, image, project string) (wire.Member, error) {
 			return c.AddMember(ctx, image, project)
 		})
 	add.Long = `Share an image with a project, by the project's id. The image must be shared (ingest image
 set IMAGE --visibility shared), and is in the project's lists once the project has
 accepted it (ingest member set IMAGE PROJECT --status accepted).`
-	remove := g.memberCommand("remove", "End the sharing of an image with a project", "  ingest member remove debian-12 acme", "image %s is not shared with %s any more",
+	remove := g.memberCommand("remove", "End the sharing of an image with a project", "  ingest member remove debian-12 acme", "image %s is not shared with %s any more", findImage,
 		func(ctx context.Context, c *client.Client, image, project string) (wire.Member, error) {
 			return wire.Member{Project: project, ImageID: image}, c.RemoveMember(ctx, image, project)
 		})
@@ -29,8 +29,11 @@ accepted it (ingest member set IMAGE PROJECT --status accepted).`
 		add, newMemberListCommand(g), newMemberSetCommand(g), remove)
 }
 
+// A finding finds the image that a person names.
+type finding func(ctx context.Context, c *client.Client, idOrName string) (wire.Image, error)
+
 // memberCommand is a command about one image and one project.
-func (g *globals) memberCommand(use, short, example, done string, do func(ctx context.Context, c *client.Client, image, project string) (wire.Member, error)) *cobra.Command {
+func (g *globals) memberCommand(use, short, example, done string, find finding, do func(ctx context.Context, c *client.Client, image, project string) (wire.Member, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " IMAGE PROJECT", Short: short, Example: example,
 		Args:              cli.Args(cobra.ExactArgs(2)),
@@ -40,7 +43,7 @@ func (g *globals) memberCommand(use, short, example, done string, do func(ctx co
 			if err != nil {
 				return err
 			}
-			img, err := findImage(cmd.Context(), c, args[0])
+			img, err := find(cmd.Context(), c, args[0])
 			if err != nil {
 				return err
 			}
@@ -91,13 +94,13 @@ func newMemberListCommand(g *globals) *cobra.Command {
 
 func newMemberSetCommand(g *globals) *cobra.Command {
 	var status string
-	cmd := g.memberCommand("set", "Say as a project whether it takes an image", `  ingest member set 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 acme --status accepted`, "image %s: the answer of %s is kept",
+	cmd := g.memberCommand("set", "Say as a project whether it takes an image", `  ingest member set 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 acme --status accepted`, "image %s: the answer of %s is kept", findShared,
 		func(ctx context.Context, c *client.Client, image, project string) (wire.Member, error) {
 			return c.SetMember(ctx, image, project, status)
 		})
 	cmd.Long = `Say as a project whether it takes an image that is shared with it: accepted images are
-in its lists. An image that is not accepted yet is named by its id, or found with ingest
-image list --visibility shared --member-status pending.`
+in its lists. What waits for an answer is listed by ingest image list --visibility shared
+--member-status pending.`
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if status == "" {

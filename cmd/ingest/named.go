@@ -22,6 +22,23 @@ func findImage(ctx context.Context, c *client.Client, idOrName string) (wire.Ima
 	if err != nil {
 		return wire.Image{}, err
 	}
+	return only(found, idOrName)
+}
+
+// findShared is findImage for what others share with the project, be it accepted or not.
+func findShared(ctx context.Context, c *client.Client, idOrName string) (wire.Image, error) {
+	if uuid.Validate(idOrName) == nil {
+		return c.Image(ctx, idOrName)
+	}
+	found, err := c.Images(ctx, url.Values{"name": {idOrName}, "visibility": {"shared"}, "member_status": {"all"}}, 0)
+	if err != nil {
+		return wire.Image{}, err
+	}
+	return only(found, idOrName)
+}
+
+// only is the one image that a name stands for.
+func only(found []wire.Image, idOrName string) (wire.Image, error) {
 	switch len(found) {
 	case 0:
 		return wire.Image{}, errcode.New(errcode.NotFound, "there is no image with the id or name %q", idOrName)

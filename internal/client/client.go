@@ -239,7 +239,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 
 // notOurs says that a server has no such route: ErrNotIngest.
 func (c *Client) notOurs(resp *http.Response) error {
-	return errcode.Wrap(ErrNotIngest, errcode.NotFound, "%s has no %s %s, which ingest's own servers have: it is another image service, or an older ingest",
+	return errcode.Wrap(ErrNotIngest, errcode.ServerNotIngest, "%s has no %s %s: it is another image service than ingest, or an older one",
 		c.base, resp.Request.Method, strings.TrimPrefix(resp.Request.URL.Path, c.prefix))
 }
 

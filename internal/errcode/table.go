@@ -185,6 +185,7 @@ const (
 	CredentialNotAllowed Code = "CREDENTIAL_NOT_ALLOWED"
 
 	ServerUnreachable Code = "SERVER_UNREACHABLE"
+	ServerNotIngest   Code = "SERVER_NOT_INGEST"
 	CloudConfig       Code = "CLOUD_CONFIG_INVALID"
 
 	Unauthenticated     Code = "UNAUTHENTICATED"
@@ -375,5 +376,6 @@ var table = []Descriptor{
 	{IdentityUnavailable, "The identity service cannot be asked at the moment who makes the request.", 503, true, "Try again; if it stays so, see that Keystone answers, and look at the server's log."},
 	{IdentityFile, "The file of tokens or of users cannot be used.", 500, false, "Correct the place that the message names, and make the file private: chmod 600 FILE."},
 	{ServerUnreachable, "The command line could not reach an ingest server.", 503, true, "Start a server with `ingest serve`, or name one that runs with --server http://HOST:PORT or INGEST_URL."},
+	{ServerNotIngest, "The server is an image service that lacks the routes that are ingest's own.", 404, false, "Use the commands that every image service knows (`ingest image`, `member`, `tag`; docs/cli.md), or name an ingest server with --server or INGEST_URL."},
 	{CloudConfig, "What the command line is told of an OpenStack cloud (flags, OS_* variables, clouds.yaml) cannot be used.", 400, false, "Correct what the message names; docs/cli.md lists what is read, and in which order."},
 }
