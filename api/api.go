@@ -108,6 +108,8 @@ type Deps struct {
 	Cache *cache.Cache
 	// Planner makes dry runs; nil makes none.
 	Planner Planner
+	// Bulks runs imports in bulk; nil runs none.
+	Bulks Bulks
 	// Checker compares catalogue and stores; nil compares nothing.
 	Checker Checker
 	// Schedules keeps schedules; nil keeps none.
@@ -160,7 +162,9 @@ type Deps struct {
 
 type api struct {
 	Deps
-	streams    *streams
+	streams *streams
+	// manifests has room for those that are read at once.
+	manifests  chan struct{}
 	uploading  counted
 	converting counted
 	// description returns the OpenAPI document.
@@ -187,7 +191,7 @@ func New(d Deps) http.Handler {
 		d.Protections = func() *access.Protections { return nil }
 	}
 	d.UploadLimits = d.UploadLimits.filled()
-	a := &api{Deps: d}
+	a := &api{Deps: d, manifests: make(chan struct{}, manifestsAtOnce)}
 	a.streams = newStreams(a.framesOf, lookEvery)
 	a.description = sync.OnceValue(a.openAPIDocument)
 	mux := http.NewServeMux()
@@ -221,7 +225,7 @@ type route struct {
 }
 
 func (a *api) routes() []route {
-	return slices.Concat(a.metadefRoutes(), a.schemaRoutes(), a.webhookRoutes(), a.scheduleRoutes(), []route{
+	return slices.Concat(a.metadefRoutes(), a.schemaRoutes(), a.webhookRoutes(), a.scheduleRoutes(), a.bulkRoutes(), []route{
 		{"GET", "/{$}", a.multipleChoices},
 		{"GET", "/versions", a.versions},
 		{"GET", "/v2", a.multipleChoices},

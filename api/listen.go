@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"ingest/internal/bulk"
 	"ingest/internal/errcode"
 )
 
@@ -53,7 +54,11 @@ func (a *api) timed(w http.ResponseWriter, r *http.Request) io.ReadCloser {
 		longest = BodyTime
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(longest))
-	return timedBody{http.MaxBytesReader(w, r.Body, MaxBody), conn}
+	most := int64(MaxBody)
+	if takesManifest(r) {
+		most = bulk.MaxBytes
+	}
+	return timedBody{http.MaxBytesReader(w, r.Body, most), conn}
 }
 
 func (b timedBody) Read(p []byte) (int, error) {

@@ -57,7 +57,7 @@ func (a *api) openAPIDocument() []byte {
 		"servers":  []object{{"url": "/"}},
 		"security": []object{{"token": []string{}}, {"bearer": []string{}}, {}},
 		"tags": []object{
-			{"name": "imports"}, {"name": "tasks"}, {"name": "images"}, {"name": "webhooks"}, {"name": "schedules"}, {"name": "housekeeping"}, {"name": "server"},
+			{"name": "imports"}, {"name": "tasks"}, {"name": "images"}, {"name": "bulk"}, {"name": "webhooks"}, {"name": "schedules"}, {"name": "housekeeping"}, {"name": "server"},
 			{"name": "glance", "externalDocs": object{"url": "https://docs.openstack.org/api-ref/image/v2/"}},
 		},
 		"paths": paths,

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"ingest/api/wire"
 	"ingest/cache"
 	"ingest/internal/contract"
@@ -85,7 +87,7 @@ func operations() []operation {
 		{method: "GET", path: "/v1/healthz", tag: "server", summary: "Say whether the server takes requests", answers: ok(200, wire.Health{})},
 		{method: "GET", path: "/v1/server", tag: "server", summary: "Say what the server takes and makes", answers: ok(200, wire.Server{})},
 		{method: "GET", path: "/v1/openapi.json", tag: "server", summary: "This document", answers: ok(200, object{})},
-	}, append(webhookOperations(), scheduleOperations()...)...)
+	}, slices.Concat(webhookOperations(), scheduleOperations(), bulkOperations())...)
 }
 
 func webhookOperations() []operation {

@@ -38,6 +38,7 @@ func commands(g *globals) []*cobra.Command {
 func clientCommands(g *globals) []*cobra.Command {
 	return grouped(groupClient,
 		newImportCommand(g),
+		newBulkCommand(g),
 		newTaskCommand(g),
 		newWebhookCommand(g),
 		newImageCommand(g),

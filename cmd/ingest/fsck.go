@@ -16,7 +16,7 @@ import (
 
 // reconciler brings the catalogue and the workflow service in step.
 func (s *services) reconciler() *reconcile.Reconciler {
-	return &reconcile.Reconciler{Catalogue: s.catalogue, Workflows: reconcile.Temporal{Client: s.client}, Cleaner: s.sweeper, Log: s.log}
+	return &reconcile.Reconciler{Catalogue: s.catalogue, Workflows: reconcile.Temporal{Client: s.client}, Cleaner: s.sweeper, Bulks: s.importer, Log: s.log}
 }
 
 // checker is what stands behind `ingest fsck`.

@@ -291,7 +291,7 @@ func (s *services) deps() activities.Deps {
 	return activities.Deps{
 		Steps: stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
 		Log: s.log, HostQueue: s.pipeline.HostQueue, Provenance: s.recorder, Policy: s.policy.Current,
-		SpaceWait: s.c.Quota.Wait, Reaper: s.reaper(), Looker: s.pipeline,
+		Concurrency: max(activities.DefaultConcurrency, 2*s.c.Imports), SpaceWait: s.c.Quota.Wait, Reaper: s.reaper(), Looker: s.pipeline,
 	}
 }
 
@@ -314,6 +314,7 @@ func (s *services) handler(addr net.Addr, g gate) http.Handler {
 		Catalogue: s.catalogue,
 		Imports:   s.importer,
 		Planner:   s.importer,
+		Bulks:     s.importer,
 		Reaper:    importer.NewReaper(s.client),
 		Schedules: s.scheduler(),
 		Checker:   s.checker(),

@@ -44,7 +44,7 @@ func New(w io.Writer, quiet bool) *Display {
 	switch {
 	case quiet || w == nil:
 		return newDisplay(nil, silent{}, time.Now)
-	case isTerminal(w):
+	case Terminal(w):
 		return newDisplay(w, newBars(w), time.Now)
 	default:
 		return newDisplay(w, &lines{w: w}, time.Now)
@@ -55,9 +55,9 @@ func newDisplay(w io.Writer, v view, now func() time.Time) *Display {
 	return &Display{out: v, now: now, w: w}
 }
 
-// isTerminal reports whether bars can be drawn on w. A serial line that does not
+// Terminal reports whether bars can be drawn on w. A serial line that does not
 // know its size gets lines: bars would not show at all.
-func isTerminal(w io.Writer) bool {
+func Terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return false

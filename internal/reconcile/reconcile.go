@@ -59,6 +59,7 @@ type Reconciler struct {
 	Catalogue *metadata.Catalogue
 	Workflows Workflows
 	Cleaner   Cleaner
+	Bulks     BulkWorkflows // nil looks at no bulks
 	Log       zerolog.Logger
 	Now       func() time.Time // nil means time.Now
 }
@@ -86,7 +87,7 @@ func (r *Reconciler) Once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var last error
+	last := r.bulks(ctx)
 	for _, t := range tasks {
 		if r.now().Sub(t.UpdatedAt) < grace {
 			continue
