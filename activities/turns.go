@@ -102,7 +102,7 @@ func (t *Turns) handOn() {
 		t.mu.Unlock()
 		ranks := t.ranks(tasks)
 		t.mu.Lock()
-		if len(t.waiting) > 0 {
+		if t.room > 0 && len(t.waiting) > 0 { // others may have come and gone
 			best := 0
 			for i, w := range t.waiting {
 				if rankOf(ranks, w.task) > rankOf(ranks, t.waiting[best].task) {

@@ -126,3 +126,48 @@ func TestRoomIsNeverLost(t *testing.T) {
 		t.Errorf("room for %d is left, want 0", turns.Free())
 	}
 }
+
+// Who comes while it is asked who goes first, after those that waited have given up,
+// takes the room that they have left; nobody is given the same room once more.
+func TestRoomIsGivenOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		turns := NewTurns(1, func(context.Context, []string) (map[string]int, error) { <-answer; return nil, nil })
+		first, err := turns.Take(t.Context(), "first")
+		if err != nil {
+			t.Fatal(err)
+		}
+		impatient, cancel := context.WithCancel(t.Context())
+		for range 2 {
+			go turns.Take(impatient, "impatient")
+		}
+		synctest.Wait()
+		first()
+		synctest.Wait() // it is asked which of the two goes first
+		cancel()
+		synctest.Wait()
+		second, err := turns.Take(t.Context(), "second")
+		if err != nil {
+			t.Fatal(err)
+		}
+		third := make(chan func())
+		go func() {
+			leave, _ := turns.Take(t.Context(), "third")
+			third <- leave
+		}()
+		synctest.Wait()
+		close(answer)
+		synctest.Wait()
+		select {
+		case <-third:
+			t.Fatal("two steps run where there is room for one")
+		default:
+		}
+		second()
+		(<-third)()
+		synctest.Wait()
+		if turns.Free() != 1 {
+			t.Errorf("room for %d is left, want 1", turns.Free())
+		}
+	})
+}
