@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -213,7 +212,8 @@ func (a *api) receive(r *http.Request, conn *http.ResponseController, img metada
 	if u.Stage {
 		row.Place, row.Key = a.Uploads.StagedHere(), ""
 	}
-	if _, err := a.Catalogue.BeginUpload(r.Context(), row); err != nil {
+	taken, err := a.Catalogue.BeginUpload(r.Context(), row)
+	if err != nil {
 		return err
 	}
 	// A read that fails ends the request's context before it says why; and bytes that are
@@ -221,7 +221,9 @@ func (a *api) receive(r *http.Request, conn *http.ResponseController, img metada
 	k := keepUpload(context.WithoutCancel(r.Context()), a, row)
 	defer k.stop(nil)
 	body := &steadyBody{Reader: r.Body, ctx: k.ctx, stall: a.UploadLimits.Stall, conn: conn}
-	err = take(k, body)
+	if err = sameFormats(img, taken); err == nil {
+		err = take(k, body)
+	}
 	if err == nil {
 		return nil
 	}
@@ -229,20 +231,38 @@ func (a *api) receive(r *http.Request, conn *http.ResponseController, img metada
 		err = cause // why it was given up, and not what came of it
 	}
 	k.stop(nil)
-	a.giveUp(r, row, u)
+	if a.giveUp(r, row, u) {
+		return nil // its end was recorded, and the answer to that was lost
+	}
 	return err
 }
 
-// giveUp gives the image of a failed upload back. What cannot be removed now is found
-// by who sweeps.
-func (a *api) giveUp(r *http.Request, row metadata.Upload, u contract.Upload) {
+// sameFormats refuses an image that was given other formats since the request read it:
+// its bytes would be checked as what they are no longer said to be.
+func sameFormats(read, taken metadata.Image) error {
+	if read.DiskFormat == taken.DiskFormat && read.ContainerFormat == taken.ContainerFormat {
+		return nil
+	}
+	return errcode.New(errcode.Conflict, "the formats of image %s were changed as its upload began; send it again", taken.ID).
+		With(errcode.Evidence{Structure: "image", Field: "disk_format", Value: taken.DiskFormat, Limit: read.DiskFormat})
+}
+
+// giveUp gives the image of a failed upload back, and removes the bytes. First in the
+// catalogue: a database whose answer was lost may have recorded that the upload has
+// ended well, and its bytes are then the image's, or an import's; kept says so. What
+// cannot be removed now is found by who sweeps.
+func (a *api) giveUp(r *http.Request, row metadata.Upload, u contract.Upload) (kept bool) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(r.Context()), cleanupTime)
 	defer stop()
-	err := a.Uploads.Discard(ctx, u)
-	if _, gone := a.Catalogue.AbandonUpload(ctx, row); gone != nil {
-		err = errors.Join(err, gone)
+	given, err := a.Catalogue.AbandonUpload(ctx, row)
+	if err == nil && !given {
+		kept, err = a.Catalogue.UploadKept(ctx, row)
+	}
+	if err == nil && !kept {
+		err = a.Uploads.Discard(ctx, u)
 	}
 	if err != nil {
 		a.Log.Warn().Err(err).Str("image", row.ImageID).Msg("give up an upload, left to the reconciler")
 	}
+	return kept
 }

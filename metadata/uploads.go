@@ -206,6 +206,25 @@ func (c *Catalogue) AbandonUpload(ctx context.Context, u Upload) (given bool, er
 	})
 }
 
+// UploadKept reports whether the bytes of an upload that was not given up are somebody's:
+// those of its image, or of the import that it was staged for.
+func (c *Catalogue) UploadKept(ctx context.Context, u Upload) (bool, error) {
+	return view(ctx, c, func(tx Tx) (bool, error) {
+		if u.Staged {
+			_, err := tx.Task(ctx, u.ID)
+			if isNotFound(err) {
+				return false, nil
+			}
+			return err == nil, err
+		}
+		img, err := liveImage(ctx, tx, u.ImageID)
+		if isNotFound(err) {
+			return false, nil
+		}
+		return err == nil && img.Store == u.Place && img.Key == u.Key, err
+	})
+}
+
 // Uploads lists the uploads that have not ended, those that wait for their import
 // among them.
 func (c *Catalogue) Uploads(ctx context.Context) ([]Upload, error) {
