@@ -181,3 +181,16 @@ func TestTags(t *testing.T) {
 	b.do("PUT", image+"/tags/more", "").want(t, 413, errcode.QuotaExceeded)
 	b.do("PUT", image+"/tags/t5", "").want(t, 204, "")
 }
+
+// The bytes of an image have bounds of their own, and what a member is set to is none,
+// whatever the member is called.
+func TestWhatIsSaidOfAMemberIsBounded(t *testing.T) {
+	b := newBench(t)
+	id := b.imageID(`{"visibility":"shared"}`)
+	long := `{"status":"accepted","more":"` + strings.Repeat("x", MaxBody) + `"}`
+	for _, member := range []string{"blue", "file", "stage"} {
+		b.do("POST", "/v2/images/"+id+"/members", `{"member":"`+member+`"}`).want(t, 200, "")
+		b.do("PUT", "/v2/images/"+id+"/members/"+member, long, "X-Project-Id", member).want(t, 413, errcode.BadRequest)
+		b.do("PUT", "/v2/images/"+id+"/members/"+member, `{"status":"accepted"}`, "X-Project-Id", member).want(t, 200, "")
+	}
+}

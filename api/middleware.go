@@ -67,8 +67,10 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 // brings reports whether a request's body is the bytes of an image, which have bounds
 // of their own.
 func brings(r *http.Request) bool {
-	return r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/v2/images/") &&
-		(strings.HasSuffix(r.URL.Path, "/file") || strings.HasSuffix(r.URL.Path, "/stage"))
+	image, ok := strings.CutPrefix(r.URL.Path, "/v2/images/")
+	_, what, _ := strings.Cut(image, "/")
+	// A member or a tag may be called "file", too.
+	return ok && r.Method == http.MethodPut && (what == "file" || what == "stage")
 }
 
 // admit refuses what a web page of somebody else makes a browser send here.
