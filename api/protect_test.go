@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -104,6 +105,36 @@ func TestWhatIsNotReadIsNotFoundOutElsewhere(t *testing.T) {
 	}
 	if body := string(b.do("GET", "/v1/tasks/"+s.TaskID, "", admin...).body); !strings.Contains(body, "hush") {
 		t.Errorf("it is hidden from who may read it: %s", body)
+	}
+}
+
+// Who steers a task, or listens to its end, is told no more of it than who looks at it.
+func TestWhatIsNotReadIsNotToldOfTasksThatAreSteered(t *testing.T) {
+	b := newBench(t, withProtections(t, someProtections))
+	member, admin := rolesHeader("red", "member"), rolesHeader("red", "admin")
+	srv := httptest.NewServer(b.handler)
+	defer srv.Close()
+	s := b.submit(`{"source":{"url":"https://h/i"},"image":{"properties":{"x_secret_key":"hush","colour":"blue"}}}`, admin...)
+	for _, c := range []struct{ method, what, body string }{
+		{"POST", "pause", ""}, {"POST", "resume", ""}, {"PUT", "priority", `{"priority":1}`}, {"POST", "cancel", ""},
+	} {
+		body := string(b.do(c.method, "/v1/tasks/"+s.TaskID+"/"+c.what, c.body, member...).want(t, 202, "").body)
+		if strings.Contains(body, "hush") || !strings.Contains(body, `"colour":"blue"`) {
+			t.Errorf("%s tells: %s", c.what, body)
+		}
+	}
+	if err := b.cat.Fail(t.Context(), s.TaskID, metadata.TaskError{Code: errcode.TaskCancelled}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		who    []string
+		secret bool
+	}{{member, false}, {admin, true}, {member, false}} {
+		events, _ := listen(t, srv.URL+"/v1/tasks/"+s.TaskID+"/stream", c.who...)
+		all := await(t, events, "end")
+		if end := all[len(all)-1].data; strings.Contains(end, "hush") != c.secret || !strings.Contains(end, `"colour":"blue"`) {
+			t.Errorf("the end that %v is told of: %s", c.who, end)
+		}
 	}
 }
 

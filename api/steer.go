@@ -62,7 +62,7 @@ func (a *api) steer(w http.ResponseWriter, r *http.Request, t metadata.Task, s m
 	if t.SteerTold < t.Steered {
 		a.tell(r.Context(), t)
 	}
-	writeJSON(w, http.StatusAccepted, wholeOf(t))
+	writeJSON(w, http.StatusAccepted, wholeOf(a.taskShown(r, t)))
 	return nil
 }
 

@@ -69,7 +69,7 @@ func (a *api) stream(w http.ResponseWriter, r *http.Request, t metadata.Task) er
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	out := &sseWriter{w: w, ctl: http.NewResponseController(w), seen: seen}
+	out := &sseWriter{w: w, ctl: http.NewResponseController(w), seen: seen, shown: func(t metadata.Task) metadata.Task { return a.taskShown(r, t) }}
 	if out.raw(fmt.Sprintf("retry: %d\n\n", comeAgain)) == nil {
 		a.feed(r.Context(), out, sub)
 	}
@@ -128,6 +128,9 @@ type frame struct {
 	event string // "stage", "progress", "end"
 	seq   int64  // of a stage, in the task's history; 0 for others
 	data  []byte // one line of JSON
+	// task is what the end is told of. Its data are for comparing alone: what each
+	// listener may see of it is another matter.
+	task *metadata.Task
 }
 
 // An sseWriter writes events to one reader.
@@ -136,6 +139,8 @@ type sseWriter struct {
 	ctl   *http.ResponseController
 	seen  int64 // number of the last event of the history that the reader has
 	ended bool
+	// shown returns what the reader may see of a task.
+	shown func(metadata.Task) metadata.Task
 }
 
 // frames writes those that the reader has not had.
@@ -152,6 +157,9 @@ func (s *sseWriter) frames(all []frame) error {
 		case f.event == "end":
 			s.ended = true
 			b.WriteString("id: " + lastID + "\n")
+		}
+		if f.task != nil {
+			f.data = line(wholeOf(s.shown(*f.task)))
 		}
 		fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", f.event, f.data)
 	}
@@ -184,11 +192,11 @@ func (a *api) framesOf(ctx context.Context, taskID string) (out []frame, err err
 	}
 	for _, e := range eventsOf(slices.DeleteFunc(events, func(e metadata.Event) bool { return e.Kind == metadata.EventReport })) {
 		e.Detail = nil
-		out = append(out, frame{"stage", e.Seq, line(e)})
+		out = append(out, frame{event: "stage", seq: e.Seq, data: line(e)})
 	}
-	out = append(out, frame{"progress", 0, line(a.progressOf(ctx, t))})
+	out = append(out, frame{event: "progress", data: line(a.progressOf(ctx, t))})
 	if t.Status.Finished() {
-		out = append(out, frame{"end", 0, line(wholeOf(t))})
+		out = append(out, frame{event: "end", data: line(wholeOf(t)), task: &t})
 	}
 	return out, nil
 }

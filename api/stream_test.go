@@ -135,7 +135,7 @@ func TestStreamsAreLimitedAndForgotten(t *testing.T) {
 	looks := make(chan struct{}, 1000)
 	s := newStreams(func(context.Context, string) ([]frame, error) {
 		looks <- struct{}{}
-		return []frame{{"stage", 1, []byte("{}")}}, nil
+		return []frame{{event: "stage", seq: 1, data: []byte("{}")}}, nil
 	}, time.Millisecond)
 	var subs []*subscription
 	for range maxProjectStreams {
@@ -172,7 +172,7 @@ func TestASlowListenerIsLetGo(t *testing.T) {
 	n := int64(0)
 	s := newStreams(func(context.Context, string) ([]frame, error) {
 		n++
-		return []frame{{"stage", n, []byte("{}")}}, nil
+		return []frame{{event: "stage", seq: n, data: []byte("{}")}}, nil
 	}, time.Millisecond)
 	slow, err := s.join("task", "p")
 	if err != nil {

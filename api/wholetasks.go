@@ -148,6 +148,6 @@ func (a *api) cancelTask(w http.ResponseWriter, r *http.Request) error {
 	if t, err = a.Catalogue.Task(r.Context(), t.ID); err != nil {
 		return err
 	}
-	writeJSON(w, http.StatusAccepted, wholeOf(t))
+	writeJSON(w, http.StatusAccepted, wholeOf(a.taskShown(r, t)))
 	return nil
 }
