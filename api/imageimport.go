@@ -30,7 +30,14 @@ type importCall struct {
 
 // rule is the one that the call is judged by.
 func (c importCall) rule() string {
-	if c.Method != nil && c.Method.Name == contract.MethodCopy {
+	if c.Method == nil {
+		return importRule("")
+	}
+	return importRule(c.Method.Name)
+}
+
+func importRule(method string) string {
+	if method == contract.MethodCopy {
 		return "copy_image"
 	}
 	return "modify_image"

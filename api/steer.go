@@ -131,8 +131,11 @@ func (a *api) again(r *http.Request, old metadata.Task) (contract.ImportRequest,
 	if err := a.sign(r, &req); err != nil {
 		return req, err
 	}
+	if err := a.mayWorkOn(r, old.ImageID, importRule(req.Method)); err != nil {
+		return req, err
+	}
 	if req.Method == contract.MethodCopy {
-		return req, nil
+		return req, a.permitCopy(req)
 	}
 	if err := a.checkRequest(req); err != nil {
 		return req, err
@@ -149,4 +152,21 @@ func noRun(t metadata.Task, what string) error {
 	return errcode.New(errcode.Conflict, "task %s is a run of schedule %s, which cannot be %s: its import is task %s, and the schedule can be paused and triggered",
 		t.ID, req.ScheduleID, what, contract.RunImportID(t.ID)).
 		With(errcode.Evidence{Structure: "task", Field: "method", Value: req.Method})
+}
+
+// mayWorkOn judges who repeats a task by its image, as who asks for it anew is. Of an
+// image that is gone, or that was given to another project, the catalogue tells.
+func (a *api) mayWorkOn(r *http.Request, imageID, rule string) error {
+	img, err := a.Catalogue.Image(r.Context(), imageID)
+	if errcode.Of(err) == errcode.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t, err := a.imageTarget(r, img)
+	if err != nil {
+		return err
+	}
+	return a.judge(r, rule, t)
 }

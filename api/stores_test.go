@@ -265,3 +265,22 @@ func TestStoresDetail(t *testing.T) {
 	}
 	newBench(t).do("GET", "/v2/info/stores/detail", "").want(t, 404, errcode.NotFound)
 }
+
+// Who may not have an image copied may not have it copied once more either.
+func TestACopyIsTriedAgainByWhoMayCopy(t *testing.T) {
+	b := newBench(t, threeStores, func(d *Deps) { d.Identity = proven{} })
+	member, admin := rolesHeader("red", "member"), rolesHeader("red", "admin")
+	s := b.submit(someImport, member...)
+	b.finish(s, []byte("x"))
+	path, body := "/v2/images/"+s.ImageID+"/import", `{"method":{"name":"copy-image"},"stores":["fast"]}`
+	b.do("POST", path, body, member...).want(t, 403, errcode.Forbidden)
+	task := b.do("POST", path, body, admin...).want(t, 202, "").Header.Get("X-Ingest-Task-Id")
+	if err := b.cat.Fail(t.Context(), task, metadata.TaskError{Code: errcode.NoSpace}); err != nil {
+		t.Fatal(err)
+	}
+	got := b.do("POST", "/v1/tasks/"+task+"/retry", "", member...).want(t, 403, errcode.Forbidden)
+	if !strings.Contains(string(got.body), `"field":"copy_image"`) {
+		t.Errorf("the refusal names no rule: %s", got.body)
+	}
+	b.do("POST", "/v1/tasks/"+task+"/retry", "", admin...).want(t, 202, "")
+}
