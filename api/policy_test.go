@@ -1,6 +1,7 @@
 package api
 
 import (
+	"strings"
 	"testing"
 
 	"ingest/api/wire"
@@ -77,4 +78,21 @@ func TestPolicyOfCopies(t *testing.T) {
 	path := "/v2/images/" + id + "/import"
 	b.do("POST", path, `{"method":{"name":"copy-image"},"stores":["fast","cloud"]}`).want(t, 403, errcode.PolicyStore)
 	b.do("POST", path, `{"method":{"name":"copy-image"},"stores":["fast"]}`).want(t, 202, "")
+}
+
+// The roles of who sends an image's bytes count as those of who has them fetched.
+func TestPolicyOfUploadsKnowsRoles(t *testing.T) {
+	p, problems := policy.Parse("policy.yaml", []byte("version: 1\ndefaults:\n  source_formats: [qcow2]\n  exempt: {trusted: all}\n"))
+	if p == nil {
+		t.Fatal(problems)
+	}
+	b := newUploadBench(t, func(d *Deps) {
+		d.Identity = proven{}
+		d.Policy = func() *policy.Policy { return p }
+	})
+	for _, what := range []string{"/file", "/stage"} {
+		path := "/v2/images/" + b.imageID(rawImage, rolesHeader("red", "member")...) + what
+		b.put(path, strings.NewReader("x"), rolesHeader("red", "member")...).want(t, 403, errcode.PolicyFormat)
+		b.put(path, strings.NewReader("x"), rolesHeader("red", "member,trusted")...).want(t, 204, "")
+	}
 }

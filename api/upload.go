@@ -76,7 +76,10 @@ func (a *api) uploadFile(w http.ResponseWriter, r *http.Request) error {
 		if img.Status == metadata.ImageQueued && (img.DiskFormat == "" || img.ContainerFormat == "") {
 			return badField("disk_format", img.DiskFormat, "image %s needs its disk_format and container_format set before the upload", img.ID)
 		}
-		req := uploadRequest(img, u)
+		req, err := a.uploadRequest(r, img, u)
+		if err != nil {
+			return err
+		}
 		if err := a.permit(req); err != nil {
 			return err
 		}
@@ -108,7 +111,11 @@ func (a *api) stageFile(w http.ResponseWriter, r *http.Request) error {
 			return errcode.New(errcode.NotFound, "the import method %s is not enabled", methodDirect)
 		}
 		u.Stage = true
-		if err := a.permit(uploadRequest(img, u)); err != nil {
+		req, err := a.uploadRequest(r, img, u)
+		if err != nil {
+			return err
+		}
+		if err := a.permit(req); err != nil {
 			return err
 		}
 		return a.receive(r, conn, img, u, func(k *keptUpload, body io.Reader) error {
@@ -163,13 +170,14 @@ func (a *api) uploadStore(r *http.Request) (string, error) {
 }
 
 // uploadRequest is an upload as the operator's policy judges it: an import from the
-// client itself.
-func uploadRequest(img metadata.Image, u contract.Upload) contract.ImportRequest {
-	return contract.ImportRequest{
+// client itself, with the roles that it has.
+func (a *api) uploadRequest(r *http.Request, img metadata.Image, u contract.Upload) (contract.ImportRequest, error) {
+	req := contract.ImportRequest{
 		ImageID: img.ID, Owner: img.Owner,
 		Source: contract.SourceSpec{URL: contract.StagedURL("client", u.ID), Format: img.DiskFormat},
 		Target: contract.TargetSpec{Store: u.Store},
 	}
+	return req, a.sign(r, &req)
 }
 
 // permitFound asks the operator's policy about what an upload has been found to be.
