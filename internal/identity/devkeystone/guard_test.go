@@ -1,6 +1,9 @@
 package devkeystone
 
 import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -64,5 +67,40 @@ func TestManyNamesFromOneAddress(t *testing.T) {
 	}
 	if looked != freeAddress {
 		t.Errorf("%d names were tried at once, want %d", looked, freeAddress)
+	}
+}
+
+// Whatever a guess calls the user, and from wherever in one network it comes, it is a
+// guess at the same user from the same place.
+func TestGuessesAreCountedHoweverTheyAreSpelled(t *testing.T) {
+	for name, guess := range map[string]func(i int) (user, address string){
+		"a name beside the id": func(i int) (string, string) { return fmt.Sprintf(`"id":"u-ann","name":"x%d"`, i), "192.0.2.1:1" },
+		"a domain beside the id": func(i int) (string, string) {
+			return fmt.Sprintf(`"id":"u-ann","domain":{"id":"d%d"}`, i), "192.0.2.1:1"
+		},
+		"by name and by id":        func(i int) (string, string) { return []string{`"name":"ann"`, `"id":"u-ann"`}[i%2], "192.0.2.1:1" },
+		"from one IPv6 network":    func(i int) (string, string) { return `"name":"ann"`, fmt.Sprintf("[2001:db8::%x]:1", i+1) },
+		"from a port of its own":   func(i int) (string, string) { return `"name":"ann"`, fmt.Sprintf("192.0.2.1:%d", i+1) },
+		"a user that there is not": func(i int) (string, string) { return fmt.Sprintf(`"id":"bob","name":"x%d"`, i), "192.0.2.1:1" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.guard.stranger = func() []byte { return []byte(hash(t, "x")) }
+			looked := 0
+			for i := range 2 * freeUser {
+				user, address := guess(i)
+				r := httptest.NewRequest("POST", "/identity/v3/auth/tokens", strings.NewReader(
+					`{"auth":{"identity":{"methods":["password"],"password":{"user":{`+user+`,"password":"guess"}}}}}`))
+				r.RemoteAddr = address
+				w := httptest.NewRecorder()
+				d.ServeHTTP(w, r)
+				if w.Code == 401 {
+					looked++
+				}
+			}
+			if looked != freeUser {
+				t.Errorf("%d guesses were looked at, want %d", looked, freeUser)
+			}
+		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ingest/internal/errcode"
+	"ingest/internal/ratelimit"
 )
 
 // maxBody bounds a request, bytes.
@@ -27,6 +28,18 @@ type named struct {
 // here reports whether a domain is the one that there is. One that is left out is too.
 func (n *named) here() bool {
 	return n == nil || n.ID == domainID || n.ID == "" && (n.Name == domainName || n.Name == domainID)
+}
+
+// account names whom a password is said to be of, alike in all the ways of saying so:
+// who guesses has so many attempts at a user, and not at each spelling.
+func (n *named) account(u *user) string {
+	switch {
+	case u != nil:
+		return u.ID
+	case n.ID != "":
+		return n.ID // which alone counts, whatever name stands beside it
+	}
+	return n.Name
 }
 
 // loginRequest is the body of POST /v3/auth/tokens.
@@ -90,8 +103,8 @@ func (s *Service) byPassword(w http.ResponseWriter, r *http.Request, in loginReq
 	if asked.ID == "" && asked.Domain.here() {
 		u = d.userByName(asked.Name)
 	}
-	address, _, _ := net.SplitHostPort(r.RemoteAddr)
-	ok, wait, err := s.guard.compare(r.Context(), u, asked.ID+"\x00"+asked.Name, address, asked.Password)
+	// All of an IPv6 network that one subscriber gets is one address.
+	ok, wait, err := s.guard.compare(r.Context(), u, asked.account(u), ratelimit.Address(r.RemoteAddr), asked.Password)
 	if wait > 0 || errcode.Of(err) == errcode.TooManyRequests {
 		w.Header().Set("Retry-After", strconv.Itoa(max(int(math.Ceil(wait.Seconds())), 1)))
 		return fault(http.StatusTooManyRequests, "Too many wrong passwords, or too many logins at once: wait as long as Retry-After says.")
@@ -100,6 +113,7 @@ func (s *Service) byPassword(w http.ResponseWriter, r *http.Request, in loginReq
 		return err
 	}
 	if !ok {
+		address, _, _ := net.SplitHostPort(r.RemoteAddr)
 		s.log.Warn().Str("user", errcode.Shown(asked.Name+asked.ID)).Str("address", address).Msg("login refused")
 		return unauthorized()
 	}
