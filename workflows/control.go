@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -14,6 +15,10 @@ import (
 // controlled names the change by which a workflow obeys contract.ControlSignal. One that
 // an earlier version has run let such signals lie.
 const controlled = "controlled"
+
+// cutOffAgain names the change by which an interrupted activity goes on however it was
+// cut off.
+const cutOffAgain = "cut-off-again"
 
 // A turn is an activity at work that may be interrupted.
 type turn struct {
@@ -109,7 +114,27 @@ func (st *state) attempt(ctx workflow.Context, activity string, params, result a
 	st.turns = append(st.turns, t)
 	err = workflow.ExecuteActivity(st.ranked(inner), activity, params).Get(ctx, result)
 	st.turns = slices.DeleteFunc(st.turns, func(o *turn) bool { return o == t })
-	return err, t.interrupted && ctx.Err() == nil && temporal.IsCanceledError(err)
+	if !t.interrupted || ctx.Err() != nil {
+		return err, false
+	}
+	return err, temporal.IsCanceledError(err) ||
+		cutOff(err) && workflow.GetVersion(ctx, cutOffAgain, workflow.DefaultVersion, 1) >= 1
+}
+
+// cutOff reports whether an activity ended in a way after which it is tried again: its
+// worker was killed, or stopped, or something did not answer. The service does not do it
+// for one that was asked to end, which may not have heard of that yet.
+func cutOff(err error) bool {
+	var activity *temporal.ActivityError
+	if errors.As(err, &activity) && activity.RetryState() == enumspb.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED {
+		return false
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		return timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_HEARTBEAT
+	}
+	var app *temporal.ApplicationError
+	return errors.As(err, &app) && !app.NonRetryable() && !fetchAgain(err) && !verifyMismatch(err)
 }
 
 // ranked gives an activity the task's place among those that wait.
@@ -133,12 +158,22 @@ func resumed(params any, err error) any {
 	return p
 }
 
-// explainResume reads the hint from the end of an interrupted activity.
+// explainResume reads the hint from the end of an interrupted activity, or from the last
+// heartbeat of one whose worker was killed.
 func explainResume(err error) json.RawMessage {
 	var cancelled *temporal.CanceledError
+	var timeout *temporal.TimeoutError
 	var v contract.ErrorValue
-	if errors.As(err, &cancelled) && cancelled.HasDetails() && cancelled.Details(&v) == nil {
-		return v.Resume
+	var beat contract.Heartbeat
+	switch {
+	case errors.As(err, &cancelled):
+		if cancelled.HasDetails() && cancelled.Details(&v) == nil {
+			return v.Resume
+		}
+	case errors.As(err, &timeout):
+		if timeout.HasLastHeartbeatDetails() && timeout.LastHeartbeatDetails(&beat) == nil {
+			return beat.Resume
+		}
 	}
 	return nil
 }

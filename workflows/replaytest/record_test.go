@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
 	"go.temporal.io/sdk/client"
@@ -139,6 +140,8 @@ type recording struct {
 	// pause pauses the import once progress has been signalled, ranks it meanwhile, and
 	// resumes it.
 	pause bool
+	// paused is closed when the workflow has been told of the pause, nil if nobody waits.
+	paused chan struct{}
 	// plan records the dry run of the import instead.
 	plan bool
 	// reap records a Reap instead.
@@ -156,6 +159,7 @@ type recording struct {
 func recordings() []recording {
 	plain := &activitytest.Steps{}
 	succeeded := func(err error) bool { return err == nil }
+	paused := make(chan struct{})
 	return []recording{
 		{name: "reap", ended: succeeded, reap: true, steps: func(*activitytest.Steps) {}},
 		{name: "plan", ended: succeeded, plan: true, steps: func(*activitytest.Steps) {}},
@@ -185,6 +189,20 @@ func recordings() []recording {
 					return contract.Converted{}, slowly(ctx, 60, o)
 				}
 				return plain.Convert(ctx, p, o)
+			}
+		}},
+		// The service tries nothing again that it is asked to cancel: what fails before it
+		// hears of the pause is as good as interrupted.
+		{name: "paused-cut-off", pause: true, paused: paused, ended: succeeded, steps: func(s *activitytest.Steps) {
+			first := true
+			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
+				if !first {
+					return plain.Convert(ctx, p, o)
+				}
+				first = false
+				o(1<<20, 1<<30, nil)
+				<-paused
+				return contract.Converted{}, errcode.New(errcode.StoreUnavailable, "away")
 			}
 		}},
 		{name: "host-lost", ended: succeeded, steps: func(s *activitytest.Steps) {
@@ -333,6 +351,10 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 			if err := c.SignalWorkflow(ctx, run.GetID(), "", contract.ControlSignal, change); err != nil {
 				t.Fatal(err)
 			}
+			if i == 0 && r.paused != nil {
+				awaitCancel(ctx, t, c, run.GetID())
+				close(r.paused)
+			}
 			time.Sleep(3 * time.Second)
 		}
 	}
@@ -365,6 +387,25 @@ func imported(ctx context.Context, t *testing.T, c client.Client, req contract.I
 		t.Fatal(err)
 	}
 	return out.Images[0].ImageID
+}
+
+// awaitCancel waits until the service asks the activity at work to end, which hears of it
+// with its next heartbeat.
+func awaitCancel(ctx context.Context, t *testing.T, c client.Client, id string) {
+	t.Helper()
+	for ctx.Err() == nil {
+		d, err := c.DescribeWorkflowExecution(ctx, id, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range d.GetPendingActivities() {
+			if a.GetState() == enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED {
+				return
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("nothing is asked to end")
 }
 
 // awaitProgress waits until the import answers with figures from a signal.
