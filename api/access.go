@@ -50,7 +50,7 @@ func (a *api) targetedImage(r *http.Request, rule string) (metadata.Image, acces
 	id := r.PathValue("id")
 	img, err := a.Catalogue.Image(r.Context(), id)
 	if err != nil {
-		return metadata.Image{}, access.Target{}, err
+		return metadata.Image{}, access.Target{}, unseen(err, "image", id)
 	}
 	t, err := a.imageTarget(r, img)
 	if err != nil {
@@ -181,7 +181,7 @@ func (a *api) taskFor(r *http.Request, rule string) (metadata.Task, error) {
 	id := r.PathValue("id")
 	task, err := a.Catalogue.Task(r.Context(), id)
 	if err != nil {
-		return metadata.Task{}, err
+		return metadata.Task{}, unseen(err, "task", id)
 	}
 	t := taskTarget(task)
 	own := caller(r).Project != "" && task.Owner == caller(r).Project

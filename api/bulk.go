@@ -195,7 +195,7 @@ func (a *api) bulkFor(r *http.Request, rule string) (metadata.Bulk, error) {
 	id := r.PathValue("id")
 	b, err := a.Catalogue.Bulk(r.Context(), id)
 	if err != nil {
-		return metadata.Bulk{}, err
+		return metadata.Bulk{}, unseen(err, "bulk", id)
 	}
 	t := access.NewTarget(b.Owner)
 	own := caller(r).Project != "" && b.Owner == caller(r).Project

@@ -117,6 +117,15 @@ func notFound(what, id string) error {
 	return errcode.New(errcode.NotFound, "there is no %s %s", what, id)
 }
 
+// unseen is the error of a look-up with the words that what is hidden is answered with:
+// nobody finds out by them whether something is there, or has been.
+func unseen(err error, what, id string) error {
+	if errcode.Of(err) == errcode.NotFound {
+		return notFound(what, id)
+	}
+	return err
+}
+
 func methodNotAllowed(allowed string) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", allowed)

@@ -89,7 +89,7 @@ func (a *api) namespaceFilter(r *http.Request) (metadata.NamespaceFilter, error)
 	if err == nil && !a.seesNamespace(r, ns) {
 		err = notFound("namespace", f.Marker)
 	}
-	return f, err
+	return f, unseen(err, "namespace", f.Marker)
 }
 
 func (a *api) createNamespace(w http.ResponseWriter, r *http.Request) error {

@@ -79,7 +79,7 @@ func (a *api) namespaceFor(r *http.Request, rules ...string) (metadata.Namespace
 	name := r.PathValue("namespace")
 	ns, err := a.Catalogue.Namespace(r.Context(), name)
 	if err != nil {
-		return metadata.Namespace{}, err
+		return metadata.Namespace{}, unseen(err, "namespace", name)
 	}
 	if !a.seesNamespace(r, ns) {
 		return metadata.Namespace{}, notFound("namespace", name)

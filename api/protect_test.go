@@ -2,10 +2,14 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"ingest/api/wire"
 	"ingest/internal/access"
@@ -240,6 +244,48 @@ func TestDeactivatedImagesAreReadByAdministratorsOnly(t *testing.T) {
 	for role, status := range map[string]int{"member": 403, "admin": 200} {
 		if a := b.do("GET", "/v2/images/"+id+"/file", "", rolesHeader("red", role)...); a.StatusCode != status {
 			t.Errorf("%s: got %d, want %d", role, a.StatusCode, status)
+		}
+	}
+}
+
+// What another project has, or had, is answered as what never was, to the letter.
+func TestWhatIsHiddenIsAnsweredLikeWhatIsNot(t *testing.T) {
+	b := newBench(t, func(d *Deps) { d.Identity = proven{} })
+	red, blue, admin := rolesHeader("red", "member"), rolesHeader("blue", "member"), rolesHeader("red", "admin")
+	there, gone := b.imageID(`{"visibility":"private"}`, red...), b.imageID(`{"visibility":"private"}`, red...)
+	b.do("DELETE", "/v2/images/"+gone, "", red...).want(t, 204, "")
+	task := b.submit(someImport, red...).TaskID
+	hook, err := b.cat.AddWebhook(t.Context(), metadata.Webhook{Owner: "red", URL: "https://h/", Events: metadata.WebhookEvents(), Secret: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.do("POST", "/v2/metadefs/namespaces", `{"namespace":"RED::Secret","visibility":"private"}`, admin...).want(t, 201, "")
+	never := uuid.NewString()
+	for _, c := range []struct{ method, path, id, not string }{
+		{"GET", "/v2/images/%s", there, never},
+		{"GET", "/v2/images/%s", gone, never},
+		{"DELETE", "/v2/images/%s", gone, never},
+		{"GET", "/v2/images/%s/file", gone, never},
+		{"POST", "/v1/images/%s/restore", there, never},
+		{"POST", "/v1/images/%s/restore", gone, never},
+		{"GET", "/v2/images/%s/members", there, never},
+		{"GET", "/v2/images/%s/members/blue", there, never},
+		{"GET", "/v1/tasks/%s", task, never},
+		{"GET", "/v2/tasks/%s", task, never},
+		{"POST", "/v1/tasks/%s/pause", task, never},
+		{"GET", "/v1/webhooks/%s", hook.ID, never},
+		{"DELETE", "/v1/webhooks/%s", hook.ID, never},
+		{"GET", "/v2/metadefs/namespaces/%s", "RED::Secret", "NEVER"},
+		{"GET", "/v2/metadefs/namespaces?marker=%s", "RED::Secret", "NEVER"},
+		{"GET", "/v2/images?marker=%s", there, never},
+	} {
+		answer := func(id string) string {
+			got := b.do(c.method, fmt.Sprintf(c.path, id), "", blue...)
+			return fmt.Sprint(got.StatusCode, " ", strings.ReplaceAll(string(got.body), id, "ID"))
+		}
+		hidden, absent := answer(c.id), answer(c.not)
+		if cut := regexp.MustCompile(`req-[0-9a-f-]+`); cut.ReplaceAllString(hidden, "") != cut.ReplaceAllString(absent, "") {
+			t.Errorf("%s %s\nis answered: %s\nand not as:  %s", c.method, c.path, hidden, absent)
 		}
 	}
 }

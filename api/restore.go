@@ -8,7 +8,7 @@ func (a *api) restore(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	img, err := a.Catalogue.Image(r.Context(), id)
 	if err != nil {
-		return err
+		return unseen(err, "image", id)
 	}
 	t, err := a.imageTarget(r, img)
 	if err != nil {

@@ -149,7 +149,7 @@ func (a *api) webhookFor(r *http.Request) (metadata.Webhook, error) {
 	id := r.PathValue("id")
 	one, err := a.Catalogue.Webhook(r.Context(), id)
 	if err != nil {
-		return metadata.Webhook{}, err
+		return metadata.Webhook{}, unseen(err, "webhook", id)
 	}
 	if one.Owner != caller(r).Project && !a.administers(r) {
 		return metadata.Webhook{}, notFound("webhook", id)
