@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -244,6 +245,33 @@ func TestDeactivatedImagesAreReadByAdministratorsOnly(t *testing.T) {
 	for role, status := range map[string]int{"member": 403, "admin": 200} {
 		if a := b.do("GET", "/v2/images/"+id+"/file", "", rolesHeader("red", role)...); a.StatusCode != status {
 			t.Errorf("%s: got %d, want %d", role, a.StatusCode, status)
+		}
+	}
+}
+
+// aTimetable keeps schedules, and runs none.
+type aTimetable struct{}
+
+func (aTimetable) Tell(context.Context, string) error                { return nil }
+func (aTimetable) Next(context.Context, string) ([]time.Time, error) { return nil, nil }
+func (aTimetable) Backfill(context.Context, string, time.Time, time.Time) (int, error) {
+	return 0, nil
+}
+
+func TestWhatIsNotReadIsNotShownWithSchedules(t *testing.T) {
+	b := newBench(t, withProtections(t, someProtections), func(d *Deps) { d.Schedules = aTimetable{} })
+	member, admin := rolesHeader("red", "member"), rolesHeader("red", "admin")
+	var made wire.Schedule
+	b.do("POST", "/v1/schedules", `{"name":"n","timing":{"every_seconds":3600},"trust":"none","import":{"source":{"url":"https://h/i"},
+		"image":{"name":"newest","properties":{"x_secret_key":"hush","colour":"blue"}}}}`, admin...).want(t, 201, "").into(t, &made)
+	for _, c := range []struct{ method, path string }{
+		{"GET", "/v1/schedules"}, {"GET", "/v1/schedules/" + made.ID}, {"POST", "/v1/schedules/" + made.ID + "/pause"}, {"POST", "/v1/schedules/" + made.ID + "/resume"},
+	} {
+		for _, who := range [][]string{member, admin} {
+			body := string(b.do(c.method, c.path, "", who...).want(t, 200, "").body)
+			if strings.Contains(body, "hush") != (who[3] == "admin") || !strings.Contains(body, `"colour":"blue"`) {
+				t.Errorf("%s %s tells %s: %s", c.method, c.path, who[3], body)
+			}
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (a *api) listSchedules(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := wire.ScheduleList{Schedules: make([]wire.Schedule, 0, len(all))}
 	for _, s := range all {
-		one, err := scheduleOf(s)
+		one, err := a.scheduleShown(r, s)
 		if err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func (a *api) told(w http.ResponseWriter, r *http.Request, status int, s metadat
 	} else {
 		s.Told = s.Revision
 	}
-	out, err := scheduleOf(s)
+	out, err := a.scheduleShown(r, s)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (a *api) showSchedule(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := scheduleOf(s)
+	out, err := a.scheduleShown(r, s)
 	if err != nil {
 		return err
 	}
@@ -322,7 +322,7 @@ func (a *api) scheduleFor(r *http.Request, rule string) (metadata.Schedule, erro
 	}
 	s, err := a.Catalogue.Schedule(r.Context(), id)
 	if err != nil {
-		return s, err
+		return s, unseen(err, "schedule", id)
 	}
 	if s.Owner != caller(r).Project && !a.administers(r) {
 		return s, notFound("schedule", id)
@@ -336,6 +336,13 @@ func decodeOptional(r *http.Request, v any) error {
 		return nil
 	}
 	return decode(r, v)
+}
+
+// scheduleShown is a schedule without the properties that the caller may not read.
+func (a *api) scheduleShown(r *http.Request, s metadata.Schedule) (wire.Schedule, error) {
+	out, err := scheduleOf(s)
+	out.Spec.Import.Image.Properties = a.readable(r, out.Spec.Import.Image.Properties)
+	return out, err
 }
 
 func scheduleOf(s metadata.Schedule) (wire.Schedule, error) {
