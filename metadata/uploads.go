@@ -91,7 +91,7 @@ func (c *Catalogue) BeginUpload(ctx context.Context, u Upload) (Image, error) {
 func (c *Catalogue) KeepUpload(ctx context.Context, u Upload, written, bytes int64) error {
 	return c.repo.InTx(ctx, func(tx Tx) error {
 		_, r, err := c.underWay(ctx, tx, u)
-		if err != nil {
+		if err != nil || r.Key == StagedWhole { // it needs no more than it has
 			return err
 		}
 		had := r.Bytes

@@ -49,6 +49,19 @@ func TestUploadIsHeldAgainstItsQuota(t *testing.T) {
 	f.ok(f.FinishStaging(t.Context(), s, 50))
 }
 
+// A sign of life that comes behind the end does not claim again what was given back.
+func TestStagedWholeTakesNoMoreThanItHas(t *testing.T) {
+	f, _ := newLimited(t)
+	u := f.uploading("1", true, 0)
+	f.ok(f.KeepUpload(t.Context(), u, 10, 100))
+	f.ok(f.FinishStaging(t.Context(), u, 10))
+	f.ok(f.KeepUpload(t.Context(), u, 10, 100))
+	all, err := f.Reservations(t.Context())
+	if err != nil || len(all) != 1 || all[0].Bytes != 10 || all[0].Room != 0 {
+		t.Errorf("promised %+v, %v, want the 10 bytes that are there", all, err)
+	}
+}
+
 // The one place among those that upload is not taken twice by an upload that becomes an
 // import.
 func TestStagedUploadBecomesAnImport(t *testing.T) {
