@@ -149,6 +149,7 @@ func withTidying(ctx workflow.Context, queue string) workflow.Context {
 		ScheduleToStartTimeout: hostTimeout,
 		StartToCloseTimeout:    10 * time.Minute,
 		ScheduleToCloseTimeout: time.Hour,
+		HeartbeatTimeout:       heartbeatTimeout,
 		RetryPolicy:            retry(time.Minute, 20),
 	})
 }

@@ -132,7 +132,7 @@ func (r *reimport) renew(ctx workflow.Context, looked contract.Looked) (contract
 	r.end.Outcome, r.end.Message = contract.RunSwitched, r.end.Comparison.Why
 	keep, _ := workflow.NewDisconnectedContext(ctx)
 	params := contract.SwitchParams{ScheduleID: r.req.ScheduleID, End: r.end, Deactivate: r.begun.Spec.Deactivates(), Keep: *r.begun.Spec.Filled().Keep}
-	if err := workflow.ExecuteActivity(withTruth(keep), contract.SwitchActivity, params).Get(keep, &r.end); err != nil {
+	if err := record(keep, contract.SwitchActivity, params, &r.end); err != nil {
 		return r.end, err
 	}
 	prune := contract.PruneParams{ScheduleID: r.req.ScheduleID, TaskID: r.req.TaskID}
