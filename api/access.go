@@ -62,6 +62,19 @@ func (a *api) targetedImage(r *http.Request, rule string) (metadata.Image, acces
 	return img, t, a.judge(r, rule, t)
 }
 
+// still is targetedImage once more, inside of the transaction that changes the image: it
+// may have been given to another project, or be deleted, since t was made of it.
+func (a *api) still(r *http.Request, rule string, t access.Target) metadata.Guard {
+	invited := t.Has("member_id")
+	return func(img metadata.Image) error {
+		now := targetOf(r, img, invited)
+		if img.Status == metadata.ImagePendingDelete || !a.sees(r, img, now) {
+			return notFound("image", img.ID)
+		}
+		return a.judge(r, rule, now)
+	}
+}
+
 // allowed reports whether the caller may do with an image what rule says.
 func (a *api) allowed(r *http.Request, rule string, img metadata.Image) bool {
 	t, err := a.imageTarget(r, img)

@@ -83,7 +83,7 @@ func (a *api) listImages(w http.ResponseWriter, r *http.Request) error {
 // removes its bytes. After a crash in between, the import ends by itself when it
 // would activate the image, and the reaper removes what nobody names.
 func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.imageFor(r, "delete_image")
+	img, target, err := a.targetedImage(r, "delete_image")
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (a *api) deleteImage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	staged, stagedErr := a.Catalogue.StagedUpload(r.Context(), img.ID)
-	gone, err := a.Catalogue.DeleteImage(r.Context(), img.ID)
+	gone, err := a.Catalogue.DeleteImage(r.Context(), img.ID, a.still(r, "delete_image", target))
 	if err != nil {
 		return err
 	}

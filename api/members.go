@@ -21,16 +21,16 @@ func memberOf(m metadata.Member) wire.Member {
 
 // shareable returns the image that a path names if it can have members and the caller
 // may do with them what rule says. errcode.Forbidden is of an image that the caller may
-// see.
-func (a *api) shareable(r *http.Request, rule string) (metadata.Image, error) {
+// see. The guard is for changes.
+func (a *api) shareable(r *http.Request, rule string) (metadata.Image, metadata.Guard, error) {
 	img, t, err := a.targetedImage(r, "get_image")
 	if err != nil {
-		return img, err
+		return img, nil, err
 	}
 	if img.Visibility != metadata.VisibilityShared {
-		return img, fieldError(errcode.Forbidden, "visibility", img.Visibility, "only shared images have members")
+		return img, nil, fieldError(errcode.Forbidden, "visibility", img.Visibility, "only shared images have members")
 	}
-	return img, a.judge(r, rule, t)
+	return img, a.still(r, rule, t), a.judge(r, rule, t)
 }
 
 // ownMember reports whether a membership is the caller's to see: a member sees no other
@@ -41,7 +41,7 @@ func (a *api) ownMember(r *http.Request, img metadata.Image, member string) bool
 }
 
 func (a *api) listMembers(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.shareable(r, "get_members")
+	img, _, err := a.shareable(r, "get_members")
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (a *api) listMembers(w http.ResponseWriter, r *http.Request) error {
 // showMember answers for whatever the caller may not see as for what is not there.
 func (a *api) showMember(w http.ResponseWriter, r *http.Request) error {
 	member := r.PathValue("member")
-	img, err := a.shareable(r, "get_member")
+	img, _, err := a.shareable(r, "get_member")
 	if errcode.Of(err) == errcode.Forbidden || err == nil && !a.ownMember(r, img, member) {
 		return notFound("member", member)
 	}
@@ -89,11 +89,11 @@ func (a *api) addMember(w http.ResponseWriter, r *http.Request) error {
 	if err := checkText("member", member, maxName); err != nil {
 		return err
 	}
-	img, err := a.shareable(r, "add_member")
+	img, guard, err := a.shareable(r, "add_member")
 	if err != nil {
 		return err
 	}
-	m, err := a.Catalogue.AddMember(r.Context(), img.ID, member, maxMembers)
+	m, err := a.Catalogue.AddMember(r.Context(), img.ID, member, maxMembers, guard)
 	if err != nil {
 		return err
 	}
@@ -109,14 +109,14 @@ func (a *api) setMember(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	img, err := a.shareable(r, "modify_member")
+	img, guard, err := a.shareable(r, "modify_member")
 	if err != nil {
 		return err
 	}
 	if !a.ownMember(r, img, member) {
 		return notFound("member", member)
 	}
-	m, err := a.Catalogue.SetMember(r.Context(), img.ID, member, metadata.MemberStatus(status))
+	m, err := a.Catalogue.SetMember(r.Context(), img.ID, member, metadata.MemberStatus(status), guard)
 	if err != nil {
 		return err
 	}
@@ -125,11 +125,11 @@ func (a *api) setMember(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) removeMember(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.shareable(r, "delete_member")
+	img, guard, err := a.shareable(r, "delete_member")
 	if err != nil {
 		return err
 	}
-	if err := a.Catalogue.RemoveMember(r.Context(), img.ID, r.PathValue("member")); err != nil {
+	if err := a.Catalogue.RemoveMember(r.Context(), img.ID, r.PathValue("member"), guard); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

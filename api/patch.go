@@ -148,9 +148,9 @@ func (p patch) locations(c change) error {
 
 // deactivate withholds an image's bytes.
 func (a *api) deactivate(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.imageFor(r, "deactivate")
+	img, target, err := a.targetedImage(r, "deactivate")
 	if err == nil {
-		_, err = a.Catalogue.Deactivate(r.Context(), img.ID)
+		_, err = a.Catalogue.Deactivate(r.Context(), img.ID, a.still(r, "deactivate", target))
 	}
 	if err != nil {
 		return err
@@ -161,9 +161,9 @@ func (a *api) deactivate(w http.ResponseWriter, r *http.Request) error {
 
 // reactivate gives an image's bytes out again.
 func (a *api) reactivate(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.imageFor(r, "reactivate")
+	img, target, err := a.targetedImage(r, "reactivate")
 	if err == nil {
-		_, err = a.Catalogue.Reactivate(r.Context(), img.ID)
+		_, err = a.Catalogue.Reactivate(r.Context(), img.ID, a.still(r, "reactivate", target))
 	}
 	if err != nil {
 		return err

@@ -1,6 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"ingest/metadata"
+)
 
 // restore makes an image active again that was deleted and whose bytes are kept for
 // a time. Everybody else's, and others, are answered like those that do not exist.
@@ -14,13 +18,17 @@ func (a *api) restore(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if img.Owner != project(r.Context()) && !a.administers(r) || !a.sees(r, img, t) {
-		return notFound("image", id)
+	guard := func(img metadata.Image) error {
+		t := targetOf(r, img, t.Has("member_id"))
+		if img.Owner != project(r.Context()) && !a.administers(r) || !a.sees(r, img, t) {
+			return notFound("image", id)
+		}
+		return a.judge(r, "ingest:restore", t)
 	}
-	if err := a.judge(r, "ingest:restore", t); err != nil {
+	if err := guard(img); err != nil {
 		return err
 	}
-	if img, err = a.Catalogue.RestoreImage(r.Context(), id); err != nil {
+	if img, err = a.Catalogue.RestoreImage(r.Context(), id, guard); err != nil {
 		return err
 	}
 	writeJSON(w, http.StatusOK, a.show(r, img))

@@ -119,14 +119,14 @@ func (a *api) deleteFromStore(w http.ResponseWriter, r *http.Request) error {
 	if !slices.Contains(a.Stores, store) {
 		return notFound("store", store)
 	}
-	img, err := a.imageFor(r, "delete_image_location")
+	img, target, err := a.targetedImage(r, "delete_image_location")
 	if err != nil {
 		return err
 	}
 	if img.Protected {
 		return errcode.New(errcode.Forbidden, "image %s is protected", img.ID)
 	}
-	loc, err := a.Catalogue.RemoveCopy(r.Context(), img.ID, store)
+	loc, err := a.Catalogue.RemoveCopy(r.Context(), img.ID, store, a.still(r, "delete_image_location", target))
 	if err != nil {
 		return err
 	}

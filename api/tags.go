@@ -8,11 +8,11 @@ func (a *api) addTag(w http.ResponseWriter, r *http.Request) error {
 	if err := checkText("tag", tag, maxName); err != nil {
 		return err
 	}
-	img, err := a.imageFor(r, "modify_image")
+	img, target, err := a.targetedImage(r, "modify_image")
 	if err != nil {
 		return err
 	}
-	if err := a.Catalogue.AddTag(r.Context(), img.ID, tag, maxTags); err != nil {
+	if err := a.Catalogue.AddTag(r.Context(), img.ID, tag, maxTags, a.still(r, "modify_image", target)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -20,11 +20,11 @@ func (a *api) addTag(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *api) removeTag(w http.ResponseWriter, r *http.Request) error {
-	img, err := a.imageFor(r, "modify_image")
+	img, target, err := a.targetedImage(r, "modify_image")
 	if err != nil {
 		return err
 	}
-	if err := a.Catalogue.RemoveTag(r.Context(), img.ID, r.PathValue("tag")); err != nil {
+	if err := a.Catalogue.RemoveTag(r.Context(), img.ID, r.PathValue("tag"), a.still(r, "modify_image", target)); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -226,6 +226,22 @@ func collect[T any](ctx context.Context, run func(context.Context, func(Tx) erro
 }
 
 // liveImage returns an image that is not deleted.
+// A Guard is asked about an image inside of the transaction that is to change it, so that
+// what has become of the image since its caller was judged counts. Its error ends the
+// transaction. It may be asked more than once, and must not use the catalogue.
+type Guard func(Image) error
+
+// guarded is liveImage for those who change the image.
+func guarded(ctx context.Context, tx Tx, id string, guards []Guard) (Image, error) {
+	img, err := liveImage(ctx, tx, id)
+	for _, ask := range guards {
+		if err == nil {
+			err = ask(img)
+		}
+	}
+	return img, err
+}
+
 func liveImage(ctx context.Context, tx Tx, id string) (Image, error) {
 	img, err := tx.Image(ctx, id)
 	if err == nil && img.Status == ImageDeleted {

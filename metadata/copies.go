@@ -135,9 +135,9 @@ func (c *Catalogue) copiedBefore(t Task, img Image, d CopiesDone) error {
 // copy takes the place of a first location that goes. The last one is
 // errcode.Forbidden, a store without the image errcode.NotFound, and an image that
 // is not active, or that a task works on, errcode.Conflict.
-func (c *Catalogue) RemoveCopy(ctx context.Context, imageID, store string) (Location, error) {
+func (c *Catalogue) RemoveCopy(ctx context.Context, imageID, store string, guards ...Guard) (Location, error) {
 	return update(ctx, c, func(tx Tx) (Location, error) {
-		before, err := liveImage(ctx, tx, imageID)
+		before, err := guarded(ctx, tx, imageID, guards)
 		if err != nil {
 			return Location{}, err
 		}

@@ -93,9 +93,9 @@ func (c *Catalogue) handOver(ctx context.Context, tx Tx, img Image) error {
 // other images are made of, too, are not among them. A protected
 // image is errcode.Forbidden. An image that is being imported may be deleted:
 // its task then fails at its end.
-func (c *Catalogue) DeleteImage(ctx context.Context, id string) ([]Location, error) {
+func (c *Catalogue) DeleteImage(ctx context.Context, id string, guards ...Guard) ([]Location, error) {
 	return update(ctx, c, func(tx Tx) ([]Location, error) {
-		before, err := liveImage(ctx, tx, id)
+		before, err := guarded(ctx, tx, id, guards)
 		if err != nil {
 			return nil, err
 		}

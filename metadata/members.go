@@ -73,9 +73,9 @@ func memberOf(ctx context.Context, tx Tx, imageID, project string) (Member, erro
 // AddMember shares an image with a project, whose membership is pending. An image that
 // is not shared is errcode.Forbidden, a member that there is errcode.Conflict, and one
 // more than most errcode.QuotaExceeded; a negative most is no bound.
-func (c *Catalogue) AddMember(ctx context.Context, imageID, project string, most int) (Member, error) {
+func (c *Catalogue) AddMember(ctx context.Context, imageID, project string, most int, guards ...Guard) (Member, error) {
 	return update(ctx, c, func(tx Tx) (Member, error) {
-		if err := sharedImage(ctx, tx, imageID); err != nil {
+		if err := sharedImage(ctx, tx, imageID, guards); err != nil {
 			return Member{}, err
 		}
 		members, err := tx.Members(ctx, imageID)
@@ -97,13 +97,13 @@ func (c *Catalogue) AddMember(ctx context.Context, imageID, project string, most
 }
 
 // SetMember changes what a member makes of an image.
-func (c *Catalogue) SetMember(ctx context.Context, imageID, project string, status MemberStatus) (Member, error) {
+func (c *Catalogue) SetMember(ctx context.Context, imageID, project string, status MemberStatus, guards ...Guard) (Member, error) {
 	if !slices.Contains(MemberStatuses(), status) {
 		return Member{}, errcode.New(errcode.BadRequest, "%q is not the status of a member: pending, accepted or rejected", string(status)).
 			With(errcode.Evidence{Structure: "member", Field: "status", Value: string(status)})
 	}
 	return update(ctx, c, func(tx Tx) (Member, error) {
-		if err := sharedImage(ctx, tx, imageID); err != nil {
+		if err := sharedImage(ctx, tx, imageID, guards); err != nil {
 			return Member{}, err
 		}
 		m, err := memberOf(ctx, tx, imageID, project)
@@ -116,9 +116,9 @@ func (c *Catalogue) SetMember(ctx context.Context, imageID, project string, stat
 }
 
 // RemoveMember ends a membership; errcode.NotFound says that there is none.
-func (c *Catalogue) RemoveMember(ctx context.Context, imageID, project string) error {
+func (c *Catalogue) RemoveMember(ctx context.Context, imageID, project string, guards ...Guard) error {
 	return c.repo.InTx(ctx, func(tx Tx) error {
-		if err := sharedImage(ctx, tx, imageID); err != nil {
+		if err := sharedImage(ctx, tx, imageID, guards); err != nil {
 			return err
 		}
 		if _, err := memberOf(ctx, tx, imageID, project); err != nil {
@@ -129,8 +129,8 @@ func (c *Catalogue) RemoveMember(ctx context.Context, imageID, project string) e
 }
 
 // sharedImage returns errcode.Forbidden unless the image can have members.
-func sharedImage(ctx context.Context, tx Tx, id string) error {
-	img, err := liveImage(ctx, tx, id)
+func sharedImage(ctx context.Context, tx Tx, id string, guards []Guard) error {
+	img, err := guarded(ctx, tx, id, guards)
 	if err == nil && img.Visibility != VisibilityShared {
 		err = errcode.New(errcode.Forbidden, "image %s is %s, only shared images have members", id, img.Visibility).
 			With(errcode.Evidence{Structure: "image", Field: "visibility", Value: img.Visibility})

@@ -54,8 +54,11 @@ func (c *Catalogue) ScrubImage(ctx context.Context, id string, before time.Time)
 
 // RestoreImage makes an image active again that waits for its deletion. It counts
 // against the quota as a fresh one does.
-func (c *Catalogue) RestoreImage(ctx context.Context, id string) (Image, error) {
+func (c *Catalogue) RestoreImage(ctx context.Context, id string, guards ...Guard) (Image, error) {
 	return update(ctx, c, func(tx Tx) (Image, error) {
+		if _, err := guarded(ctx, tx, id, guards); err != nil {
+			return Image{}, err
+		}
 		img, err := pendingImage(ctx, tx, id)
 		if err != nil {
 			return Image{}, err

@@ -10,8 +10,8 @@ import (
 
 // AddTag gives an image a tag; one that it has stays. One more than most is
 // errcode.QuotaExceeded.
-func (c *Catalogue) AddTag(ctx context.Context, imageID, tag string, most int) error {
-	return c.retag(ctx, imageID, func(tags []string) ([]string, error) {
+func (c *Catalogue) AddTag(ctx context.Context, imageID, tag string, most int, guards ...Guard) error {
+	return c.retag(ctx, imageID, guards, func(tags []string) ([]string, error) {
 		switch {
 		case slices.Contains(tags, tag):
 			return tags, nil
@@ -24,8 +24,8 @@ func (c *Catalogue) AddTag(ctx context.Context, imageID, tag string, most int) e
 }
 
 // RemoveTag takes a tag from an image; errcode.NotFound says that it has none.
-func (c *Catalogue) RemoveTag(ctx context.Context, imageID, tag string) error {
-	return c.retag(ctx, imageID, func(tags []string) ([]string, error) {
+func (c *Catalogue) RemoveTag(ctx context.Context, imageID, tag string, guards ...Guard) error {
+	return c.retag(ctx, imageID, guards, func(tags []string) ([]string, error) {
 		if !slices.Contains(tags, tag) {
 			return nil, errcode.New(errcode.NotFound, "image %s has no tag %q", imageID, tag)
 		}
@@ -34,9 +34,9 @@ func (c *Catalogue) RemoveTag(ctx context.Context, imageID, tag string) error {
 }
 
 // retag changes an image's tags in one transaction. What stays as it is is not written.
-func (c *Catalogue) retag(ctx context.Context, id string, change func([]string) ([]string, error)) error {
+func (c *Catalogue) retag(ctx context.Context, id string, guards []Guard, change func([]string) ([]string, error)) error {
 	return c.repo.InTx(ctx, func(tx Tx) error {
-		before, err := liveImage(ctx, tx, id)
+		before, err := guarded(ctx, tx, id, guards)
 		if err != nil {
 			return err
 		}

@@ -111,7 +111,7 @@ func TestDeactivate(t *testing.T) {
 			}))
 		}
 		for _, c := range []struct {
-			turn func(context.Context, string) (metadata.Image, error)
+			turn func(context.Context, string, ...metadata.Guard) (metadata.Image, error)
 			to   metadata.ImageStatus
 		}{{f.Deactivate, metadata.ImageDeactivated}, {f.Reactivate, metadata.ImageActive}} {
 			put()
