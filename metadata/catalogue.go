@@ -67,6 +67,9 @@ type NewImport struct {
 	// Copy says that the task copies an image which is active, and stays so all
 	// the time, to further stores. With it only the image's id is used.
 	Copy bool
+	// Export says that the task only reads an image which is active. Several such tasks
+	// may work at once. With it only the image's id is used.
+	Export bool
 }
 
 // Accepted is the answer of Accept.

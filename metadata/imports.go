@@ -85,7 +85,7 @@ func earlier(ctx context.Context, tx Tx, in NewImport) (Task, bool, error) {
 		return Task{}, false, nil
 	case err != nil:
 		return Task{}, false, err
-	case !sameRequest(old.Request, t.Request) || (in.ExistingImage || in.Copy || in.Staged) && old.ImageID != t.ImageID:
+	case !sameRequest(old.Request, t.Request) || (in.ExistingImage || in.Copy || in.Export || in.Staged) && old.ImageID != t.ImageID:
 		return Task{}, false, errcode.New(errcode.IdempotencyReuse, "idempotency key %q belongs to task %s, whose request differs", t.IdempotencyKey, old.ID)
 	}
 	return old, true, nil
@@ -101,6 +101,8 @@ func (c *Catalogue) accept(ctx context.Context, tx Tx, in NewImport) (Accepted, 
 	}
 	if in.Copy {
 		img, err = copiedImage(ctx, tx, in.Image.ID, in.Task.Owner)
+	} else if in.Export {
+		img, err = exportedImage(ctx, tx, in.Image.ID, in.Task.Owner)
 	} else if in.Staged {
 		img, err = stagedImage(ctx, tx, in.Image.ID, in.Task.Owner, in.Task.ID)
 	} else if in.ExistingImage {

@@ -97,7 +97,7 @@ func (c *Catalogue) Retry(ctx context.Context, in NewImport) (Accepted, error) {
 		if err != nil {
 			return Accepted{}, err
 		}
-		in.ExistingImage = !in.Copy
+		in.ExistingImage = !in.Copy && !in.Export
 		return c.accept(ctx, tx, in)
 	})
 }

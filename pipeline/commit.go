@@ -67,6 +67,11 @@ func (p *Pipeline) Cleanup(ctx context.Context, c contract.CleanupParams) error 
 	if err := p.cleanAhead(ctx, c); err != nil {
 		return err
 	}
+	if c.Destination != nil {
+		if err := p.dropExport(ctx, c); err != nil {
+			return err
+		}
+	}
 	if err := p.staging(c.TaskID).remove(); err != nil {
 		return err
 	}

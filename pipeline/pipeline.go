@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ingest/detect"
+	"ingest/exports"
 	"ingest/formats"
 	"ingest/formats/transfer"
 	"ingest/internal/contract"
@@ -29,6 +30,8 @@ type Pipeline struct {
 	Readers []formats.Format // formats that can be read
 	Sources sources.Set
 	Stores  map[string]stores.Store
+	// Exports are the destinations that images may be sent to.
+	Exports exports.Set
 	// DefaultStore is used when a request names none.
 	DefaultStore string
 	// Space is asked before staging or a store is written to; nil asks nobody.
@@ -166,6 +169,9 @@ type Steps interface {
 	Holds(ctx context.Context, at contract.Stored, want stores.Digest) (bool, error)
 	// CopyTargets returns the stores that are meant.
 	CopyTargets(s contract.StoresSpec) ([]string, error)
+	// Export sends stored bytes to a destination, resuming what an earlier attempt sent
+	// where that can be done.
+	Export(ctx context.Context, p contract.ExportParams, o Observe) (contract.Exported, error)
 	// Cleanup removes what the import left behind. It is idempotent.
 	Cleanup(ctx context.Context, p contract.CleanupParams) error
 }

@@ -15,6 +15,7 @@ type Registry interface {
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(ImportImage, workflow.RegisterOptions{Name: contract.ImportWorkflow})
 	r.RegisterWorkflowWithOptions(CopyImage, workflow.RegisterOptions{Name: contract.CopyWorkflow})
+	r.RegisterWorkflowWithOptions(ExportImage, workflow.RegisterOptions{Name: contract.ExportWorkflow})
 	r.RegisterWorkflowWithOptions(Reap, workflow.RegisterOptions{Name: contract.ReapWorkflow})
 	r.RegisterWorkflowWithOptions(BulkImport, workflow.RegisterOptions{Name: contract.BulkWorkflow})
 	r.RegisterWorkflowWithOptions(Reimport, workflow.RegisterOptions{Name: contract.ReimportWorkflow})

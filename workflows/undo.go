@@ -76,6 +76,9 @@ func cleanup(ctx workflow.Context, st *state, success bool) {
 	for i, at := range st.places {
 		params := contract.CleanupParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Store: at.store, Key: at.key, Further: at.further,
 			Success: success && i == len(st.places)-1}
+		if st.req.Destination != nil {
+			params.Destination, params.Project = st.req.Destination, st.req.Owner
+		}
 		if err := clean(ctx, at.queue, params); err != nil {
 			workflow.GetLogger(ctx).Warn("something may be left for the reaper", "queue", at.queue, "key", at.key, "error", err)
 		}

@@ -69,6 +69,13 @@ func (s *stall) Commit(ctx context.Context, p contract.StoreParams) (contract.St
 	return out, err
 }
 
+// Export stands still behind an export, before its success is recorded.
+func (s *stall) Export(ctx context.Context, p contract.ExportParams, o pipeline.Observe) (contract.Exported, error) {
+	out, err := s.Pipeline.Export(ctx, p, o)
+	s.after(ctx, contract.StageExport)
+	return out, err
+}
+
 // Copy stands still behind a copy to another store.
 func (s *stall) Copy(ctx context.Context, p contract.CopyParams, o pipeline.Observe) (contract.Stored, error) {
 	out, err := s.Pipeline.Copy(ctx, p, o)

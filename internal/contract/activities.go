@@ -335,6 +335,10 @@ type CleanupParams struct {
 	Success bool   `json:"success"`
 	// Further are the uploads and objects of the disks behind the first one.
 	Further []Leftover `json:"further,omitempty"`
+	// Destination is where an export may have left something, and Project who names its
+	// credential.
+	Destination *DestinationSpec `json:"destination,omitempty"`
+	Project     string           `json:"project,omitempty"`
 }
 
 // FailParams records why a task failed. A task that another workflow runs is

@@ -61,6 +61,8 @@ func (r ImportRequest) Check() error {
 // import.
 func (r ImportRequest) checkStores() error {
 	switch {
+	case r.Destination != nil:
+		return badField("destination", "is not for imports")
 	case r.Method != "":
 		return badField("method", "is not for imports")
 	case r.ScheduleID != "":

@@ -99,8 +99,9 @@ type ImportRequest struct {
 	TaskType string `json:"task_type,omitempty"`
 
 	// Method says what is done: "" imports, MethodCopy copies the image to further
-	// stores, of which nothing but the ids and the stores is read. See Copy.
-	// MethodReimport is a run of the schedule ScheduleID.
+	// stores, of which nothing but the ids and the stores is read, and MethodExport sends
+	// it to a destination. See Copy and Export. MethodReimport is a run of the schedule
+	// ScheduleID.
 	Method     string `json:"method,omitempty"`
 	ScheduleID string `json:"schedule_id,omitempty"`
 
@@ -114,6 +115,9 @@ type ImportRequest struct {
 	// Priority is MinPriority to MaxPriority; nil means DefaultPriority. It can be
 	// changed while the task waits.
 	Priority *int `json:"priority,omitempty"`
+
+	// Destination is where an export is sent, nil for everything else. See Export.
+	Destination *DestinationSpec `json:"destination,omitempty"`
 
 	// StoresSpec names several stores; Target.Store may be left out then, and is
 	// otherwise the first of them.
@@ -181,6 +185,8 @@ type ImageSpec struct {
 type ImportResult struct {
 	TaskID string        `json:"task_id"`
 	Images []ImageResult `json:"images"`
+	// Exported is what was made of the image elsewhere, nil if the task is no export.
+	Exported *Exported `json:"exported,omitempty"`
 }
 
 // ImageResult describes one active image.

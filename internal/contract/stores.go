@@ -199,6 +199,8 @@ func (r ImportRequest) Workflow() (name string, arg any) {
 		return CopyWorkflow, r.Copy()
 	case MethodReimport:
 		return ReimportWorkflow, ReimportRequest{ScheduleID: r.ScheduleID, TaskID: r.TaskID}
+	case MethodExport:
+		return ExportWorkflow, r.Export()
 	}
 	return ImportWorkflow, r
 }

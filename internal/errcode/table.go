@@ -136,6 +136,17 @@ const (
 	PolicyStore          Code = "IMG_POLICY_STORE"
 )
 
+// Codes of the destinations that images are exported to.
+const (
+	DestinationInvalid     Code = "DESTINATION_INVALID"
+	DestinationScheme      Code = "DESTINATION_SCHEME"
+	DestinationSecret      Code = "DESTINATION_SECRET"
+	DestinationOutside     Code = "DESTINATION_OUTSIDE"
+	DestinationMissing     Code = "DESTINATION_MISSING"
+	DestinationAuth        Code = "DESTINATION_REFUSED"
+	DestinationUnreachable Code = "DESTINATION_UNREACHABLE"
+)
+
 // Codes of the service around the images.
 const (
 	Internal            Code = "INTERNAL"
@@ -359,6 +370,13 @@ var table = []Descriptor{
 	{TaskLost, "The task's workflow was lost again and again.", 500, false, "Look at the server's log by the task's id, then submit it again."},
 	{WorkerStopping, "The worker is shutting down.", 503, true, "Nothing needs doing: it goes on at the next start."},
 	{DestinationExist, "The destination exists already.", 409, false, "Choose another name, or use --force to replace it."},
+	{DestinationInvalid, "The destination of an export is malformed.", 400, false, "Write file:///PATH, s3://BUCKET/KEY, or an http or https URL."},
+	{DestinationScheme, "The server sends images to no destinations of this kind.", 400, false, "Use one of the kinds that the evidence lists, or ask the operator to allow this one (ingest serve --export-roots, --export-buckets, --export-put)."},
+	{DestinationSecret, "The destination's URL holds a secret, such as a signature or a token, which would be kept with the task.", 400, false, "Ask the operator to keep the whole URL as a credential of type url; then give the URL without its query, and the credential's name. Where signed URLs may be kept, the server runs with --allow-signed-urls."},
+	{DestinationOutside, "The destination is not below a folder, or in a bucket, to which the server may export.", 403, false, "Choose a place that the operator allows with ingest serve --export-roots DIR or --export-buckets BUCKET."},
+	{DestinationMissing, "The destination's folder or bucket is not there.", 404, false, "Make it, or check its spelling."},
+	{DestinationAuth, "The destination refuses what is sent.", 403, false, "Let the server write there; name a credential that may, or sign the URL for PUT again."},
+	{DestinationUnreachable, "The destination could not be reached, or did not take all bytes.", 502, true, "Check that it answers from the server's network; the operator's log has the detail."},
 	{StoreReadOnly, "The store is read from only, and takes no images.", 409, false, "Import into another store; an image can be copied to it if its server has the bytes already."},
 	{StoreUnsuitable, "The store's server lacks what keeps two workers from overwriting each other (conditional writes), or refuses what the store is set to.", 503, false, "Use a server with conditional writes, or declare the store with writers=one if a single ingest process uses it."},
 	{ObjectTooLarge, "The image has more bytes than the store takes as one object.", 413, false, "Name another store or a target that compresses; in a bucket, raise max-object, or part-size if it is set, as far as the service allows."},
