@@ -64,7 +64,10 @@ type Defaults struct {
 	OutputCompression string
 	Schemes           []string // of source URLs; "file" also admits plain paths
 	// SignedURLs takes sources whose URL holds a secret: it is kept with the task.
-	SignedURLs    bool
+	SignedURLs bool
+	// Destinations are the schemes that images may be exported to; "file" also admits
+	// plain paths. Empty admits none.
+	Destinations  []string
 	SourceFormats []string      // that may be declared
 	Targets       []wire.Target // that can be written
 	Presets       []wire.Preset
@@ -265,6 +268,7 @@ func (a *api) routes() []route {
 		{"GET", "/v2/tasks/{id}", a.showTask},
 
 		{"POST", "/v1/imports", a.submit},
+		{"POST", "/v1/exports", a.submitExport},
 		{"GET", "/v1/tasks", a.listWholeTasks},
 		{"GET", "/v1/tasks/{id}", a.showWholeTask},
 		{"GET", "/v1/tasks/{id}/progress", a.taskProgress},

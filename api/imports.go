@@ -143,6 +143,7 @@ func (a *api) accept(ctx context.Context, req contract.ImportRequest, existing b
 		ExistingImage: existing && req.Method == "" && !staged,
 		Staged:        staged,
 		Copy:          req.Method == contract.MethodCopy,
+		Export:        req.Method == contract.MethodExport,
 	})
 	if err != nil {
 		return wire.Submitted{}, err

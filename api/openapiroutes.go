@@ -57,6 +57,12 @@ func operations() []operation {
 			body:   contract.ImportRequest{}, answers: []reply{
 				{status: 202, bodies: []any{wire.Submitted{}}, about: "Accepted."},
 				{status: 200, bodies: []any{wire.Submitted{}, contract.Forecast{}}, about: "It had been accepted before; or the forecast of a dry run."}}},
+		{method: "POST", path: "/v1/exports", tag: "exports", summary: "Send an image to a destination",
+			about:  "Converted on the way, and read back where that can be done. The image is only read.",
+			params: []param{header("Idempotency-Key", "the same key is the same export, however often it is sent")},
+			body:   contract.ExportRequest{}, answers: []reply{
+				{status: 202, bodies: []any{wire.Submitted{}}, about: "Accepted."},
+				{status: 200, bodies: []any{wire.Submitted{}}, about: "It had been accepted before."}}},
 		{method: "GET", path: "/v1/tasks", tag: "tasks", summary: "List tasks, newest first",
 			params:  append(page, query("status", "pending, processing, success, failure", "string"), query("type", "type of the task", "string"), query("image_id", "of this image", "string")),
 			answers: ok(200, wire.TaskList{})},

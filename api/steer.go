@@ -97,7 +97,8 @@ func (a *api) retryTask(w http.ResponseWriter, r *http.Request) error {
 			ID: req.TaskID, Type: old.Type, Owner: old.Owner, UserID: req.UserID, RequestID: req.RequestID, ImageID: old.ImageID,
 			WorkflowID: contract.WorkflowID(old.Owner, req.TaskID, ""), Request: raw, Priority: old.Priority, RetryOf: old.ID,
 		},
-		Copy: req.Method == contract.MethodCopy,
+		Copy:   req.Method == contract.MethodCopy,
+		Export: req.Method == contract.MethodExport,
 	})
 	if err != nil {
 		return err
@@ -129,6 +130,10 @@ func (a *api) again(r *http.Request, old metadata.Task) (contract.ImportRequest,
 	req.TaskID, req.ImageID, req.Owner = uuid.NewString(), old.ImageID, old.Owner
 	req.IdempotencyKey, req.UserID, req.Roles, req.RequestID = "", "", nil, requestID(r.Context())
 	if err := a.sign(r, &req); err != nil {
+		return req, err
+	}
+	if req.Method == contract.MethodExport {
+		err := a.mayExport(r, &req)
 		return req, err
 	}
 	if err := a.mayWorkOn(r, old.ImageID, importRule(req.Method)); err != nil {

@@ -29,6 +29,7 @@ type taskType struct {
 func taskTypes() []taskType {
 	return []taskType{
 		{typeImport, (*api).importInput},
+		{contract.TypeExport, (*api).exportInput},
 		{defaultTaskType, nil},
 		{"location_import", nil},
 	}
@@ -55,16 +56,7 @@ func (a *api) createTask(w http.ResponseWriter, r *http.Request) error {
 	if req.IdempotencyKey, err = idempotencyKey(r); err != nil {
 		return err
 	}
-	if err := a.sign(r, &req); err != nil {
-		return err
-	}
-	if err := a.checkRequest(req); err != nil {
-		return err
-	}
-	if err := a.mayMake(r, "add_task", newImage(req, "")); err != nil {
-		return err
-	}
-	if err := a.permit(req); err != nil {
+	if err := a.mayCreate(r, &req); err != nil {
 		return err
 	}
 	out, err := a.accept(r.Context(), req, false)
@@ -81,6 +73,26 @@ func (a *api) createTask(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Location", "/v2/tasks/"+t.ID)
 	writeJSON(w, http.StatusCreated, glanceTask(a.taskShown(r, t)))
 	return nil
+}
+
+// mayCreate judges a task and who asks for it.
+func (a *api) mayCreate(r *http.Request, req *contract.ImportRequest) error {
+	if req.Method == contract.MethodExport {
+		if err := a.mayAct(r, "add_task"); err != nil {
+			return err
+		}
+		return a.mayExport(r, req)
+	}
+	if err := a.sign(r, req); err != nil {
+		return err
+	}
+	if err := a.checkRequest(*req); err != nil {
+		return err
+	}
+	if err := a.mayMake(r, "add_task", newImage(*req, "")); err != nil {
+		return err
+	}
+	return a.permit(*req)
 }
 
 // taskRequest reads the body of a request for a task.

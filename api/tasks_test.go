@@ -126,7 +126,7 @@ func TestListTasks(t *testing.T) {
 			}
 		}
 	}
-	for _, q := range []string{"type=export", "status=done", "marker=x", "marker=11111111-2222-3333-4444-555555555555", "sort_key=owner", "limit=-1"} {
+	for _, q := range []string{"type=nothing", "status=done", "marker=x", "marker=11111111-2222-3333-4444-555555555555", "sort_key=owner", "limit=-1"} {
 		b.do("GET", "/v2/tasks?"+q, "").want(t, 400, errcode.BadRequest)
 	}
 	var whole wire.TaskList

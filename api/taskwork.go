@@ -26,7 +26,11 @@ func workOf(t metadata.Task) taskWork {
 		// Glance's clients look for the one image; further ones stand beside it.
 		var res contract.ImportResult
 		if json.Unmarshal(t.Result, &res) == nil {
-			w.Result = mustJSON(map[string]any{"image_id": t.ImageID, "images": res.Images})
+			result := map[string]any{"image_id": t.ImageID, "images": res.Images}
+			if res.Exported != nil {
+				result["exported"], result["export_location"] = res.Exported, res.Exported.Destination
+			}
+			w.Result = mustJSON(result)
 		}
 	}
 	return w
@@ -52,6 +56,9 @@ func messageOf(t metadata.Task) string {
 	if json.Unmarshal(t.Result, &res) != nil || len(res.Images) == 0 {
 		return "The task has done its work."
 	}
+	if res.Exported != nil {
+		return exportMessage(*res.Exported)
+	}
 	var bytes int64
 	for _, img := range res.Images {
 		bytes += img.Size
@@ -66,6 +73,12 @@ func inputOf(taskType string, req contract.ImportRequest) json.RawMessage {
 	if taskType == typeImport {
 		return mustJSON(map[string]any{
 			"import_from": req.Source.URL, "import_from_format": req.Source.Format, "image_properties": saidOf(req),
+		})
+	}
+	if req.Method == contract.MethodExport && req.Destination != nil {
+		return mustJSON(map[string]any{
+			"image_id": req.ImageID, "export_to": req.Destination.URL, "export_to_format": req.Target.Format,
+			"export_options": req.Target.Options, "credential": req.Destination.Credential, "overwrite": req.Destination.Overwrite,
 		})
 	}
 	call := map[string]any{"method": map[string]string{"name": methodDownload, "uri": req.Source.URL}}

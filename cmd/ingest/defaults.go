@@ -16,7 +16,8 @@ func (s *services) apiDefaults() api.Defaults {
 	return api.Defaults{
 		OutputFormat: s.c.OutputFormat, OutputCompression: s.c.OutputCompression,
 		Schemes: clientSchemes(s.pipeline.Sources), SignedURLs: s.c.SignedURLs,
-		Keyrings: s.pipeline.Keyrings.Names(), AllowMD5: s.c.Trust.AllowMD5,
+		Destinations: s.pipeline.Exports.Schemes(),
+		Keyrings:     s.pipeline.Keyrings.Names(), AllowMD5: s.c.Trust.AllowMD5,
 		Verify:  contract.VerifyPolicy{Default: s.c.Verify, Least: s.c.VerifyMinimum},
 		Targets: wireTargets(), Presets: wirePresets(), Resolve: pipeline.CheckTarget,
 	}

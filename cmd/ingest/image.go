@@ -18,7 +18,7 @@ func newImageCommand(g *globals) *cobra.Command {
 		`  ingest image list
   ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
 		newImageCreateCommand(g), newImageListCommand(g), newImageShowCommand(g), newImageSetCommand(g), newImageUnsetCommand(g), newImageDeleteCommand(g),
-		newImageUploadCommand(g), newImageStageCommand(g), newImageImportCommand(g), newImageSaveCommand(g), newImageCopyCommand(g),
+		newImageUploadCommand(g), newImageStageCommand(g), newImageImportCommand(g), newImageSaveCommand(g), newImageCopyCommand(g), newImageExportCommand(g),
 		newImageActiveCommand(g, false), newImageActiveCommand(g, true), newImageProvenanceCommand(g))
 }
 

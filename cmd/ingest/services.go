@@ -155,6 +155,7 @@ func (s *services) openPipeline() error {
 		return err
 	}
 	web := httpsource.New(fetching)
+	buckets := s3source.New(s3Options(s.c, vault))
 	s.pipeline = &pipeline.Pipeline{
 		Keyrings: keyrings,
 		AllowMD5: s.c.Trust.AllowMD5,
@@ -162,10 +163,11 @@ func (s *services) openPipeline() error {
 		Sources: sources.Set{
 			file.New(s.c.FileRoots),
 			web,
-			s3source.New(s3Options(s.c, vault)),
+			buckets,
 			glancesource.New(web, vault),
 			staged.New(staging),
 		},
+		Exports:           destinations(s.c.Exports, web, buckets),
 		Stores:            kept,
 		DefaultStore:      s.c.Stores.Default,
 		StagingDir:        staging,

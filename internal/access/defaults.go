@@ -85,6 +85,7 @@ func taskRules() []Rule {
 func ourRules() []Rule {
 	return []Rule{
 		rule("ingest:submit", ownMember, "submit an import", "POST /v1/imports"),
+		rule("ingest:export", ownMember, "send an image to a destination outside", "POST /v1/exports", "POST /v2/tasks"),
 		rule("ingest:plan", ownMember, "ask what an import would do", "POST /v1/imports?dry_run=true"),
 		rule("ingest:modify_task", "rule:modify_task", "cancel a task, pause it, go on with it, try it again", "POST /v1/tasks/{id}/cancel", "POST /v1/tasks/{id}/pause", "POST /v1/tasks/{id}/resume", "POST /v1/tasks/{id}/retry"),
 		rule("ingest:task_priority", "rule:ingest:modify_task", "give a task a higher priority than others, or a lower one", "PUT /v1/tasks/{id}/priority", "POST /v1/imports"),

@@ -26,6 +26,7 @@ import (
 type Server struct {
 	DataDir   string   // everything that the server keeps
 	Listen    string   // host:port of the API
+	Exports   Exports  // where images may be sent to
 	FileRoots []string // folders from which file sources may be read
 	AllowNets []netip.Prefix
 	Fetch     Fetch  // limits of http sources
@@ -98,6 +99,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	c.Trust.flags(f)
 	c.Limits.flags(f)
 	c.Stores.flags(f)
+	c.Exports.flags(f)
 	f.BoolVar(&c.SignedURLs, "allow-signed-urls", false, "take source URLs that hold a signature or a token, which are then kept with the task and in Temporal")
 	f.StringVar(&c.Staging, "staging", "", "`DIR` in which sources are staged (default: staging in the data folder)")
 	f.BoolVar(&c.StagingShared, "staging-shared", false, "the staging folder is one that all workers share: another worker goes on with what one has staged")
@@ -275,6 +277,9 @@ func (c *Server) checkNumbers() error {
 
 // checkLists parses the lists.
 func (c *Server) checkLists() error {
+	if err := c.Exports.check(); err != nil {
+		return err
+	}
 	c.FileRoots, c.AllowNets = nil, nil
 	for _, root := range filepath.SplitList(c.fileRoots) {
 		abs, err := filepath.Abs(root)

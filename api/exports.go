@@ -1,0 +1,167 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"ingest/internal/contract"
+	"ingest/internal/errcode"
+	"ingest/internal/logging"
+)
+
+// submitExport takes an export with everything that can be said of it.
+func (a *api) submitExport(w http.ResponseWriter, r *http.Request) error {
+	var req contract.ExportRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	if len(req.Roles) > 0 {
+		return fieldError(errcode.Forbidden, "roles", "", "roles are those of whom the server has authenticated; a request names none")
+	}
+	if key := r.Header.Get("Idempotency-Key"); key != "" {
+		if req.IdempotencyKey != "" && req.IdempotencyKey != key {
+			return badField("Idempotency-Key", key, "the header and the body name different keys")
+		}
+		req.IdempotencyKey = key
+	}
+	asked := req.Import()
+	if err := a.mayExport(r, &asked); err != nil {
+		return err
+	}
+	out, err := a.accept(r.Context(), asked, false)
+	if err != nil {
+		return err
+	}
+	status := http.StatusAccepted
+	if out.Existed {
+		status = http.StatusOK
+	}
+	w.Header().Set("Location", "/v1/tasks/"+out.TaskID)
+	writeJSON(w, status, out)
+	return nil
+}
+
+// mayExport judges an export and who asks for it, and writes into it whose it is: an
+// export belongs to the project that owns the image.
+func (a *api) mayExport(r *http.Request, req *contract.ImportRequest) error {
+	if err := req.Export().Check(); err != nil {
+		return err
+	}
+	r.SetPathValue("id", req.ImageID)
+	img, target, err := a.targetedImage(r, "ingest:export")
+	if err != nil {
+		return err
+	}
+	if err := a.judge(r, "download_image", target); err != nil {
+		return err
+	}
+	if req.Owner != "" && req.Owner != img.Owner {
+		return fieldError(errcode.Forbidden, "owner", req.Owner, "an export belongs to the project that owns the image")
+	}
+	if req.Urgency() > contract.DefaultPriority {
+		if err := a.mayAct(r, "ingest:task_priority"); err != nil {
+			return err
+		}
+	}
+	req.Owner = img.Owner
+	if err := a.sign(r, req); err != nil {
+		return err
+	}
+	return a.checkExport(*req)
+}
+
+// checkExport checks what can be said of an export without its image and destination.
+func (a *api) checkExport(req contract.ImportRequest) error {
+	if req.Target.Format != "" || req.Target.Compression != "" || len(req.Target.Options) > 0 {
+		if req.Target.Format == "" {
+			return badField("target.format", "", "options and compression need the format that they are of")
+		}
+		if err := a.checkTarget(req.Target); err != nil {
+			return err
+		}
+	}
+	if err := checkKey("idempotency_key", req.IdempotencyKey); err != nil {
+		return err
+	}
+	if err := checkText("user_id", req.UserID, maxName); err != nil {
+		return err
+	}
+	return a.checkDestination(req.Destination.URL)
+}
+
+// checkDestination checks a destination's URL as those of sources are.
+func (a *api) checkDestination(raw string) error {
+	const field = "destination.url"
+	scheme := "file"
+	if !strings.HasPrefix(raw, "/") {
+		u, err := url.Parse(raw)
+		if err != nil || u.Scheme == "" {
+			return fieldError(errcode.DestinationInvalid, field, "", "expected a URL, or an absolute path on the server")
+		}
+		scheme = strings.ToLower(u.Scheme)
+		switch {
+		case u.User != nil || scheme == "s3" && slices.ContainsFunc(u.Query()["endpoint"], func(at string) bool { return strings.Contains(at, "@") }):
+			// The value is not shown: it holds a password.
+			return fieldError(errcode.DestinationInvalid, field, "", "a URL must not hold a user name or password; name a credential instead")
+		case !a.Defaults.SignedURLs && secretQuery(u) != "":
+			return fieldError(errcode.DestinationSecret, field, "", "the URL's query holds a secret, %q; name a credential instead", secretQuery(u))
+		case strings.Contains(raw, "#"):
+			return fieldError(errcode.DestinationInvalid, field, logging.URL(raw), "a destination has no fragment; write # in a name as %%23")
+		case scheme != "file" && u.Host == "":
+			return fieldError(errcode.DestinationInvalid, field, logging.URL(raw), "the URL has no host")
+		}
+	}
+	if !slices.Contains(a.Defaults.Destinations, scheme) {
+		err := fieldError(errcode.DestinationScheme, field, scheme, "this server sends images to no %s destinations", errcode.Shown(scheme))
+		return err
+	}
+	return nil
+}
+
+// exportInput reads the input of a task of type export: {image_id, export_to,
+// export_to_format, export_options, credential, overwrite}.
+func (a *api) exportInput(r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error) {
+	var in struct {
+		ImageID    string            `json:"image_id"`
+		To         string            `json:"export_to"`
+		Format     string            `json:"export_to_format"`
+		Options    map[string]string `json:"export_options"`
+		Credential string            `json:"credential"`
+		Overwrite  bool              `json:"overwrite"`
+	}
+	into := map[string]any{
+		"image_id": &in.ImageID, "export_to": &in.To, "export_to_format": &in.Format, "export_options": &in.Options,
+		"credential": &in.Credential, "overwrite": &in.Overwrite,
+	}
+	for _, name := range slices.Sorted(maps.Keys(input)) {
+		dst, known := into[name]
+		if !known {
+			return contract.ImportRequest{}, badField("input."+name, "", "an export takes %s", strings.Join(slices.Sorted(maps.Keys(into)), ", "))
+		}
+		if err := json.Unmarshal(input[name], dst); err != nil {
+			return contract.ImportRequest{}, badField("input."+name, "", "it is not of the type that is expected")
+		}
+	}
+	for name, value := range map[string]string{"image_id": in.ImageID, "export_to": in.To} {
+		if value == "" {
+			return contract.ImportRequest{}, badField("input."+name, "", "an export needs it")
+		}
+	}
+	return contract.ExportRequest{
+		ImageID: in.ImageID, Target: contract.TargetSpec{Format: in.Format, Options: in.Options},
+		Destination: contract.DestinationSpec{URL: in.To, Credential: in.Credential, Overwrite: in.Overwrite},
+	}.Import(), nil
+}
+
+// exportMessage says in a sentence what an export has done.
+func exportMessage(e contract.Exported) string {
+	proof := "and read back"
+	if !e.Verified {
+		proof = "which cannot be read back"
+	}
+	return "The image was exported as " + e.DiskFormat + " to " + e.Destination + ", " + proof + "."
+}
