@@ -63,7 +63,7 @@ func dial(t *testing.T) client.Client {
 }
 
 // serve runs one worker for each queue, on one set of steps.
-func serve(t *testing.T, c client.Client, steps pipeline.Steps, queues ...string) {
+func serve(t *testing.T, c client.Client, deaf bool, steps pipeline.Steps, queues ...string) {
 	t.Helper()
 	cat := activitytest.NewCatalogue(t)
 	d := activities.Deps{Steps: steps, Catalogue: cat, Signaller: c, Log: zerolog.Nop(),
@@ -74,7 +74,7 @@ func serve(t *testing.T, c client.Client, steps pipeline.Steps, queues ...string
 			WorkerStopTimeout:            10 * time.Second,
 			MaxHeartbeatThrottleInterval: 2 * time.Second,
 			DeadlockDetectionTimeout:     time.Minute,
-			Interceptors:                 []interceptor.WorkerInterceptor{&impatient{}},
+			Interceptors:                 []interceptor.WorkerInterceptor{&impatient{deaf: deaf}},
 		})
 		workflows.Register(w)
 		activities.Register(w, d)
@@ -89,6 +89,27 @@ func serve(t *testing.T, c client.Client, steps pipeline.Steps, queues ...string
 // replay does not compare timeouts.
 type impatient struct {
 	interceptor.WorkerInterceptorBase
+	deaf bool
+}
+
+// InterceptActivity keeps it from an activity that it is asked to end, if the worker is
+// deaf: one that is killed does not hear of it either.
+func (i *impatient) InterceptActivity(ctx context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	in := &hearing{deaf: i.deaf}
+	in.Next = i.WorkerInterceptorBase.InterceptActivity(ctx, next)
+	return in
+}
+
+type hearing struct {
+	interceptor.ActivityInboundInterceptorBase
+	deaf bool
+}
+
+func (h *hearing) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	if h.deaf {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return h.Next.ExecuteActivity(ctx, in)
 }
 
 func (*impatient) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
@@ -316,7 +337,7 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	defer cancel()
 	steps := &activitytest.Steps{}
 	r.steps(steps)
-	serve(t, c, steps, contract.ImportQueue, contract.TransferQueue, contract.HostQueue("alive"))
+	serve(t, c, r.paused != nil, steps, contract.ImportQueue, contract.TransferQueue, contract.HostQueue("alive"))
 	name := contract.ImportWorkflow
 	if r.plan {
 		name = contract.PlanWorkflow
