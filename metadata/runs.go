@@ -242,15 +242,16 @@ func (c *Catalogue) failRun(ctx context.Context, tx Tx, t Task, why TaskError) e
 		return err
 	}
 	img, err := liveImage(ctx, tx, t.ImageID)
-	if isNotFound(err) || err == nil && (img.Status != ImageQueued || img.Protected) {
+	waits := img.Status == ImageQueued || img.Status == ImageActive && img.Hidden
+	if isNotFound(err) || err == nil && (!waits || img.Protected) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	at := c.moment()
-	after := img
-	after.Status, after.DeletedAt = ImageDeleted, &at
-	_, err = c.storeImage(ctx, tx, img, after)
+	if _, err := tx.Version(ctx, img.ID); !isNotFound(err) {
+		return err
+	}
+	_, err = c.remove(ctx, tx, img) // a sweep removes the bytes
 	return err
 }

@@ -418,8 +418,8 @@ func TestReimportOfADeletedSchedule(t *testing.T) {
 	if v := ended(t, err); v.Code != errcode.Conflict {
 		t.Errorf("failed with %+v", v)
 	}
-	if got := r.shown(); len(got) != 0 {
-		t.Errorf("shown are %q", got)
+	if all, err := r.cat.Images(context.Background(), metadata.ImageFilter{Name: "golden"}); err != nil || len(all) != 0 {
+		t.Errorf("left are %+v, %v", all, err)
 	}
 	if end, err := r.run(); err != nil || end.Outcome != contract.RunSkipped {
 		t.Errorf("%+v, %v", end, err)
