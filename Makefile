@@ -9,7 +9,7 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test slow race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-download bench-lists bench-inspect lint errors images replay clean setup servers
+.PHONY: help build slim demo run test slow soak race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-download bench-lists bench-inspect lint errors images replay clean setup servers
 
 help: ## show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ slow: ## boot real systems from every format that is written, look into a real D
 	@scripts/setup slow
 	INGEST_SLOW=1 $(GO) test ./internal/boottest -timeout 20m -run 'LinuxBoots|BootLoaders' -v
 	INGEST_SLOW=1 $(GO) test ./guest -timeout 20m -run 'TestDebian' -v
+
+# ARGS=5000 imports so many
+soak: setup ## import 1,000 small disks as one bulk, while the server is killed and a source is away
+	INGEST_SOAK=$(or $(ARGS),1000) $(GO) test ./e2e -run '^TestBulkSoak$$' -v -timeout 2h
 
 race: setup servers ## the tests of everything but the embedded server, under the race detector
 	@scripts/race

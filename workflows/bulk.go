@@ -15,9 +15,13 @@ const (
 	// bulkGap is the shortest time between two steps: what ends within it is settled
 	// together, so that a thousand small images do not take a thousand steps.
 	bulkGap = 250 * time.Millisecond
-	// bulkLook is the time between two looks at items whose ends nobody tells this run of:
-	// those that an earlier run has begun, or the reconciler.
-	bulkLook = 5 * time.Second
+	// bulkLook is the time before the first look at what nobody tells this run of: ends of
+	// items that an earlier run has begun, or the reconciler, and attempts that have failed.
+	// It doubles while nothing happens, up to foreignLook where ends are awaited, since
+	// others could begin then, and up to watchLook where attempts are.
+	bulkLook    = 2 * time.Second
+	foreignLook = 15 * time.Second
+	watchLook   = time.Minute
 	// bulkIdle is the time between two looks otherwise. Signals can be lost with a
 	// catalogue that was restored; a look a quarter of an hour costs nothing.
 	bulkIdle = 15 * time.Minute
@@ -32,8 +36,10 @@ type bulk struct {
 	runs, begun    int
 	// mine counts the items whose ends this run is told of.
 	mine int
-	// stir says that something has happened since the last step.
-	stir bool
+	// stir says that something has happened since the last step, and looks counts the
+	// looks since something has.
+	stir  bool
+	looks int
 	// asked is what signals have asked for since.
 	asked []contract.BulkSignalled
 	// starting counts the children of which it is not known yet whether they have started.
@@ -211,8 +217,11 @@ func (b *bulk) begin(ctx workflow.Context, s contract.BulkStart) {
 func (b *bulk) wait(ctx, keep workflow.Context, since time.Time) {
 	now := workflow.Now(ctx)
 	most := bulkIdle
-	if b.last.Running > b.mine || b.last.Running > 0 && b.last.Watch {
-		most = bulkLook
+	switch {
+	case b.last.Running > b.mine:
+		most = min(bulkLook<<min(b.looks, 10), foreignLook)
+	case b.last.Running > 0 && b.last.Watch:
+		most = min(bulkLook<<min(b.looks, 10), watchLook)
 	}
 	if !b.last.Wake.IsZero() {
 		most = min(most, max(b.last.Wake.Sub(now), 0))
@@ -224,6 +233,9 @@ func (b *bulk) wait(ctx, keep workflow.Context, since time.Time) {
 		} else {
 			_, _ = workflow.AwaitWithTimeout(keep, most, stirred)
 		}
+	}
+	if b.looks++; b.stir {
+		b.looks = 0
 	}
 	if gap := bulkGap - workflow.Now(ctx).Sub(since); gap > 0 {
 		_ = workflow.Sleep(keep, gap)

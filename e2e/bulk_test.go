@@ -1,0 +1,311 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ingest/api/wire"
+	"ingest/internal/contract"
+	"ingest/metadata"
+)
+
+// A soak is a bulk of small disks in all formats, some of which are broken.
+type soak struct {
+	dir   string            // of the disks
+	want  map[string]string // content digest of each disk by its file's name, "" of a broken one
+	items []map[string]any
+}
+
+// soakItems is how many items the test has: INGEST_SOAK, or as many as fit a test.
+func soakItems(t testing.TB) int {
+	if text := os.Getenv("INGEST_SOAK"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 50 {
+			t.Fatalf("INGEST_SOAK=%q: expected a number from 50", text)
+		}
+		return n
+	}
+	return 200
+}
+
+// newSoak makes n disks: of each raw disk one in every format, in turn; about three in a
+// hundred are cut short or are no disks.
+func newSoak(t testing.TB, n int) *soak {
+	t.Helper()
+	s := &soak{dir: t.TempDir(), want: map[string]string{}}
+	formats := []string{"raw", "qcow2", "vmdk", "vdi", "vpc", "vhdx"}
+	for i := range n {
+		format := formats[i%len(formats)]
+		name := fmt.Sprintf("disk-%04d.%s", i, format)
+		path := filepath.Join(s.dir, name)
+		raw := disk(t, uint64(1000+i), mib)
+		if format == "raw" {
+			if err := os.Rename(raw, path); err != nil {
+				t.Fatal(err)
+			}
+			raw = path
+		} else if out, err := exec.Command("qemu-img", "convert", "-O", format, raw, path).CombinedOutput(); err != nil {
+			t.Fatalf("qemu-img: %v: %s", err, out)
+		}
+		s.want[name] = contentOf(t, raw)
+		if format == "vpc" { // its geometry rounds the size up
+			s.want[name] = contentOf(t, path)
+		}
+		if i%33 == 7 {
+			s.breakDisk(t, path, i)
+		}
+		if format != "raw" {
+			os.Remove(raw)
+		}
+	}
+	return s
+}
+
+// breakDisk makes a disk one that must be refused.
+func (s *soak) breakDisk(t testing.TB, path string, i int) {
+	t.Helper()
+	s.want[filepath.Base(path)] = ""
+	text := append([]byte("QFI\xfb"), make([]byte, 1020)...) // a qcow2 of version 0
+	if i%2 == 0 {
+		text = nil
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A dyingOrigin serves a folder until it is told to die: then connections end without an
+// answer.
+type dyingOrigin struct {
+	*httptest.Server
+	dead   atomic.Bool
+	served atomic.Int64
+}
+
+func serveFolder(t testing.TB, dir string) *dyingOrigin {
+	t.Helper()
+	o := &dyingOrigin{}
+	files := http.FileServer(http.Dir(dir))
+	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.dead.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		o.served.Add(1)
+		files.ServeHTTP(w, r)
+	}))
+	t.Cleanup(o.Close)
+	return o
+}
+
+// manifest writes the manifest of a soak: two disks in three from the first source, the
+// rest from the one that dies; and some twins.
+func (s *soak) manifest(t testing.TB, steady, dying string) string {
+	t.Helper()
+	names := make([]string, 0, len(s.want))
+	for name := range s.want {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for i, name := range names {
+		from := steady
+		if i%3 == 2 {
+			from = dying
+		}
+		s.add(name, name, from)
+	}
+	for i := range len(names) / 40 { // the same sources once more, under other names
+		s.add("twin-"+names[i*6+1], names[i*6+1], "")
+	}
+	raw, err := json.Marshal(map[string]any{
+		"name": "soak", "defaults": map[string]any{"target": map[string]any{"format": "qcow2"}, "image": map[string]any{"name": "{key}", "properties": map[string]string{"lab": "{n}"}}},
+		"limits": map[string]int{"concurrency": 16, "per_host": 10}, "breaker": map[string]any{"failures": 3, "pause_seconds": 2, "max_pause_seconds": 4, "give_up_seconds": 0},
+		"items": s.items,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "soak.json")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (s *soak) add(key, name, from string) {
+	if from == "" {
+		for _, it := range s.items {
+			if it["key"] == name {
+				s.items = append(s.items, map[string]any{"key": key, "source": it["source"]})
+				return
+			}
+		}
+	}
+	s.items = append(s.items, map[string]any{"key": key, "source": map[string]string{"url": from + "/" + name}})
+}
+
+// TestBulkSoak imports many small disks of mixed formats as one bulk, while the server is
+// killed at random and a source is away for a time in its middle. In the end every good one
+// is active with the right digest, once, every broken one has failed with its code, and
+// nothing is left over. The same manifest once more does nothing.
+func TestBulkSoak(t *testing.T) {
+	t.Parallel()
+	n := soakItems(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 3))
+	began := time.Now()
+	all := newSoak(t, n)
+	steady, dying := serveFolder(t, all.dir), serveFolder(t, all.dir)
+	manifest := all.manifest(t, steady.URL, dying.URL)
+	t.Logf("%d disks made in %.1f s", n, time.Since(began).Seconds())
+
+	s := start(t, append([]string{"--store-once=project"}, loopback...))
+	b := s.submitBulk(manifest)
+	began = time.Now()
+	done := func(b wire.Bulk) int { return b.Items["active"] + b.Items["failed"] }
+	kills := 3
+	for k := range kills {
+		eventually(t, 5*time.Minute, "the bulk to go on", func() (bool, string) {
+			got := s.bulk(b.ID)
+			return done(got) >= len(all.items)*(k+1)/(kills+2) || metadata.BulkStatus(got.Status).Finished(), show(got.Items)
+		})
+		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
+		t.Logf("kill %d after %.1f s: %v", k+1, time.Since(began).Seconds(), s.bulk(b.ID).Items)
+		if k == 0 {
+			dying.dead.Store(true)
+		}
+		s.kill9()
+		s.restart()
+		if k == 1 {
+			dying.dead.Store(false)
+		}
+	}
+	var got wire.Bulk
+	eventually(t, 10*time.Minute, "the bulk to end", func() (bool, string) {
+		got = s.bulk(b.ID)
+		return metadata.BulkStatus(got.Status).Finished(), show(got)
+	})
+	t.Logf("%d items in %.1f s with %d kills: %v", len(all.items), time.Since(began).Seconds(), kills, got.Items)
+	all.check(s, got)
+	s.leavesNothing()
+
+	again := s.submitBulk(manifest)
+	eventually(t, time.Minute, "the second bulk to end", func() (bool, string) {
+		got = s.bulk(again.ID)
+		return metadata.BulkStatus(got.Status).Finished(), show(got)
+	})
+	if good := got.Items["skipped"]; again.ID == b.ID || got.Items["active"] != 0 || good+got.Items["failed"] != len(all.items) {
+		t.Errorf("the same manifest once more: %v", got.Items)
+	}
+}
+
+func (s *server) submitBulk(path string) wire.Bulk {
+	s.t.Helper()
+	out := ingest(s.t, "--server", s.url, "bulk", "submit", path, "--json")
+	var b wire.Bulk
+	if err := json.Unmarshal([]byte(out.stdout), &b); err != nil || out.code != 0 {
+		s.t.Fatalf("submit: %d %s %s", out.code, out.stdout, out.stderr)
+	}
+	return b
+}
+
+func (s *server) bulk(id string) wire.Bulk {
+	s.t.Helper()
+	b, err := s.api.Bulk(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+// check compares what came of each item with what should have.
+func (k *soak) check(s *server, b wire.Bulk) {
+	s.t.Helper()
+	items, err := s.api.BulkItems(s.t.Context(), b.ID, url.Values{}, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if len(items) != len(k.items) {
+		s.t.Errorf("%d items, want %d", len(items), len(k.items))
+	}
+	images, err := s.api.Images(s.t.Context(), url.Values{"status": {"active"}}, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	named := map[string][]wire.Image{}
+	for _, img := range images {
+		named[img.Name] = append(named[img.Name], img)
+	}
+	bad := 0
+	for _, it := range items {
+		want := k.want[strings.TrimPrefix(it.Key, "twin-")]
+		if want == "" {
+			bad++
+			if it.State != string(metadata.ItemFailed) || !strings.HasPrefix(it.Code, "IMG_") {
+				s.t.Errorf("broken disk %s: %s %s", it.Key, it.State, it.Code)
+			}
+			continue
+		}
+		one := named[it.Key]
+		if it.State != string(metadata.ItemActive) || len(one) != 1 || one[0].ID != it.ImageID {
+			s.t.Errorf("%s: %s %s %q, %d images", it.Key, it.State, it.Code, it.Message, len(one))
+			continue
+		}
+		if digest := s.contentDigest(it.TaskID); digest != want {
+			s.t.Errorf("%s: content digest %s, want %s", it.Key, digest, want)
+		}
+		delete(named, it.Key)
+	}
+	for name := range named {
+		s.t.Errorf("there is an image %q of no item", name)
+	}
+	if bad == 0 || b.Status != string(metadata.BulkPartial) {
+		s.t.Errorf("%d broken disks, bulk is %s", bad, b.Status)
+	}
+}
+
+// contentDigest is that of the image that a task has made.
+func (s *server) contentDigest(task string) string {
+	s.t.Helper()
+	t, err := s.api.Task(s.t.Context(), task)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if t.Result == nil || len(t.Result.Images) != 1 {
+		return "no result"
+	}
+	return t.Result.Images[0].ContentDigest
+}
+
+// leavesNothing fails the test if a collection finds anything, or an upload or a staged file
+// is there.
+func (s *server) leavesNothing() {
+	s.t.Helper()
+	for _, dir := range []string{s.path("store", "uploads"), s.path("staging")} {
+		if left := files(s.t, dir); len(left) > 0 {
+			s.t.Errorf("left in %s: %v", dir, left)
+		}
+	}
+	figures, err := s.api.Check(s.t.Context(), contract.CheckParams{AgeSeconds: 60}, func(l contract.CheckLine) {
+		if l.Difference != nil {
+			s.t.Errorf("fsck: %+v", *l.Difference)
+		}
+	})
+	if err != nil {
+		s.t.Error(err)
+	}
+	s.t.Logf("fsck looked at %d images", figures.Images)
+}
