@@ -209,19 +209,19 @@ func askedRange(r *http.Request, img metadata.Image, tag string, size int64) (*b
 func parseRange(spec string, size int64) (*byteRange, error) {
 	unit, set, ok := strings.Cut(spec, "=")
 	if !ok || strings.TrimSpace(unit) != "bytes" {
-		return nil, badField("Range", spec, "expected bytes=FIRST-LAST")
+		return nil, malformedRange(spec)
 	}
 	if strings.Contains(set, ",") {
 		return nil, badField("Range", spec, "several ranges at once are not served")
 	}
 	first, last, ok := strings.Cut(strings.TrimSpace(set), "-")
 	if !ok {
-		return nil, badField("Range", spec, "expected bytes=FIRST-LAST")
+		return nil, malformedRange(spec)
 	}
 	if first == "" { // the last n bytes
 		n, err := parseOffset(last)
 		if err != nil {
-			return nil, badField("Range", spec, "expected bytes=FIRST-LAST")
+			return nil, malformedRange(spec)
 		}
 		if n = min(n, size); n == 0 {
 			return nil, outside(spec, size)
@@ -230,12 +230,12 @@ func parseRange(spec string, size int64) (*byteRange, error) {
 	}
 	off, err := parseOffset(first)
 	if err != nil {
-		return nil, badField("Range", spec, "expected bytes=FIRST-LAST")
+		return nil, malformedRange(spec)
 	}
 	end := size - 1
 	if last != "" {
 		if end, err = parseOffset(last); err != nil || end < off {
-			return nil, badField("Range", spec, "expected bytes=FIRST-LAST")
+			return nil, malformedRange(spec)
 		}
 	}
 	if off >= size {
@@ -255,6 +255,12 @@ func parseOffset(s string) (int64, error) {
 		return 1<<63 - 1, nil
 	}
 	return n, nil
+}
+
+// malformedRange refuses what is no range, as Glance does: a client that has asked for a
+// part is not sent the whole.
+func malformedRange(spec string) error {
+	return fieldError(errcode.RangeInvalid, "Range", spec, "expected bytes=FIRST-LAST")
 }
 
 func outside(spec string, size int64) error {

@@ -56,6 +56,7 @@ func addFilter(f *metadata.ImageFilter, name string, values []string) error {
 	value := values[0]
 	switch name {
 	case "limit", "marker", "sort", "sort_key", "sort_dir":
+	case "deleted": // of older clients; what is deleted is never listed
 	case "visibility", "member_status":
 		if name == "visibility" && value != "all" {
 			f.Visibility = value

@@ -20,9 +20,9 @@ type Reach = func(end int64) error
 
 // Save takes the bytes of an image as a client sends them, and keeps them as they are:
 // what their first MiB refuses is not read any further, the digests are taken on the
-// way, and nothing is committed before the whole structure was checked. What is not
-// committed is aborted; a caller who does not make an image of what is removes it by
-// Discard.
+// way, and nothing is committed before the whole structure was checked. An image may
+// have no bytes at all. What is not committed is aborted; a caller who does not make an
+// image of what is removes it by Discard.
 func (p *Pipeline) Save(ctx context.Context, u contract.Upload, body io.Reader, reach Reach) (contract.Uploaded, error) {
 	store, err := p.store(u.Store)
 	if err != nil {
@@ -49,8 +49,11 @@ func (p *Pipeline) Save(ctx context.Context, u contract.Upload, body io.Reader, 
 		return contract.Uploaded{}, err
 	}
 	out := contract.Uploaded{Store: store.Name(), Size: in.off}
-	if err := p.examine(ctx, up, u, &out); err != nil {
-		return out, err
+	// Nova keeps snapshots of instances that boot from volumes as images without bytes.
+	if in.off > 0 {
+		if err := p.examine(ctx, up, u, &out); err != nil {
+			return out, err
+		}
 	}
 	s := in.sums.result()
 	out.HashAlgo, out.HashValue, out.Checksum = s.HashAlgo, s.HashValue, s.Checksum
@@ -153,6 +156,9 @@ func (in *intake) start(ctx context.Context, layers []formats.Name) error {
 	}
 	if err := in.fits(int64(n)); err != nil {
 		return err
+	}
+	if n == 0 && !in.u.Stage {
+		return nil // an image of no bytes holds nothing that could be refused
 	}
 	declared := formats.Name(in.u.Format)
 	if in.u.Container == "ova" {

@@ -76,6 +76,43 @@ func TestSaveKeepsBytesAndHoles(t *testing.T) {
 	untouched(t, store)
 }
 
+// Nova uploads no bytes as the snapshot of an instance that boots from a volume, and
+// calls them a qcow2.
+func TestSaveOfNoBytes(t *testing.T) {
+	for _, size := range []int64{0, -1} {
+		for _, format := range []string{"qcow2", "raw", "vmdk"} {
+			p, store := newPipeline(t, t.TempDir())
+			p.HashAlgo = "sha512"
+			u := upload(format, "bare")
+			u.Size = size
+			got, err := p.Save(t.Context(), u, bytes.NewReader(nil), anyReach)
+			sum := sha512.Sum512(nil)
+			if err != nil || got.Size != 0 || got.VirtualSize != 0 || got.HashValue != hex.EncodeToString(sum[:]) {
+				t.Errorf("%s of %d bytes: %+v, %v", format, size, got, err)
+			}
+			r, err := store.OpenRange(t.Context(), u.Key(), 0, -1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if back, err := io.ReadAll(r); err != nil || len(back) != 0 {
+				t.Errorf("%d bytes came back, %v", len(back), err)
+			}
+			r.Close()
+		}
+	}
+	p, store := newPipeline(t, t.TempDir())
+	u := upload("raw", "bare")
+	u.Size = 5
+	if _, err := p.Save(t.Context(), u, bytes.NewReader(nil), anyReach); errcode.Of(err) != errcode.BadRequest {
+		t.Errorf("nothing where 5 bytes were announced: %v", err)
+	}
+	untouched(t, store)
+	u.Stage, u.Size = true, -1
+	if _, err := p.Stage(t.Context(), u, bytes.NewReader(nil), anyReach); errcode.Of(err) != errcode.Empty {
+		t.Errorf("nothing was staged: %v", err)
+	}
+}
+
 func TestSaveOfAnOVA(t *testing.T) {
 	p, _ := newPipeline(t, t.TempDir())
 	dir := t.TempDir()
