@@ -222,19 +222,19 @@ func storesOf(img Image, property string) []string {
 	return nil
 }
 
-// setStores writes the properties that list stores. The map of before is left as
-// it is.
+// setStores writes the properties that list stores. An image that tasks have brought
+// into several keeps both, with empty lists: clients of Glance wait until the one of
+// stores that are still missing is empty, and then read the other one. The map of before
+// is left as it is.
 func setStores(img *Image, importing, failed []string) {
-	props := maps.Clone(img.Properties)
-	for name, list := range map[string][]string{PropImportingStores: importing, PropFailedStores: failed} {
-		if len(list) == 0 {
-			delete(props, name)
-			continue
-		}
-		if props == nil {
-			props = map[string]string{}
-		}
-		props[name] = strings.Join(list, ",")
+	_, told := img.Properties[PropImportingStores]
+	if !told && len(importing)+len(failed) == 0 {
+		return
 	}
+	props := maps.Clone(img.Properties)
+	if props == nil {
+		props = map[string]string{}
+	}
+	props[PropImportingStores], props[PropFailedStores] = strings.Join(importing, ","), strings.Join(failed, ",")
 	img.Properties = props
 }

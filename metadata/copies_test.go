@@ -32,14 +32,14 @@ func TestImportIntoSeveralStores(t *testing.T) {
 	ctx := t.Context()
 	f.started("1")
 	f.ok(f.MarkStores(ctx, "task-1", "image-1", []string{"fs", "b", "c"}, nil))
-	f.same(f.row("image-1").Properties, map[string]string{"os_distro": "mine", metadata.PropImportingStores: "fs,b,c"})
+	f.same(f.row("image-1").Properties, map[string]string{"os_distro": "mine", metadata.PropImportingStores: "fs,b,c", metadata.PropFailedStores: ""})
 	a := activation("1")
 	a.Images[0].Copies, a.Images[0].FailedStores = []metadata.Location{at("b")}, []string{"c"}
 	f.ok(f.Activate(ctx, a))
 	f.ok(f.Activate(ctx, a))
 	img := f.row("image-1")
 	f.same(img.Locations(), []metadata.Location{{Store: "fs", Key: "image-1/upload-1"}, at("b")})
-	f.same(img.Properties, map[string]string{"os_distro": "mine", "os_version": "12", metadata.PropFailedStores: "c"})
+	f.same(img.Properties, map[string]string{"os_distro": "mine", "os_version": "12", metadata.PropImportingStores: "", metadata.PropFailedStores: "c"})
 	keys, err := f.LiveKeys(ctx)
 	f.ok(err)
 	f.same(keys, img.Locations())
@@ -64,7 +64,7 @@ func TestFailedImportTellsItsStores(t *testing.T) {
 	f.ok(f.MarkStores(t.Context(), "task-1", "image-1", []string{"fs", "b"}, []string{"c"}))
 	f.ok(f.Fail(t.Context(), "task-1", metadata.TaskError{Code: errcode.NoSpace}))
 	img := f.row("image-1")
-	f.same(img.Properties, map[string]string{"os_distro": "mine", metadata.PropFailedStores: "c,fs,b"})
+	f.same(img.Properties, map[string]string{"os_distro": "mine", metadata.PropImportingStores: "", metadata.PropFailedStores: "c,fs,b"})
 	if img.Status != metadata.ImageQueued {
 		t.Errorf("image is %s", img.Status)
 	}
@@ -90,6 +90,9 @@ func TestCopyTask(t *testing.T) {
 	img := f.row("image-1")
 	f.same(img.Locations(), []metadata.Location{{Store: "fs", Key: "image-1/upload-1"}, at("b")})
 	f.same(img.Properties[metadata.PropFailedStores], "c")
+	if left, told := img.Properties[metadata.PropImportingStores]; left != "" || !told {
+		t.Errorf("clients wait for the stores %q (told: %v)", left, told)
+	}
 	if task := f.task("copy"); task.Status != metadata.TaskSuccess || task.Stage != metadata.StageDone {
 		t.Errorf("task %+v", task)
 	}
