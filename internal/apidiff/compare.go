@@ -11,7 +11,7 @@ import (
 // headers are those that clients go by.
 var headers = []string{
 	"Content-Type", "Location", "Allow", "Content-Range", "Content-Length", "Content-Md5", "Accept-Patch",
-	"Openstack-Image-Import-Methods", "Openstack-Image-Store-Ids",
+	"Openstack-Image-Import-Methods", "Openstack-Image-Store-Ids", "Accept-Ranges", "Etag", "X-Openstack-Request-Id",
 }
 
 // A Difference is one thing in which two answers to a request differ.
@@ -108,7 +108,9 @@ func compare(r Request, left *Service, a Answer, right *Service, b Answer) []Dif
 			out = append(out, Difference{r.Title(), what, x, y})
 		}
 	}
-	add("status", fmt.Sprint(a.Status), fmt.Sprint(b.Status))
+	if add("status", fmt.Sprint(a.Status), fmt.Sprint(b.Status)); len(out) > 0 && max(a.Status, b.Status) >= 400 {
+		return out // a refusal has nothing in common with another answer
+	}
 	for _, name := range headers {
 		add("header "+name, left.header(name, a, r.Method), right.header(name, b, r.Method))
 	}
@@ -144,6 +146,10 @@ func (s *Service) header(name string, a Answer, method string) string {
 	case "Content-Length":
 		if method != "HEAD" && !strings.HasPrefix(a.Header.Get("Content-Type"), "application/octet-stream") {
 			return ""
+		}
+	case "X-Openstack-Request-Id":
+		if v != "" {
+			return "<id>"
 		}
 	case "Allow":
 		methods := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -15,10 +16,7 @@ func (s *Service) save(name string, raw []byte) {
 		ID string `json:"id"`
 	}
 	_ = json.Unmarshal(raw, &v) // without an id the next request is refused, which is seen
-	if s.saved == nil {
-		s.saved = map[string]string{}
-	}
-	s.saved[name] = v.ID
+	s.Let(name, v.ID)
 }
 
 var (
@@ -62,6 +60,9 @@ func (s *Service) flat(v any, at string, into map[string]string) {
 			into[at] = "{}"
 		}
 		for name, e := range v {
+			if list, ok := e.([]any); ok && name == "tags" {
+				slices.SortFunc(list, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) // they are a set
+			}
 			s.flat(e, at+"."+s.text(name), into)
 		}
 	case []any:

@@ -121,14 +121,10 @@ func TestPatches(t *testing.T) {
 
 // patchDifferences are those that are meant.
 func patchDifferences() []apidiff.Intended {
-	out := []apidiff.Intended{
+	return []apidiff.Intended{
 		{Request: "POST /images {*", What: "header Openstack-Image-Import-Methods", Reason: "this server takes no uploads, which are another test's"},
 		{Request: "POST /images {*", What: "header Openstack-Image-Store-Ids", Reason: "the two have other stores"},
+		{Request: "POST /images [] by bob", What: "status", Reason: "Glance fails over this request; ingest refuses it"},
+		{Request: "POST /tasks * by bob", What: "status", Reason: "projects see and make tasks of their own, not administrators alone"},
 	}
-	for _, what := range []string{"status", "$.code", "$.title"} {
-		out = append(out,
-			apidiff.Intended{Request: "POST /images [] by bob", What: what, Reason: "Glance fails over this request; ingest refuses it"},
-			apidiff.Intended{Request: "POST /tasks * by bob", What: what, Reason: "projects see and make tasks of their own, not administrators alone"})
-	}
-	return out
 }

@@ -15,7 +15,14 @@ const standardPaste = "/usr/share/glance-common/glance-api-paste.ini"
 const trustingPipeline = `
 [pipeline:glance-api-trusting]
 pipeline = cors http_proxy_to_wsgi versionnegotiation context rootapp
+
+[pipeline:glance-api-trusting+caching]
+pipeline = cors http_proxy_to_wsgi versionnegotiation context cache rootapp
 `
+
+// Caching has a trusting Glance keep copies of what is downloaded, in the folder that
+// more configuration names in image_cache_dir.
+const Caching = "[paste_deploy]\nflavor = trusting+caching\n"
 
 // StartTrusting starts a Glance that believes what requests say of themselves in
 // X-Project-Id, X-User-Id and X-Roles, if X-Identity-Status is Confirmed. Its policies are
