@@ -62,9 +62,11 @@ func (a *ActivateActivity) activation(ctx context.Context, p contract.ActivatePa
 	}
 	for _, d := range disks {
 		b := metadata.Bytes{HashAlgo: d.Checksummed.HashAlgo, HashValue: d.Checksummed.HashValue, Size: d.Converted.Size}
-		places, choice, err := a.d.share(ctx, own.Owner, b, append([]contract.Stored{d.Stored}, d.Copies...), mine)
-		if err != nil {
-			return out, act, size, err
+		places, choice := append([]contract.Stored{d.Stored}, d.Copies...), metadata.Choice{}
+		if !p.Located {
+			if places, choice, err = a.d.share(ctx, own.Owner, b, places, mine); err != nil {
+				return out, act, size, err
+			}
 		}
 		d.Stored, d.Copies = places[0], places[1:]
 		img := d.result(own.Name, len(p.Further) > 0)
@@ -76,7 +78,7 @@ func (a *ActivateActivity) activation(ctx context.Context, p contract.ActivatePa
 			ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
 			Size: img.Size, VirtualSize: img.VirtualSize,
 			Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
-			Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(about), Override: above, Twins: choice,
+			Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(about), Override: above, Twins: choice, Located: p.Located,
 			Title: about.Name, Tags: about.Tags, MinRAM: about.MinRAM, Hidden: about.Hidden,
 			Copies: locations(d.Copies), FailedStores: p.FailedStores,
 			Properties: contract.MergeProperties(below(above, own.Properties), given, about.Properties, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),

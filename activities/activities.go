@@ -101,6 +101,7 @@ func Register(r Registry, d Deps) {
 		{PlanActivityName, NewPlanActivity(d).Execute},
 		{RegisterCopyActivityName, NewRegisterCopyActivity(d).Execute},
 		{CopyActivityName, NewCopyActivity(d).Execute},
+		{LocateActivityName, NewLocateActivity(d).Execute},
 		{MarkStoresActivityName, NewMarkStoresActivity(d).Execute},
 		{AddCopiesActivityName, NewAddCopiesActivity(d).Execute},
 		{RegisterExportActivityName, NewRegisterExportActivity(d).Execute},

@@ -79,6 +79,9 @@ func (a *RegisterActivity) accept(ctx context.Context, p contract.RegisterParams
 	}
 	if r.TaskType == "" {
 		r.TaskType = defaultTaskType
+		if r.Method == contract.MethodLocate {
+			r.TaskType = contract.LocationTaskType
+		}
 	}
 	raw, err := json.Marshal(r)
 	if err != nil {

@@ -109,6 +109,8 @@ func accessTable() []accessRow {
 		{route: "GET /v2/images/{id}/file", about: aboutImage, rules: []string{"download_image"}, ok: 200},
 		{route: "PUT /v2/images/{id}/file", about: aboutImage, rules: []string{"upload_image"}, ok: 415},
 		{route: "PUT /v2/images/{id}/stage", about: aboutImage, rules: []string{"upload_image"}, ok: 415},
+		{route: "GET /v2/images/{id}/locations", about: aboutImage, rules: []string{"fetch_image_location"}, ok: 404},
+		{route: "POST /v2/images/{id}/locations", about: aboutImage, rules: []string{"add_image_location"}, ok: 404, body: `{"url":"file:///x"}`},
 		{route: "GET /v2/images/{id}/tasks", about: aboutImage, rules: []string{"ingest:image_tasks"}, ok: 200},
 		{route: "PUT /v2/images/{id}/tags/{tag}", about: aboutImage, rules: []string{"modify_image"}, ok: 204},
 		{route: "DELETE /v2/images/{id}/tags/{tag}", about: aboutImage, rules: []string{"modify_image"}, ok: 204},

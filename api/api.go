@@ -107,6 +107,11 @@ type Deps struct {
 	// Methods are the import methods that are enabled; nil means all that the server
 	// can do.
 	Methods []string
+	// Locations knows the stores' objects by URL; nil takes no locations and shows none.
+	Locations Locations
+	// ShowDirectURL and ShowLocations tell where images' bytes lie, to whom a rule lets see
+	// it. With ShowLocations, places can be given to images and taken from them, too.
+	ShowDirectURL, ShowLocations bool
 	// Cache keeps copies of what is downloaded; nil keeps none.
 	Cache *cache.Cache
 	// Planner makes dry runs; nil makes none.
@@ -170,6 +175,7 @@ type api struct {
 	manifests  chan struct{}
 	uploading  counted
 	converting counted
+	locating   counted
 	// description returns the OpenAPI document.
 	description func() []byte
 }
@@ -250,6 +256,8 @@ func (a *api) routes() []route {
 		{"PUT", "/v2/images/{id}/file", a.uploadFile},
 		{"PUT", "/v2/images/{id}/stage", a.stageFile},
 		{"GET", "/v2/images/{id}/tasks", a.imageTasks},
+		{"GET", "/v2/images/{id}/locations", a.listLocations},
+		{"POST", "/v2/images/{id}/locations", a.addLocation},
 		{"PUT", "/v2/images/{id}/tags/{tag}", a.addTag},
 		{"DELETE", "/v2/images/{id}/tags/{tag}", a.removeTag},
 		{"GET", "/v2/images/{id}/members", a.listMembers},

@@ -140,7 +140,7 @@ func (a *api) accept(ctx context.Context, req contract.ImportRequest, existing b
 			IdempotencyKey: req.IdempotencyKey, Request: raw, Priority: req.Urgency(),
 		},
 		Image:         newImage(req, a.targetFormat(req.Target)),
-		ExistingImage: existing && req.Method == "" && !staged,
+		ExistingImage: existing && (req.Method == "" || req.Method == contract.MethodLocate) && !staged,
 		Staged:        staged,
 		Copy:          req.Method == contract.MethodCopy,
 		Export:        req.Method == contract.MethodExport,

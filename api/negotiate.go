@@ -8,11 +8,16 @@ import (
 
 // versionIDs are the versions of the Image API that the server has, the newest first. They
 // follow from what is switched on: 2.14 and 2.16 are the cache's, 2.8, 2.10, 2.11 and 2.13
-// belong to several stores. 2.12 brought the tasks of an image, 2.15 what a project uses.
+// belong to several stores, 2.17 has the calls for locations. 2.12 brought the tasks of an image, 2.15 what a project uses.
 func (a *api) versionIDs() []string {
-	ids := []string{"v2.15"}
+	var ids []string
+	if a.Locations != nil {
+		ids = append(ids, "v2.17")
+	}
 	if a.Cache != nil {
-		ids = []string{"v2.16", "v2.15", "v2.14"}
+		ids = append(ids, "v2.16", "v2.15", "v2.14")
+	} else {
+		ids = append(ids, "v2.15")
 	}
 	if len(a.Stores) > 1 {
 		ids = append(ids, "v2.13", "v2.12", "v2.11", "v2.10", "v2.9", "v2.8")

@@ -3,6 +3,7 @@ package api
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"ingest/api/wire"
@@ -21,6 +22,12 @@ func (a *api) patchImage(w http.ResponseWriter, r *http.Request) error {
 	img, target, err := a.targetedImage(r, "modify_image")
 	if err != nil {
 		return err
+	}
+	if a.showsLocations() && slices.ContainsFunc(changes, change.ofLocations) {
+		if img, err = a.patchLocations(r, img, target, changes); err != nil {
+			return err
+		}
+		changes = nil
 	}
 	if len(changes) > 0 {
 		invited := target.Has("member_id")

@@ -63,7 +63,9 @@ func (a *api) taskShown(r *http.Request, t metadata.Task) metadata.Task {
 // show writes an image as the caller sees it.
 func (a *api) show(r *http.Request, img metadata.Image) wire.Image {
 	img.Properties = a.readable(r, img.Properties)
-	return imageOf(img)
+	out := imageOf(img)
+	a.showPlaces(r, img, &out)
+	return out
 }
 
 // protectProperties returns errcode.Forbidden if the caller may not change an image's

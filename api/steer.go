@@ -142,6 +142,9 @@ func (a *api) again(r *http.Request, old metadata.Task) (contract.ImportRequest,
 	if req.Method == contract.MethodCopy {
 		return req, a.permitCopy(req)
 	}
+	if req.Method == contract.MethodLocate {
+		return req, a.mayLocateAgain(r, req)
+	}
 	if err := a.checkRequest(req); err != nil {
 		return req, err
 	}

@@ -112,8 +112,7 @@ func (a *api) storesDetail(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// deleteFromStore takes an image out of one store. The catalogue says so first: what
-// a crash leaves in the store is nobody's, and swept.
+// deleteFromStore takes an image out of one store.
 func (a *api) deleteFromStore(w http.ResponseWriter, r *http.Request) error {
 	store := r.PathValue("store")
 	if !slices.Contains(a.Stores, store) {
@@ -126,15 +125,8 @@ func (a *api) deleteFromStore(w http.ResponseWriter, r *http.Request) error {
 	if img.Protected {
 		return errcode.New(errcode.Forbidden, "image %s is protected", img.ID)
 	}
-	loc, err := a.Catalogue.RemoveCopy(r.Context(), img.ID, store, a.still(r, "delete_image_location", target))
-	if err != nil {
+	if err := a.takeFrom(r, img.ID, store, target); err != nil {
 		return err
-	}
-	if loc.Key != "" { // else another image is made of the object, too
-		a.uncache(loc)
-		if err := a.Blobs.Delete(r.Context(), loc.Store, loc.Key); err != nil {
-			a.Log.Warn().Err(err).Str("image", img.ID).Str("store", store).Msg("remove the bytes of an image from a store")
-		}
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

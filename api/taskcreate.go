@@ -31,7 +31,7 @@ func taskTypes() []taskType {
 		{typeImport, (*api).importInput},
 		{contract.TypeExport, (*api).exportInput},
 		{defaultTaskType, nil},
-		{"location_import", nil},
+		{contract.LocationTaskType, nil},
 	}
 }
 

@@ -182,5 +182,8 @@ func (c *Catalogue) shares(ctx context.Context, tx Tx, owner string, a Activatio
 		mine = append(mine, other.ImageID)
 	}
 	places := append([]Location{{ia.Store, ia.Key}}, ia.Copies...)
+	if ia.Located {
+		return stillNamed(ctx, tx, places, ia.ImageID)
+	}
 	return c.chosen(ctx, tx, owner, Bytes{ia.HashAlgo, ia.HashValue, ia.Size}, places, ia.Twins, mine)
 }

@@ -100,6 +100,9 @@ type ImageActivation struct {
 	Copies []Location
 	// Twins says which of the places belong to other images too.
 	Twins Choice
+	// Located says that the object was there before the task, and is the one that the
+	// image shall name. Unless it is an external one, another active image must name it.
+	Located bool
 	// FailedStores are the stores that the bytes could not be brought into.
 	FailedStores []string
 	// MinDisk is the image's min_disk, GiB, if its owner has set none, and MinRAM its

@@ -72,7 +72,7 @@ func (c *Catalogue) twins(ctx context.Context, tx Tx, owner string, b Bytes, sto
 			continue
 		}
 		loc, ok := img.in(store)
-		if ok && !slices.ContainsFunc(out, func(t Twin) bool { return t.Location == loc }) {
+		if ok && !loc.External() && !slices.ContainsFunc(out, func(t Twin) bool { return t.Location == loc }) {
 			out = append(out, Twin{loc, img.ID, img.Owner})
 		}
 	}

@@ -165,6 +165,9 @@ type Steps interface {
 	// Copy brings stored bytes into another store, resuming what an earlier attempt
 	// copied, and proves on the way that they are those of the digest.
 	Copy(ctx context.Context, p contract.CopyParams, o Observe) (contract.Stored, error)
+	// Locate finds an object by its URL, checks it whole where it lies and takes its
+	// digests. resume is the last hint of an earlier attempt, or nil.
+	Locate(ctx context.Context, p contract.LocateParams, resume []byte, o Observe) (contract.Located, []formats.Finding, error)
 	// Holds reports whether an object is there, with the digest that is wanted.
 	Holds(ctx context.Context, at contract.Stored, want stores.Digest) (bool, error)
 	// CopyTargets returns the stores that are meant.

@@ -16,6 +16,7 @@ func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(ImportImage, workflow.RegisterOptions{Name: contract.ImportWorkflow})
 	r.RegisterWorkflowWithOptions(CopyImage, workflow.RegisterOptions{Name: contract.CopyWorkflow})
 	r.RegisterWorkflowWithOptions(ExportImage, workflow.RegisterOptions{Name: contract.ExportWorkflow})
+	r.RegisterWorkflowWithOptions(LocateImage, workflow.RegisterOptions{Name: contract.LocateWorkflow})
 	r.RegisterWorkflowWithOptions(Reap, workflow.RegisterOptions{Name: contract.ReapWorkflow})
 	r.RegisterWorkflowWithOptions(BulkImport, workflow.RegisterOptions{Name: contract.BulkWorkflow})
 	r.RegisterWorkflowWithOptions(Reimport, workflow.RegisterOptions{Name: contract.ReimportWorkflow})

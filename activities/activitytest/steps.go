@@ -23,6 +23,7 @@ type Steps struct {
 	OnChecksum func(context.Context, contract.ChecksumParams, []byte, pipeline.Observe) (contract.Checksummed, error)
 	OnCommit   func(context.Context, contract.StoreParams) (contract.Stored, error)
 	OnCopy     func(context.Context, contract.CopyParams, pipeline.Observe) (contract.Stored, error)
+	OnLocate   func(context.Context, contract.LocateParams, []byte, pipeline.Observe) (contract.Located, []formats.Finding, error)
 	OnHolds    func(context.Context, contract.Stored, stores.Digest) (bool, error)
 	OnTargets  func(contract.StoresSpec) ([]string, error)
 	OnExport   func(context.Context, contract.ExportParams, pipeline.Observe) (contract.Exported, error)
@@ -191,6 +192,22 @@ func (s *Steps) Copy(ctx context.Context, p contract.CopyParams, o pipeline.Obse
 	}
 	o(p.Size, p.Size, nil)
 	return contract.Stored{Store: p.Store, Key: p.Key, Location: "store://" + p.Store + "/" + p.Key}, nil
+}
+
+// Locate implements pipeline.Steps.
+func (s *Steps) Locate(ctx context.Context, p contract.LocateParams, resume []byte, o pipeline.Observe) (contract.Located, []formats.Finding, error) {
+	s.note(contract.StageLocate, p)
+	if s.OnLocate != nil {
+		return s.OnLocate(ctx, p, resume, o)
+	}
+	o(SourceSize, SourceSize, nil)
+	key := "external/disk.raw"
+	return contract.Located{
+		Fetched:  contract.Fetched{URL: p.Source.URL, Driver: "store", Size: SourceSize},
+		Detected: contract.Detected{Format: p.Source.Format, VirtualSize: SourceSize, AllocatedSize: contract.Unknown},
+		Target:   contract.TargetSpec{Format: p.Source.Format, Store: p.Store}, Converted: contract.Converted{Store: p.Store, Size: SourceSize, VirtualSize: SourceSize},
+		Checksummed: contract.Checksummed{HashAlgo: "sha256", HashValue: "bb"}, Stored: contract.Stored{Store: p.Store, Key: key, Location: "store://" + p.Store + "/" + key},
+	}, nil, nil
 }
 
 // Holds implements pipeline.Steps.

@@ -31,12 +31,15 @@ type Image struct {
 	HashValue       string
 	ContentDigest   string // ingest's own, present once known
 	Stores          string // names of stores joined by commas, present once known
-	MinDisk         int64  // GiB
-	MinRAM          int64  // MiB
-	Tags            []string
-	Properties      map[string]string
-	CreatedAt       time.Time
-	UpdatedAt       time.Time
+	DirectURL       string // of where the bytes lie, where the server shows it
+	// Locations are the places of the bytes; nil where the server does not show them.
+	Locations  []Location
+	MinDisk    int64 // GiB
+	MinRAM     int64 // MiB
+	Tags       []string
+	Properties map[string]string
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
 }
 
 // coreMembers are the members of an image that no free property may be called.
@@ -89,7 +92,19 @@ func (m Image) MarshalJSON() ([]byte, error) {
 	if m.Stores != "" {
 		out["stores"] = m.Stores
 	}
+	if m.DirectURL != "" {
+		out["direct_url"] = m.DirectURL
+	}
+	if m.Locations != nil {
+		out["locations"] = m.Locations
+	}
 	return json.Marshal(out)
+}
+
+// A Location is a place of an image's bytes.
+type Location struct {
+	URL      string            `json:"url"`
+	Metadata map[string]string `json:"metadata"` // with the store's name, where there are several
 }
 
 // UnmarshalJSON reads Glance's flat object. Members that are neither core nor
@@ -107,7 +122,7 @@ func (m *Image) UnmarshalJSON(raw []byte) error {
 		"min_disk": &m.MinDisk, "min_ram": &m.MinRAM, "size": &m.Size, "virtual_size": &m.VirtualSize,
 		"checksum": &m.Checksum, "os_hash_algo": &m.HashAlgo, "os_hash_value": &m.HashValue,
 		"created_at": &m.CreatedAt, "updated_at": &m.UpdatedAt,
-		"content_digest": &m.ContentDigest, "stores": &m.Stores,
+		"content_digest": &m.ContentDigest, "stores": &m.Stores, "direct_url": &m.DirectURL, "locations": &m.Locations,
 	}
 	for name, v := range fields {
 		if dst, ok := into[name]; ok {

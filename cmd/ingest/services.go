@@ -322,6 +322,7 @@ func (s *services) handler(addr net.Addr, g gate) http.Handler {
 		Checker:   s.checker(),
 		Blobs:     api.Stores(s.pipeline.Stores),
 		Uploads:   s.pipeline, UploadLimits: s.uploadLimits(), Methods: s.c.Upload.Methods, Regions: s.regions(), Converter: converter{s.pipeline},
+		Locations: s.pipeline, ShowDirectURL: s.c.Upload.DirectURL, ShowLocations: s.c.Upload.Locations,
 		Cache:    s.cache,
 		Defaults: s.apiDefaults(),
 		Stores:   s.c.Stores.Names(), DefaultStore: s.c.Stores.Default, ReadFirst: s.c.Stores.ReadOrder(), ReadOnly: s.c.Stores.ReadOnly(),

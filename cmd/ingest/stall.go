@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"ingest/formats"
 	"ingest/internal/contract"
 	"ingest/pipeline"
 )
@@ -74,6 +75,13 @@ func (s *stall) Export(ctx context.Context, p contract.ExportParams, o pipeline.
 	out, err := s.Pipeline.Export(ctx, p, o)
 	s.after(ctx, contract.StageExport)
 	return out, err
+}
+
+// Locate stands still behind the look at an object that was there before.
+func (s *stall) Locate(ctx context.Context, p contract.LocateParams, resume []byte, o pipeline.Observe) (contract.Located, []formats.Finding, error) {
+	out, found, err := s.Pipeline.Locate(ctx, p, resume, o)
+	s.after(ctx, contract.StageLocate)
+	return out, found, err
 }
 
 // Copy stands still behind a copy to another store.

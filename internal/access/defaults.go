@@ -90,6 +90,7 @@ func ourRules() []Rule {
 		rule("ingest:modify_task", "rule:modify_task", "cancel a task, pause it, go on with it, try it again", "POST /v1/tasks/{id}/cancel", "POST /v1/tasks/{id}/pause", "POST /v1/tasks/{id}/resume", "POST /v1/tasks/{id}/retry"),
 		rule("ingest:task_priority", "rule:ingest:modify_task", "give a task a higher priority than others, or a lower one", "PUT /v1/tasks/{id}/priority", "POST /v1/imports"),
 		rule("ingest:change_owner", admin, "give an image to another project", "PATCH /v2/images/{id}"),
+		rule("ingest:external_location", byService+" or "+admin, "make images of objects that somebody else has put into a store", "POST /v2/images/{id}/locations", "PATCH /v2/images/{id}"),
 		rule("ingest:download_deactivated", admin, "read the bytes of an image that is deactivated", "GET /v2/images/{id}/file"),
 		rule("ingest:provenance", seen, "see where an image's bytes come from", "GET /v1/images/{id}/provenance"),
 		rule("ingest:image_tasks", ownReader, "see the tasks of an image, and so where it was fetched from", "GET /v2/images/{id}/tasks"),
@@ -114,14 +115,15 @@ func ourRules() []Rule {
 // what it makes; the server's own business is everybody's who reaches it.
 func opened() map[string]string {
 	return map[string]string{
-		"publicize_image":       ownMember,
-		"copy_image":            ownMember,
-		"delete_image_location": ownMember,
-		"fetch_image_location":  byService + " or " + ownReader,
-		"manage_image_cache":    anybody,
-		"stores_info_detail":    anybody,
-		"metadef_admin":         anybody,
-		"ingest:fsck":           anybody,
-		"ingest:gc":             anybody,
+		"publicize_image":          ownMember,
+		"copy_image":               ownMember,
+		"delete_image_location":    ownMember,
+		"ingest:external_location": ownMember,
+		"fetch_image_location":     byService + " or " + ownReader,
+		"manage_image_cache":       anybody,
+		"stores_info_detail":       anybody,
+		"metadef_admin":            anybody,
+		"ingest:fsck":              anybody,
+		"ingest:gc":                anybody,
 	}
 }

@@ -19,6 +19,8 @@ type Upload struct {
 	Methods []string
 	// Regions are the other clouds of glance-download.
 	Regions map[string]Region
+	// DirectURL and Locations show where the bytes of images lie.
+	DirectURL, Locations bool
 
 	regions []string
 }
@@ -38,6 +40,8 @@ func (u *Upload) flags(f *pflag.FlagSet) {
 	f.DurationVar(&u.Staged, "staged-lifetime", 24*time.Hour, "how long bytes that were staged wait for their import")
 	f.StringSliceVar(&u.Methods, "import-methods", nil, "import methods of the image API that are enabled: glance-direct, web-download, glance-download, copy-image (default: all that the server can do)")
 	f.StringArrayVar(&u.regions, "glance-region", nil, "cloud that glance-download reads from, `NAME=URL[,CREDENTIAL]` or NAME=,CREDENTIAL for one whose list of services names it; repeat for each")
+	f.BoolVar(&u.DirectURL, "show-image-direct-url", false, "show in direct_url where the bytes of an image lie, to whom the rule get_image_location lets see it")
+	f.BoolVar(&u.Locations, "show-multiple-locations", false, "show all places of an image's bytes in locations, and let patches add and remove them; whoever may write to a store then decides what is in its images")
 }
 
 func (u *Upload) check() error {

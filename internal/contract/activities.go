@@ -323,6 +323,9 @@ type ActivateParams struct {
 	// that have failed, if several were asked for.
 	Copies       []Stored `json:"copies,omitempty"`
 	FailedStores []string `json:"failed_stores,omitempty"`
+	// Located says that the bytes were in the store before the task: the image shall name
+	// that very object.
+	Located bool `json:"located,omitempty"`
 }
 
 // CleanupParams asks to remove what an import left: always its staged files,

@@ -100,8 +100,8 @@ type ImportRequest struct {
 
 	// Method says what is done: "" imports, MethodCopy copies the image to further
 	// stores, of which nothing but the ids and the stores is read, and MethodExport sends
-	// it to a destination. See Copy and Export. MethodReimport is a run of the schedule
-	// ScheduleID.
+	// it to a destination. See Copy and Export. MethodLocate makes the image of an object
+	// that is in a store already. MethodReimport is a run of the schedule ScheduleID.
 	Method     string `json:"method,omitempty"`
 	ScheduleID string `json:"schedule_id,omitempty"`
 

@@ -199,6 +199,8 @@ func (r ImportRequest) Workflow() (name string, arg any) {
 		return CopyWorkflow, r.Copy()
 	case MethodReimport:
 		return ReimportWorkflow, ReimportRequest{ScheduleID: r.ScheduleID, TaskID: r.TaskID}
+	case MethodLocate:
+		return LocateWorkflow, r
 	case MethodExport:
 		return ExportWorkflow, r.Export()
 	}

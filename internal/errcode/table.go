@@ -188,6 +188,7 @@ const (
 
 	StoreUnsuitable      Code = "STORE_UNSUITABLE"
 	StoreReadOnly        Code = "STORE_READ_ONLY"
+	LocationOutside      Code = "STORE_LOCATION_OUTSIDE"
 	ObjectTooLarge       Code = "STORE_OBJECT_TOO_LARGE"
 	CredentialUnknown    Code = "CREDENTIAL_UNKNOWN"
 	CredentialInvalid    Code = "CREDENTIAL_INVALID"
@@ -378,6 +379,7 @@ var table = []Descriptor{
 	{DestinationAuth, "The destination refuses what is sent.", 403, false, "Let the server write there; name a credential that may, or sign the URL for PUT again."},
 	{DestinationUnreachable, "The destination could not be reached, or did not take all bytes.", 502, true, "Check that it answers from the server's network; the operator's log has the detail."},
 	{StoreReadOnly, "The store is read from only, and takes no images.", 409, false, "Import into another store; an image can be copied to it if its server has the bytes already."},
+	{LocationOutside, "The location is not that of an object in one of the stores which the caller may make images of.", 400, false, "Name an object of a store as direct_url and locations do, or a file below the store's folder external; what lies elsewhere is imported with the method web-download."},
 	{StoreUnsuitable, "The store's server lacks what keeps two workers from overwriting each other (conditional writes), or refuses what the store is set to.", 503, false, "Use a server with conditional writes, or declare the store with writers=one if a single ingest process uses it."},
 	{ObjectTooLarge, "The image has more bytes than the store takes as one object.", 413, false, "Name another store or a target that compresses; in a bucket, raise max-object, or part-size if it is set, as far as the service allows."},
 	{CredentialUnknown, "There is no credential of that name.", 403, false, "Run `ingest credential list` on the worker's host, and name one of those; or add it to the credentials file."},

@@ -99,6 +99,9 @@ func (s *Store) Stat(ctx context.Context, key string) (stores.ObjectInfo, error)
 	if err := ctx.Err(); err != nil {
 		return stores.ObjectInfo{}, err
 	}
+	if stores.IsExternal(key) {
+		return s.statExternal(key)
+	}
 	rec, fi, err := s.object(key)
 	if err != nil {
 		return stores.ObjectInfo{}, err
@@ -166,6 +169,13 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, int64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
+	if stores.IsExternal(key) {
+		f, fi, err := s.openExternal(key)
+		if err != nil {
+			return nil, 0, err
+		}
+		return f, fi.Size(), nil
+	}
 	path, err := s.objectPath(key)
 	if err != nil {
 		return nil, 0, err
@@ -193,10 +203,13 @@ func (o *object) Size() int64 { return o.size }
 func (o *object) Close() error { return errors.Join(o.from.Close(), o.f.Close()) }
 
 // Delete removes a committed object: first its bytes, so that a record that a
-// crash leaves is not an object, and goes with the next Delete.
+// crash leaves is not an object, and goes with the next Delete. An external one is left.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if stores.IsExternal(key) {
+		return nil
 	}
 	path, err := s.objectPath(key)
 	if err != nil {

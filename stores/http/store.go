@@ -64,7 +64,7 @@ func (s *Store) Uploads(context.Context, time.Time) iter.Seq2[stores.UploadInfo,
 
 // Stat looks at an object anew. Its digest and the time of its commit are not known.
 func (s *Store) Stat(ctx context.Context, key string) (stores.ObjectInfo, error) {
-	if err := stores.CheckKey(key); err != nil {
+	if err := stores.CheckObject(key); err != nil {
 		return stores.ObjectInfo{}, err
 	}
 	s.forget(key)
@@ -129,7 +129,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := stores.CheckKey(key); err != nil {
+	if err := stores.CheckObject(key); err != nil {
 		return err
 	}
 	s.forget(key)
@@ -141,7 +141,7 @@ func (s *Store) open(ctx context.Context, key string) (sources.Source, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := stores.CheckKey(key); err != nil {
+	if err := stores.CheckObject(key); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()

@@ -191,10 +191,14 @@ func (s *Store) dropMultiparts(ctx context.Context, path string) error {
 }
 
 // Delete removes a committed object. Its manifest is put there again, as that of
-// an aborted upload, so that what a crash leaves is found and removed.
+// an aborted upload, so that what a crash leaves is found and removed. An external
+// object is left.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if stores.IsExternal(key) {
+		return nil
 	}
 	if err := stores.CheckKey(key); err != nil {
 		return err

@@ -16,6 +16,10 @@ import (
 // object returns the record of a committed object, errcode.NotFound if there is
 // none.
 func (s *Store) object(ctx context.Context, key string) (c claim, m manifest, err error) {
+	if stores.IsExternal(key) {
+		c, err = s.external(ctx, key)
+		return c, m, err
+	}
 	if err := stores.CheckKey(key); err != nil {
 		return c, m, err
 	}
@@ -77,7 +81,7 @@ func (s *Store) OpenRange(ctx context.Context, key string, off, n int64) (io.Rea
 	if left := c.Size - off; n < 0 || n > left {
 		n = left
 	}
-	r := &stream{ctx: ctx, s: s, path: s.dataPath(c.Upload), etag: c.ETag, off: off, end: off + n}
+	r := &stream{ctx: ctx, s: s, path: s.bytesPath(key, c), etag: c.ETag, off: off, end: off + n}
 	if n > 0 {
 		if err := r.open(); err != nil {
 			return nil, err
