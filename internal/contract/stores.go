@@ -197,10 +197,10 @@ func (r ImportRequest) Workflow() (name string, arg any) {
 	switch r.Method {
 	case MethodCopy:
 		return CopyWorkflow, r.Copy()
-	case MethodReimport:
-		return ReimportWorkflow, ReimportRequest{ScheduleID: r.ScheduleID, TaskID: r.TaskID}
 	case MethodLocate:
 		return LocateWorkflow, r
+	case MethodReimport:
+		return ReimportWorkflow, ReimportRequest{ScheduleID: r.ScheduleID, TaskID: r.TaskID}
 	case MethodExport:
 		return ExportWorkflow, r.Export()
 	}
