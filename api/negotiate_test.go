@@ -19,6 +19,7 @@ func TestVersionsFollowFromWhatIsOn(t *testing.T) {
 	}{
 		{"one store", func(*Deps) {}, "v2.15", []string{"v2.12", "v2.9", "v2.0"}, []string{"v2.14", "v2.13", "v2.10", "v2.8"}},
 		{"several stores", func(d *Deps) { d.Stores = []string{"a", "b"} }, "v2.15", []string{"v2.13", "v2.12", "v2.11", "v2.10", "v2.8"}, []string{"v2.14", "v2.16"}},
+		{"locations", func(d *Deps) { d.Locations = &places{} }, "v2.17", []string{"v2.15", "v2.12"}, []string{"v2.16", "v2.14"}},
 		{"a cache", func(d *Deps) { d.Cache = &cache.Cache{} }, "v2.16", []string{"v2.15", "v2.14", "v2.12"}, []string{"v2.8"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -129,6 +129,9 @@ func (a *api) furtherLocation(r *http.Request, img metadata.Image, target access
 	}
 	want := stores.Digest{Algo: img.HashAlgo, Hex: img.HashValue, Size: *img.Size}
 	if err := a.Locations.SameBytes(r.Context(), loc.Store, loc.Key, want); err != nil {
+		if errcode.Of(err) == errcode.VerifyMismatch {
+			err = fieldError(errcode.Conflict, "url", shownURL(l.URL), "the object has not the image's bytes")
+		}
 		return img, err
 	}
 	return a.Catalogue.AddLocation(r.Context(), img.ID, loc, metadata.Bytes{HashAlgo: want.Algo, HashValue: want.Hex, Size: want.Size}, a.still(r, "set_image_location", target))

@@ -142,7 +142,7 @@ func TestLocateRefuses(t *testing.T) {
 		{"a link out of the store", locateOf(external+"/link", "raw"), "bare", errcode.NotFound},
 		{"a way out of the store", locateOf(external+"/../../secret", "raw"), "bare", errcode.NotFound},
 		{"a file beside the store", locateOf("file://"+outside, "raw"), "bare", errcode.NotFound},
-		{"another format", locateOf(there, "qcow2"), "bare", errcode.FormatMismatch},
+		{"another format", locateOf(there, "qcow2"), "bare", errcode.FormatUnknown},
 		{"a backing file", locateOf(placed(t, dir, "backed.qcow2", qcow2), "qcow2"), "bare", errcode.QCOW2BackingFile},
 		{"qcow2 that is said to be raw", locateOf(external+"/backed.qcow2", "raw"), "bare", errcode.FormatMismatch},
 		{"an OVA", locateOf(there, "raw"), "ova", errcode.FormatNotAllowed},
