@@ -42,6 +42,7 @@ func clientCommands(g *globals) []*cobra.Command {
 		newTaskCommand(g),
 		newWebhookCommand(g),
 		newImageCommand(g),
+		newReplicateCommand(g),
 		newMemberCommand(g),
 		newTagCommand(g),
 		newScheduleCommand(g),
