@@ -3,8 +3,10 @@ package replaytest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -30,6 +32,7 @@ import (
 	"ingest/internal/embedded"
 	"ingest/internal/errcode"
 	"ingest/internal/reconcile"
+	"ingest/metadata"
 	"ingest/pipeline"
 	"ingest/workflows"
 )
@@ -66,7 +69,8 @@ func dial(t *testing.T) client.Client {
 func serve(t *testing.T, c client.Client, deaf bool, steps pipeline.Steps, queues ...string) {
 	t.Helper()
 	cat := activitytest.NewCatalogue(t)
-	d := activities.Deps{Steps: steps, Catalogue: cat, Signaller: c, Log: zerolog.Nop(),
+	schedule(t, cat)
+	d := activities.Deps{Steps: steps, Catalogue: cat, Signaller: c, Log: zerolog.Nop(), Looker: still{},
 		Reaper: &reconcile.Reaper{Catalogue: cat, Sweeper: &reconcile.Sweeper{Catalogue: cat, StagingDir: t.TempDir(), Log: zerolog.Nop()}}}
 	for _, q := range queues {
 		w := worker.New(c, q, worker.Options{
@@ -167,6 +171,8 @@ type recording struct {
 	plan bool
 	// reap records a Reap instead.
 	reap bool
+	// runs records the last of so many runs of a schedule instead.
+	runs int
 	// copyTo records, behind an import, the copy of its image to these stores.
 	copyTo []string
 	// stores are those that the import names; one of them may fail.
@@ -183,6 +189,8 @@ func recordings() []recording {
 	paused := make(chan struct{})
 	return []recording{
 		{name: "reap", ended: succeeded, reap: true, steps: func(*activitytest.Steps) {}},
+		{name: "reimport-switched", ended: succeeded, runs: 1, steps: func(*activitytest.Steps) {}},
+		{name: "reimport-unchanged", ended: succeeded, runs: 2, steps: func(*activitytest.Steps) {}},
 		{name: "plan", ended: succeeded, plan: true, steps: func(*activitytest.Steps) {}},
 		{name: "success", ended: succeeded, steps: func(s *activitytest.Steps) {
 			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
@@ -355,6 +363,21 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	if r.reap {
 		name, arg = contract.ReapWorkflow, contract.ReapParams{DryRun: true}
 	}
+	if r.runs > 0 {
+		name, arg = contract.ReimportWorkflow, contract.ReimportRequest{ScheduleID: scheduleID}
+	}
+	for i := 1; i < r.runs; i++ {
+		first, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: fmt.Sprintf("%s-%d", id, i), TaskQueue: contract.ImportQueue}, name, arg)
+		if err == nil {
+			err = first.Get(ctx, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.runs > 0 { // the id of the import is made of it, and a replay does not know the workflow's
+		arg = contract.ReimportRequest{ScheduleID: scheduleID, TaskID: contract.DerivedTaskID(id)}
+	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: contract.ImportQueue}, name, arg)
 	if err != nil {
 		t.Fatal(err)
@@ -441,4 +464,29 @@ func awaitProgress(ctx context.Context, t *testing.T, c client.Client, id string
 		time.Sleep(200 * time.Millisecond)
 	}
 	t.Fatal("no progress")
+}
+
+const scheduleID = "7c9d1c9e-3f0a-4c7b-9d54-0f0d0f8c6a01"
+
+// schedule puts one schedule into a catalogue.
+func schedule(t *testing.T, cat *metadata.Catalogue) {
+	t.Helper()
+	spec := contract.ScheduleSpec{Name: "golden", Trust: contract.TrustNone, Timing: contract.Timing{EverySeconds: 86400}, Import: contract.ImportRequest{
+		Source: contract.SourceSpec{URL: "https://images.example.org/golden-*.vmdk"}, Image: contract.ImageSpec{Name: "golden"},
+	}}
+	raw, err := json.Marshal(spec.Filled())
+	if err == nil {
+		_, err = cat.AddSchedule(context.Background(), metadata.Schedule{ID: scheduleID, Owner: "recorded", Name: spec.Name, Spec: raw})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// still is a source that does not change.
+type still struct{}
+
+func (still) LookAt(context.Context, contract.LookParams) (contract.Looked, error) {
+	const url = "https://images.example.org/golden-1.vmdk"
+	return contract.Looked{URL: url, Matches: 1, Version: contract.SourceVersion{URL: url, Size: 4096, ETag: `"1"`}}, nil
 }
