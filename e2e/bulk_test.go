@@ -309,3 +309,38 @@ func (s *server) leavesNothing() {
 	}
 	s.t.Logf("fsck looked at %d images", figures.Images)
 }
+
+// A bulk that is aborted cancels what runs, and leaves nothing; tried again, it does it all.
+func TestBulkIsAborted(t *testing.T) {
+	t.Parallel()
+	raw := disk(t, 77, 8*mib)
+	from := serveFile(t, raw, true, mib/2)
+	s := start(t, loopback)
+	manifest := filepath.Join(t.TempDir(), "two.csv")
+	if err := os.WriteFile(manifest, []byte(fmt.Sprintf("key,url\na,%s\nb,%s?again\n", from.URL, from.URL)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := s.submitBulk(manifest)
+	until := func(what string, ok func(wire.Bulk) bool) wire.Bulk {
+		var got wire.Bulk
+		eventually(t, time.Minute, what, func() (bool, string) { got = s.bulk(b.ID); return ok(got), show(got) })
+		return got
+	}
+	until("items to run", func(b wire.Bulk) bool { return b.Items["running"] == 2 })
+	time.Sleep(2 * time.Second)
+	if out := ingest(t, "--server", s.url, "bulk", "cancel", b.ID, "--abort"); out.code != 0 {
+		t.Fatalf("abort: %s", out.stderr)
+	}
+	got := until("the bulk to end", func(b wire.Bulk) bool { return b.EndedAt != nil })
+	if got.Status != string(metadata.BulkCancelled) || got.Items["cancelled"] != 2 {
+		t.Errorf("aborted: %s", show(got))
+	}
+	s.nothingLeft()
+	from.rate.Store(0)
+	if out := ingest(t, "--server", s.url, "bulk", "retry", b.ID); out.code != 0 {
+		t.Fatalf("retry: %s", out.stderr)
+	}
+	if got := until("the bulk to end again", func(b wire.Bulk) bool { return b.EndedAt != nil }); got.Status != string(metadata.BulkSuccess) {
+		t.Errorf("tried again: %s", show(got))
+	}
+}
