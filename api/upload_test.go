@@ -181,7 +181,6 @@ func TestUploadRefused(t *testing.T) {
 		{"other media type", rawImage, "x", []string{"Content-Type", "text/plain"}, 415, errcode.BadRequest},
 		{"no format", `{}`, "x", nil, 400, errcode.BadRequest},
 		{"unknown store", rawImage, "x", []string{"X-Image-Meta-Store", "nowhere"}, 400, errcode.BadRequest},
-		{"no bytes", rawImage, "", nil, 415, errcode.Empty},
 		{"another size", rawImage, "12345", []string{"X-Openstack-Image-Size", "6"}, 400, errcode.BadRequest},
 		{"another format", rawImage, "QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 504), nil, 415, errcode.FormatMismatch},
 		{"not the format", qcow2Image, strings.Repeat("x", 4096), nil, 415, errcode.FormatUnknown},
