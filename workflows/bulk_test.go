@@ -51,7 +51,9 @@ func newBulkBench(t *testing.T, child func(key string, attempt int) (time.Durati
 	return b
 }
 
-// importOne is the import of an item.
+// importOne is the import of an item, which nothing replays.
+//
+//workflowcheck:ignore
 func (b *bulkBench) importOne(ctx workflow.Context, req contract.ImportRequest, child func(string, int) (time.Duration, errcode.Code)) (contract.ImportResult, error) {
 	it := b.itemOf(req.TaskID)
 	b.mu.Lock()
