@@ -20,6 +20,8 @@ func discoveryDifferences() []Intended {
 	return slices.Concat(
 		each("header X-Openstack-Request-Id", "every answer has the id of its request", "GET //", "GET //versions", "GET //v3/images", "GET //v9"),
 		each("status", "versions are told at /v2, too", "GET", "GET /"),
+		each("$.versions*", "version 2.17 is announced, for its calls about locations; Glance 25.1 ends with 2.16", "GET //", "GET //versions", "GET //v3/images", "GET //v9"),
+		each("status", "Glance 25.1 does not have this call of version 2.17 yet", "GET /images/${raw}/locations", "POST /images/${raw}/locations *"),
 		each("status", "/v1 is ingest's own API", "GET //v1/"),
 		each("status", "a path that is none is not found, and no list of versions", "GET //nothing"),
 		each("status", "what is only shown takes no POST", "POST //versions"),
