@@ -94,8 +94,8 @@ var behaviours = map[errcode.Code]func(t *testing.T) error{
 	},
 }
 
-// others are codes of the API and of sources that stand in a catalogue.
-var others = []errcode.Code{errcode.SourceURLSecret, errcode.SourceAmbiguous, errcode.SourceNotReady, errcode.SourceDeactivated}
+// others are codes of the API, of sources that stand in a catalogue, and of schedules.
+var others = []errcode.Code{errcode.SourceUnversioned, errcode.SourceURLSecret, errcode.SourceAmbiguous, errcode.SourceNotReady, errcode.SourceDeactivated}
 
 // TestEveryCode shows that each code of a source has a behaviour that yields
 // exactly it, and that nothing of what a server says is told with it.
