@@ -43,7 +43,7 @@ var versity = Kind{
 }
 
 var minio = Kind{
-	Name: "minio", Version: "v0.0.0-20260212201848-7aac2a2c5b7c", health: "/minio/health/ready",
+	Name: "minio", Version: "v0.0.0-20260212201848-7aac2a2c5b7c", health: "/minio/health/cluster",
 	start: func(dir, addr string) ([]string, []string) {
 		return []string{"server", filepath.Join(dir, "root"), "--address", addr, "--quiet"},
 			[]string{"MINIO_ROOT_USER=" + AccessKey, "MINIO_ROOT_PASSWORD=" + SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off"}
