@@ -31,8 +31,8 @@ func (a *RegisterActivity) Execute(ctx context.Context, p contract.RegisterParam
 		if err != nil {
 			return contract.RegisterResult{}, err
 		}
-		if t.WorkflowID != "" && t.WorkflowID != p.WorkflowID {
-			return contract.RegisterResult{}, errcode.New(errcode.Conflict, "task %s is run by workflow %s", t.ID, t.WorkflowID)
+		if err := runBy(t, p.WorkflowID); err != nil {
+			return contract.RegisterResult{}, err
 		}
 		out := contract.RegisterResult{Finished: t.Status.Finished()}
 		if out.Request, err = request(t, p.Request); err != nil {
@@ -88,8 +88,7 @@ func (a *RegisterActivity) accept(ctx context.Context, p contract.RegisterParams
 		return metadata.NewImport{}, errcode.Wrap(err, errcode.Internal, "write request of task %s", r.TaskID)
 	}
 	in := metadata.NewImport{
-		Task: metadata.Task{ID: r.TaskID, Type: r.TaskType, Owner: r.Owner, UserID: r.UserID, RequestID: r.RequestID,
-			ImageID: r.ImageID, WorkflowID: p.WorkflowID, IdempotencyKey: r.IdempotencyKey, Request: raw, Priority: r.Urgency()},
+		Task:  taskOf(r, p.WorkflowID, raw),
 		Image: imageOf(r),
 	}
 	switch _, err := a.d.Catalogue.Image(ctx, r.ImageID); errcode.Of(err) {

@@ -123,10 +123,8 @@ func (a *api) submission(r *http.Request, rule string) bulk.Submission {
 			if err := a.checkRequest(req); err != nil {
 				return err
 			}
-			if req.Urgency() > contract.DefaultPriority {
-				if err := a.mayAct(r, "ingest:task_priority"); err != nil {
-					return err
-				}
+			if err := a.mayHurry(r, req); err != nil {
+				return err
 			}
 			if err := a.mayMake(r, rule, newImage(req, "")); err != nil {
 				return err

@@ -19,14 +19,11 @@ func (a *api) submitExport(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	if len(req.Roles) > 0 {
-		return fieldError(errcode.Forbidden, "roles", "", "roles are those of whom the server has authenticated; a request names none")
+	if err := noRoles(req.Roles); err != nil {
+		return err
 	}
-	if key := r.Header.Get("Idempotency-Key"); key != "" {
-		if req.IdempotencyKey != "" && req.IdempotencyKey != key {
-			return badField("Idempotency-Key", key, "the header and the body name different keys")
-		}
-		req.IdempotencyKey = key
+	if err := keyOf(r, &req.IdempotencyKey); err != nil {
+		return err
 	}
 	asked := req.Import()
 	if err := a.mayExport(r, &asked); err != nil {
@@ -36,12 +33,7 @@ func (a *api) submitExport(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	status := http.StatusAccepted
-	if out.Existed {
-		status = http.StatusOK
-	}
-	w.Header().Set("Location", "/v1/tasks/"+out.TaskID)
-	writeJSON(w, status, out)
+	writeSubmitted(w, out)
 	return nil
 }
 
@@ -62,10 +54,8 @@ func (a *api) mayExport(r *http.Request, req *contract.ImportRequest) error {
 	if req.Owner != "" && req.Owner != img.Owner {
 		return fieldError(errcode.Forbidden, "owner", req.Owner, "an export belongs to the project that owns the image")
 	}
-	if req.Urgency() > contract.DefaultPriority {
-		if err := a.mayAct(r, "ingest:task_priority"); err != nil {
-			return err
-		}
+	if err := a.mayHurry(r, *req); err != nil {
+		return err
 	}
 	req.Owner = img.Owner
 	if err := a.sign(r, req); err != nil {

@@ -31,17 +31,14 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 		return fieldError(errcode.Forbidden, "owner", req.Owner, "an import belongs to the project that asks for it, here %q", owner)
 	}
 	req.Owner = owner
-	if len(req.Roles) > 0 {
-		return fieldError(errcode.Forbidden, "roles", "", "roles are those of whom the server has authenticated; a request names none")
+	if err := noRoles(req.Roles); err != nil {
+		return err
 	}
 	if err := a.sign(r, &req); err != nil {
 		return err
 	}
-	if key := r.Header.Get("Idempotency-Key"); key != "" {
-		if req.IdempotencyKey != "" && req.IdempotencyKey != key {
-			return badField("Idempotency-Key", key, "the header and the body name different keys")
-		}
-		req.IdempotencyKey = key
+	if err := keyOf(r, &req.IdempotencyKey); err != nil {
+		return err
 	}
 	if err := checkOneOf("task_type", req.TaskType, []string{defaultTaskType, typeImport}); err != nil {
 		return err
@@ -65,12 +62,7 @@ func (a *api) submit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	status := http.StatusAccepted
-	if out.Existed {
-		status = http.StatusOK
-	}
-	w.Header().Set("Location", "/v1/tasks/"+out.TaskID)
-	writeJSON(w, status, out)
+	writeSubmitted(w, out)
 	return nil
 }
 
@@ -80,10 +72,8 @@ func (a *api) maySubmit(r *http.Request, req contract.ImportRequest) error {
 	if dry, _ := dryRun(r); dry {
 		rule = "ingest:plan"
 	}
-	if req.Urgency() > contract.DefaultPriority {
-		if err := a.mayAct(r, "ingest:task_priority"); err != nil {
-			return err
-		}
+	if err := a.mayHurry(r, req); err != nil {
+		return err
 	}
 	return a.mayMake(r, rule, newImage(req, ""))
 }

@@ -148,12 +148,7 @@ func (a *api) addLocation(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("X-Ingest-Task-Id", out.TaskID)
-	if out.Notice != "" {
-		w.Header().Set("X-Ingest-Notice", out.Notice)
-	}
-	w.Header().Set("Content-Length", "0")
-	w.WriteHeader(http.StatusAccepted)
+	writeAccepted(w, out)
 	return nil
 }
 

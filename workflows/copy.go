@@ -28,10 +28,7 @@ func CopyImage(ctx workflow.Context, req contract.CopyRequest) (contract.ImportR
 	if err != nil {
 		return contract.ImportResult{}, undo(ctx, st, err)
 	}
-	keep, _ := workflow.NewDisconnectedContext(ctx)
-	st.finish(keep, statusSuccess, contract.StageDone)
-	st.publish(keep)
-	dropLost(keep, st)
+	dropLost(succeed(ctx, st), st)
 	return result, nil
 }
 
@@ -44,10 +41,7 @@ func registerCopy(ctx workflow.Context, st *state) (contract.RegisterCopyResult,
 	if err := record(keep, contract.RegisterCopyActivity, params, &reg); err != nil {
 		return reg, err
 	}
-	st.req = reg.Request.Import()
-	st.told(reg.Control)
-	st.registered = true
-	st.progress.TaskID = st.req.TaskID
+	st.accepted(reg.Request.Import(), reg.Control)
 	return reg, ctx.Err()
 }
 

@@ -41,10 +41,7 @@ func registerExport(ctx workflow.Context, st *state) (contract.RegisterExportRes
 	if err := record(keep, contract.RegisterExportActivity, params, &reg); err != nil {
 		return reg, err
 	}
-	st.req = reg.Request.Import()
-	st.told(reg.Control)
-	st.registered = true
-	st.progress.TaskID = st.req.TaskID
+	st.accepted(reg.Request.Import(), reg.Control)
 	return reg, ctx.Err()
 }
 

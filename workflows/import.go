@@ -41,13 +41,10 @@ func register(ctx workflow.Context, st *state) (contract.RegisterResult, error) 
 	if err := record(keep, contract.RegisterActivity, params, &reg); err != nil {
 		return reg, err
 	}
-	st.req = reg.Request
-	st.told(reg.Control)
+	st.accepted(reg.Request, reg.Control)
 	if st.req.Target.Store == "" && len(st.req.Stores) > 0 {
 		st.req.Target.Store = st.req.Stores[0]
 	}
-	st.registered = true
-	st.progress.TaskID = st.req.TaskID
 	return reg, ctx.Err()
 }
 

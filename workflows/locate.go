@@ -28,9 +28,7 @@ func LocateImage(ctx workflow.Context, req contract.ImportRequest) (contract.Imp
 	if err != nil {
 		return contract.ImportResult{}, undo(ctx, st, err)
 	}
-	keep, _ := workflow.NewDisconnectedContext(ctx)
-	st.finish(keep, statusSuccess, contract.StageDone)
-	st.publish(keep)
+	succeed(ctx, st)
 	return result, nil
 }
 

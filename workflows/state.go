@@ -129,6 +129,15 @@ func (st *state) enter(ctx workflow.Context, s contract.Stage) {
 	}
 }
 
+// accepted takes what the catalogue has accepted: that counts, and not what the workflow
+// was started with.
+func (st *state) accepted(req contract.ImportRequest, c *contract.Control) {
+	st.req = req
+	st.told(c)
+	st.registered = true
+	st.progress.TaskID = req.TaskID
+}
+
 // finish ends the import with a task status.
 func (st *state) finish(ctx workflow.Context, status string, s contract.Stage) {
 	st.enter(ctx, s)

@@ -59,11 +59,18 @@ func reason(ctx workflow.Context, st *state, cause error) (why contract.ErrorVal
 // tidy removes what a successful import no longer needs. The import has
 // succeeded, whatever comes of it.
 func tidy(ctx workflow.Context, st *state) {
+	keep := succeed(ctx, st)
+	cleanup(keep, st, true)
+	dropLost(keep, st)
+}
+
+// succeed tells of the success. What is left to do after it is done with the context that
+// it returns, which no cancel reaches.
+func succeed(ctx workflow.Context, st *state) workflow.Context {
 	keep, _ := workflow.NewDisconnectedContext(ctx)
 	st.finish(keep, statusSuccess, contract.StageDone)
 	st.publish(keep)
-	cleanup(keep, st, true)
-	dropLost(keep, st)
+	return keep
 }
 
 // cleanup visits every place. Only the last one can be part of a success: the

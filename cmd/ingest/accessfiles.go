@@ -27,7 +27,7 @@ func (s *services) openAccess() error {
 			return notStarted(err, "the access rules cannot be used", remedy)
 		}
 		s.access.rules = h.Current
-		s.access.watch = append(s.access.watch, func(ctx context.Context) { h.Run(ctx, policyEvery) })
+		s.access.watch = append(s.access.watch, func(ctx context.Context) { h.Run(ctx, policyEvery, nil) })
 	}
 	if c.Protections == "" {
 		return nil
@@ -43,7 +43,7 @@ func (s *services) openAccess() error {
 		return notStarted(err, "the property protections cannot be used", "Correct the file; docs/access.md shows one.")
 	}
 	s.access.protections = h.Current
-	s.access.watch = append(s.access.watch, func(ctx context.Context) { h.Run(ctx, policyEvery) })
+	s.access.watch = append(s.access.watch, func(ctx context.Context) { h.Run(ctx, policyEvery, nil) })
 	return nil
 }
 

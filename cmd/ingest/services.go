@@ -346,20 +346,7 @@ func (s *services) background(ctx context.Context) {
 	s.keepSchedules(ctx)
 	go s.reconciler().Run(ctx, 5*time.Second)
 	go s.uploads().Run(ctx, 5*time.Second)
-	go func() {
-		tick := time.NewTicker(10 * time.Minute)
-		defer tick.Stop()
-		for {
-			if err := s.sweeper.SweepStaging(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn().Err(err).Msg("sweep the staging folder")
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	go reconcile.Every(ctx, 10*time.Minute, s.log, "sweep the staging folder", s.sweeper.SweepStaging)
 }
 
 // newHostID returns a name that no other host has.

@@ -161,7 +161,7 @@ func TestAFileIsReadAgainWhenItChanges(t *testing.T) {
 		t.Errorf("a wrong file is in force, or told more than once:\n%s", log.String())
 	}
 	write("get_images: '@'\nget_imags: '@'")
-	go h.Run(t.Context(), time.Millisecond)
+	go h.Run(t.Context(), time.Millisecond, nil)
 	for until := time.Now().Add(5 * time.Second); !may(); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("the new file does not come into force")

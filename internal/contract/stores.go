@@ -82,6 +82,7 @@ type CopyRequest struct {
 	Owner     string `json:"owner,omitempty"`
 	UserID    string `json:"user_id,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
+	Priority  *int   `json:"priority,omitempty"` // 0 to 9, DefaultPriority if it is not said
 	StoresSpec
 }
 
@@ -97,6 +98,9 @@ func (r CopyRequest) Check() error {
 	case len(r.Stores) == 0 && !r.AllStores:
 		return badField("stores", "is missing: name the stores to copy to, or set all_stores")
 	}
+	if err := checkPriority(r.Priority); err != nil {
+		return err
+	}
 	return r.StoresSpec.check()
 }
 
@@ -104,7 +108,7 @@ func (r CopyRequest) Check() error {
 func (r CopyRequest) Import() ImportRequest {
 	return ImportRequest{
 		Method: MethodCopy, TaskID: r.TaskID, ImageID: r.ImageID, IdempotencyKey: r.IdempotencyKey, Owner: r.Owner,
-		UserID: r.UserID, RequestID: r.RequestID, StoresSpec: r.StoresSpec,
+		UserID: r.UserID, RequestID: r.RequestID, StoresSpec: r.StoresSpec, Priority: r.Priority,
 	}
 }
 
@@ -112,7 +116,7 @@ func (r CopyRequest) Import() ImportRequest {
 func (r ImportRequest) Copy() CopyRequest {
 	return CopyRequest{
 		ImageID: r.ImageID, TaskID: r.TaskID, IdempotencyKey: r.IdempotencyKey, Owner: r.Owner,
-		UserID: r.UserID, RequestID: r.RequestID, StoresSpec: r.StoresSpec,
+		UserID: r.UserID, RequestID: r.RequestID, StoresSpec: r.StoresSpec, Priority: r.Priority,
 	}
 }
 

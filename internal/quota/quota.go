@@ -15,10 +15,11 @@ package quota
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"ingest/internal/errcode"
+	"ingest/internal/reload"
 	"ingest/metadata"
 )
 
@@ -37,7 +39,11 @@ const MaxBytes = 4 << 20
 type Set struct {
 	defaults metadata.Limits
 	projects map[string]metadata.Limits
+	digest   string // of the file that it comes from
 }
+
+// Digest tells one version of the file from another: SHA-256, in hexadecimal digits.
+func (s *Set) Digest() string { return s.digest }
 
 // New returns the set that gives every project the same limits.
 func New(defaults metadata.Limits) *Set { return &Set{defaults: defaults} }
@@ -57,19 +63,9 @@ func (s *Set) Of(project string) metadata.Limits {
 // is wrong with it is errcode.BadRequest.
 func Load(path string, base metadata.Limits) (*Set, error) {
 	name := filepath.Base(path)
-	f, err := os.Open(path)
+	raw, err := reload.Read(path, MaxBytes)
 	if err != nil {
-		var why *os.PathError
-		text := err.Error()
-		if errors.As(err, &why) {
-			text = why.Err.Error()
-		}
-		return nil, errcode.Wrap(err, errcode.BadRequest, "read the quota file %s: %s", name, text)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
-	if err != nil {
-		return nil, errcode.Wrap(err, errcode.BadRequest, "read the quota file %s", name)
+		return nil, errcode.Wrap(err, errcode.BadRequest, "read the quota file %s: %s", name, err)
 	}
 	return Parse(name, raw, base)
 }
@@ -114,7 +110,8 @@ func Parse(name string, text []byte, base metadata.Limits) (*Set, error) {
 	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, wrong(name, "there is something behind the first document")
 	}
-	s := &Set{projects: map[string]metadata.Limits{}}
+	digest := sha256.Sum256(text)
+	s := &Set{projects: map[string]metadata.Limits{}, digest: hex.EncodeToString(digest[:])}
 	var err error
 	if s.defaults, err = file.Defaults.over(name, base); err != nil {
 		return nil, err

@@ -87,7 +87,9 @@ func TestHolderReadsAgain(t *testing.T) {
 		want int64
 	}{{"defaults: {image_count_total: 4}", 4}, {"nonsense", 4}, {"{}", 7}} {
 		write(c.text)
-		h.Reload()
+		if err := h.file.Reload(); (err != nil) != (c.text == "nonsense") {
+			t.Errorf("%q: %v", c.text, err)
+		}
 		if got := h.Of("p").Images; got != c.want {
 			t.Errorf("after %q: %d, want %d", c.text, got, c.want)
 		}

@@ -66,18 +66,7 @@ type Reconciler struct {
 
 // Run reconciles at once and then every interval, until the context ends.
 func (r *Reconciler) Run(ctx context.Context, interval time.Duration) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		if err := r.Once(ctx); err != nil && ctx.Err() == nil {
-			r.Log.Warn().Err(err).Msg("reconcile")
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	Every(ctx, interval, r.Log, "reconcile", r.Once)
 }
 
 // Once looks at every unfinished task. One task's trouble does not keep it from

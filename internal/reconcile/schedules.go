@@ -35,18 +35,7 @@ type Schedules struct {
 
 // Run tells at once and then every interval, until the context ends.
 func (s *Schedules) Run(ctx context.Context, interval time.Duration) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		if err := s.Once(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn().Err(err).Msg("keep the schedules in step")
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	Every(ctx, interval, s.Log, "keep the schedules in step", s.Once)
 }
 
 // Once tells what has not been told. One schedule's trouble does not keep it from the

@@ -32,23 +32,12 @@ type Uploads struct {
 
 // Run gives up at once and then every interval, until the context ends.
 func (s *Uploads) Run(ctx context.Context, interval time.Duration) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		if err := s.Once(ctx, false); err != nil && ctx.Err() == nil {
-			s.Log.Warn().Err(err).Msg("give up uploads")
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	Every(ctx, interval, s.Log, "give up uploads", func(ctx context.Context) error { return s.Once(ctx, false) })
 }
 
 // Once looks at every upload. With all, every one is given up that does not wait for
-// its import: no other server uses the catalogue, and this one receives none yet. One upload's trouble does not keep it from the others; the last error is
-// returned.
+// its import: no other server uses the catalogue, and this one receives none yet. One
+// upload's trouble does not keep it from the others; the last error is returned.
 func (s *Uploads) Once(ctx context.Context, all bool) error {
 	list, err := s.Catalogue.Uploads(ctx)
 	if err != nil {
