@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -24,9 +25,14 @@ type Converter interface {
 
 // A Rendering is a file that nobody has written.
 type Rendering interface {
+	// Size is its length, bytes; -1 for a file that is made from its begin to its end.
 	Size() int64
 	Format() string
+	// WriteRange computes a part of a file that has a Size.
 	WriteRange(w io.Writer, off, n int64) (int64, error)
+	// Stream makes one that has none. begin is called before the first byte, with the
+	// length or -1. After an error, what was written is not the file.
+	Stream(w io.Writer, begin func(size int64)) error
 	Close() error
 }
 
@@ -87,16 +93,56 @@ func (a *api) downloadAs(w http.ResponseWriter, r *http.Request, img metadata.Im
 		return err
 	}
 	defer file.Close()
-	return a.answerFile(w, r, img, converted{img: img, file: file, tag: a.convertedTag(img, t)})
+	c := converted{img: img, file: file, tag: a.convertedTag(img, t, file.Size())}
+	if file.Size() < 0 {
+		return a.streamFile(w, r, c)
+	}
+	return a.answerFile(w, r, img, c)
+}
+
+// streamFile answers a request for a file that is made from its begin to its end. It has
+// no ranges: who asks for one is sent the whole, as HTTP has it. A file that cannot be
+// made to its end breaks the connection, so that nobody takes what came for the whole.
+func (a *api) streamFile(w http.ResponseWriter, r *http.Request, c converted) error {
+	if done, err := unchanged(w, r, c.img, c.tag); done || err != nil {
+		return err
+	}
+	begun := false
+	begin := func(size int64) {
+		begun = true
+		setFileHeaders(w.Header(), c.img, c.tag)
+		w.Header().Del("Accept-Ranges")
+		c.headers(w.Header())
+		if size >= 0 {
+			w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+		}
+		w.WriteHeader(http.StatusOK)
+	}
+	if r.Method == http.MethodHead {
+		begin(-1)
+		return nil
+	}
+	conn := http.NewResponseController(w)
+	defer func() { _ = conn.SetWriteDeadline(time.Time{}) }()
+	err := c.file.Stream(&steadyWriter{w: w, conn: conn}, begin)
+	if err == nil || !begun {
+		return err
+	}
+	if r.Context().Err() == nil {
+		a.Log.Warn().Err(err).Str("path", r.URL.Path).Msg("download broke off")
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // convertedTag tells the bytes of an image in one format from those in another: the
-// same image, target, options and version of the program give the same bytes.
-func (a *api) convertedTag(img metadata.Image, t contract.TargetSpec) string {
+// same image, target, options and version of the program give the same bytes. What is
+// computed takes its length too: one place of an image may know holes that another does
+// not, and more is left out of what is made of it.
+func (a *api) convertedTag(img metadata.Image, t contract.TargetSpec, size int64) string {
 	if img.HashValue == "" {
 		return ""
 	}
-	parts := []string{img.HashAlgo, img.HashValue, a.Version, t.Format}
+	parts := []string{img.HashAlgo, img.HashValue, a.Version, t.Format, strconv.FormatInt(size, 10)}
 	for _, name := range slices.Sorted(maps.Keys(t.Options)) {
 		parts = append(parts, name+"="+t.Options[name])
 	}

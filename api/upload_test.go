@@ -35,16 +35,18 @@ type uploadBench struct {
 	*bench
 	url     string
 	store   *fs.Store
+	root    string // of the store
 	staging string
 }
 
 func newUploadBench(t *testing.T, adjust ...func(*Deps)) *uploadBench {
 	t.Helper()
-	store, err := fs.Open(t.TempDir(), "local")
+	root := t.TempDir()
+	store, err := fs.Open(root, "local")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &uploadBench{store: store, staging: t.TempDir()}
+	b := &uploadBench{store: store, root: root, staging: t.TempDir()}
 	all := map[string]stores.Store{"local": store}
 	pipe := &pipeline.Pipeline{Readers: readers.All(), Stores: all, DefaultStore: "local", StagingDir: b.staging, HostQueue: "ingest-host-a", MD5: true, Limits: formats.DefaultLimits()}
 	b.bench = newBench(t, append([]func(*Deps){func(d *Deps) {

@@ -84,6 +84,7 @@ type Pipeline struct {
 	once     sync.Once
 	detector *detect.Detector
 	aheads   atomic.Int64 // that run
+	headings headings     // of files that Stream has made
 }
 
 // Observe is told how far a step is: bytes done of total (-1 if unknown), and
