@@ -163,6 +163,11 @@ type Deps struct {
 	BodyTime time.Duration
 	// Limits bounds how often a project asks; nil does not.
 	Limits *ratelimit.Limiter
+	// Addresses bounds how often an address asks, and Failures how often it fails to prove
+	// who it is, both before anybody is asked about it; nil bounds nothing.
+	Addresses, Failures *ratelimit.Limiter
+	// Proxies may say for whom they ask.
+	Proxies ratelimit.Proxies
 	// Closing is closed when the server shuts down, so that streams, which last, end. nil
 	// never is.
 	Closing <-chan struct{}

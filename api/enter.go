@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -31,12 +32,18 @@ func (a *api) enter(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) 
 	if !found {
 		path = pattern
 	}
+	watched := path != "/v1/healthz" && path != "/healthcheck"
+	if watched {
+		if err := a.approach(w, r); err != nil {
+			return identity.Caller{}, err
+		}
+	}
 	var who identity.Caller
 	var err error
 	if a.believes() || !open[path] {
 		who, err = a.Identity.Authenticate(r)
 	}
-	if path == "/v1/healthz" || path == "/healthcheck" {
+	if !watched {
 		return who, err
 	}
 	bucket := ratelimit.Project(who.Project)
@@ -44,10 +51,36 @@ func (a *api) enter(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) 
 		bucket = ratelimit.Address(r.RemoteAddr)
 	}
 	if wait := a.Limits.Take(bucket); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-		return who, errcode.New(errcode.TooManyRequests, "too many requests of this %s", strings.Fields(bucket)[0])
+		return who, later(w, wait, "too many requests of this "+strings.Fields(bucket)[0])
 	}
 	return who, err
+}
+
+// approach refuses an address that asks too often, or that has failed too often to prove
+// who it is, before its proofs are looked at: that may cost a call of another service.
+func (a *api) approach(w http.ResponseWriter, r *http.Request) error {
+	bucket := ratelimit.Address(r.RemoteAddr)
+	if wait := a.Failures.Peek(bucket); wait > 0 {
+		return later(w, wait, "too many requests of this address have not proved who makes them")
+	}
+	if wait := a.Addresses.Take(bucket); wait > 0 {
+		return later(w, wait, "too many requests of this address")
+	}
+	return nil
+}
+
+// left looks at what a request was answered: one that nobody was let in by, a refused
+// login among them, counts against its address.
+func (a *api) left(r *http.Request, status int) {
+	if status == http.StatusUnauthorized {
+		a.Failures.Take(ratelimit.Address(r.RemoteAddr))
+	}
+}
+
+// later is the error of a request that may be made again after a while.
+func later(w http.ResponseWriter, wait time.Duration, why string) error {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	return errcode.New(errcode.TooManyRequests, "%s", why)
 }
 
 // believes reports whether nothing proves what requests say of themselves.

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -110,6 +111,82 @@ func TestWhoAsksTooOftenWaits(t *testing.T) {
 	}
 	b.do("GET", "/versions", "").want(t, 429, errcode.TooManyRequests) // of the same address as the guesses
 	b.do("GET", "/v1/healthz", "").want(t, 200, "")
+}
+
+// inquiries counts how often somebody was asked who a caller is.
+type inquiries struct {
+	identity.Authenticator
+	n int
+}
+
+func (a *inquiries) Authenticate(r *http.Request) (identity.Caller, error) {
+	a.n++
+	return a.Authenticator.Authenticate(r)
+}
+
+// of sends a request from an address.
+func (b *bench) of(remote, path string, header ...string) answer {
+	r := httptest.NewRequest("GET", path, nil)
+	r.RemoteAddr = remote
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Add(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	b.handler.ServeHTTP(w, r)
+	return answer{w.Result(), w.Body.Bytes()}
+}
+
+func TestAddressesThatAskTooOftenAreNotLookedAt(t *testing.T) {
+	who := &inquiries{}
+	b := newBench(t, withBadges, func(d *Deps) {
+		who.Authenticator = d.Identity
+		d.Identity, d.Addresses = who, ratelimit.New(0.001, 3)
+	})
+	for range 3 {
+		b.of("192.0.2.1:1000", "/v2/images", "X-Auth-Token", "of-ann").want(t, 200, "")
+	}
+	for _, token := range []string{"of-ann", "of-bob", "guess"} {
+		got := b.of("192.0.2.1:2000", "/v2/images", "X-Auth-Token", token, "X-Forwarded-For", "203.0.113.9").want(t, 429, errcode.TooManyRequests)
+		if s := got.Header.Get("Retry-After"); s != "1000" && s != "999" {
+			t.Errorf("Retry-After is %q", s)
+		}
+	}
+	if who.n != 3 {
+		t.Errorf("%d requests were looked at, want 3", who.n)
+	}
+	b.of("192.0.2.1:1000", "/v1/healthz").want(t, 200, "")
+	b.of("192.0.2.2:1000", "/v2/images", "X-Auth-Token", "of-ann").want(t, 200, "")
+}
+
+func TestAddressesThatFailTooOftenAreNotLookedAt(t *testing.T) {
+	who := &inquiries{}
+	proxies, err := ratelimit.ParseProxies([]string{"192.0.2.0/24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, withBadges, func(d *Deps) {
+		who.Authenticator = d.Identity
+		d.Identity, d.Failures, d.Proxies = who, ratelimit.New(0.001, 3), proxies
+	})
+	from := func(client, token string) answer {
+		return b.of("192.0.2.1:1000", "/v2/images", "X-Forwarded-For", "203.0.113.77, "+client, "X-Auth-Token", token)
+	}
+	for range 10 { // who proves who they are has not failed
+		from("203.0.113.1", "of-ann").want(t, 200, "")
+	}
+	for range 3 {
+		from("203.0.113.1", "guess").want(t, 401, errcode.Unauthenticated)
+	}
+	before := who.n
+	from("203.0.113.1", "guess").want(t, 429, errcode.TooManyRequests)
+	from("203.0.113.1", "of-ann").want(t, 429, errcode.TooManyRequests)
+	if who.n != before {
+		t.Error("an address that has failed too often was looked at")
+	}
+	// Others behind the same proxy do not pay for it.
+	from("203.0.113.2", "of-ann").want(t, 200, "")
+	// Nor does whoever names the address of another, without being a proxy.
+	b.of("198.51.100.1:1", "/v2/images", "X-Forwarded-For", "203.0.113.1", "X-Auth-Token", "of-ann").want(t, 200, "")
 }
 
 // The log says who asks, and never how they prove it.

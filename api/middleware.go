@@ -35,6 +35,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		r = a.negotiated(r)
+		r.RemoteAddr = a.Proxies.Client(r) // for whoever counts or logs addresses
 		rec := &recorder{ResponseWriter: w}
 		// That of the answer before, on the same connection.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
@@ -43,6 +44,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		rec.Header().Set("X-Request-Id", id)
 		ctx := context.WithValue(r.Context(), requestIDKey, id)
 		defer a.finish(rec, r.WithContext(ctx), began)
+		defer func() { a.left(r, rec.status) }()
 
 		who, err := identity.Caller{}, checkURL(r.URL)
 		if err == nil {

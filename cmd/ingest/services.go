@@ -331,6 +331,7 @@ func (s *services) handler(addr net.Addr, g gate) http.Handler {
 		ImageProperties: s.imageProperties,
 		Version:         version, Log: s.log, Hosts: s.hosts(addr),
 		Identity: g.callers, IdentityService: g.handler(), Limits: ratelimit.New(s.c.Auth.Rate, s.c.Auth.Burst),
+		Addresses: ratelimit.New(s.c.Auth.AddressRate, s.c.Auth.AddressBurst), Failures: ratelimit.New(float64(s.c.Auth.Failures)/60, s.c.Auth.Failures), Proxies: s.c.Auth.Proxies,
 		Closing: s.closing,
 	})
 }

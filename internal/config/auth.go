@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"ingest/internal/ratelimit"
 )
 
 // The modes of finding out who makes a request.
@@ -40,6 +42,16 @@ type Auth struct {
 	// Burst how many at once; 0 is twice Rate.
 	Rate  float64
 	Burst int
+	// AddressRate is how many requests a second an address may make, before it is found
+	// out whose they are, and AddressBurst how many at once; 0 as in Rate and Burst.
+	AddressRate  float64
+	AddressBurst int
+	// Failures is how many requests a minute of one address may fail to prove who makes
+	// them, 0 for any number.
+	Failures int
+	// Proxies may say for whom they ask, in X-Forwarded-For.
+	Proxies ratelimit.Proxies
+	proxies []string
 }
 
 // Keystone says where the identity service is, and who validates tokens there.
@@ -78,6 +90,10 @@ func (a *Auth) flags(f *pflag.FlagSet) {
 	f.StringVar(&a.TLS.Key, "tls-key", "", "PEM `FILE` of its key")
 	f.Float64Var(&a.Rate, "rate-limit", 0, "requests a second that a project may make, or an address without a token (0: any number)")
 	f.IntVar(&a.Burst, "rate-burst", 0, "requests that it may make at once after a time of silence (0: twice --rate-limit)")
+	f.Float64Var(&a.AddressRate, "address-rate-limit", 0, "requests a second that an address may make, whoever they are of; refused before a token is looked at (0: any number)")
+	f.IntVar(&a.AddressBurst, "address-rate-burst", 0, "requests that it may make at once after a time of silence (0: twice --address-rate-limit)")
+	f.IntVar(&a.Failures, "auth-failures", 0, "requests a minute of one address that may fail to prove who makes them, before all of it are refused for a while (0: any number)")
+	f.StringSliceVar(&a.proxies, "trusted-proxy", nil, "`NETWORK` or address of reverse proxies whose X-Forwarded-For is believed; repeat for each (default none)")
 }
 
 func (a *Auth) check(dataDir string) error {
@@ -99,14 +115,29 @@ func (a *Auth) check(dataDir string) error {
 		}
 		a.PublicEndpoint = strings.TrimRight(a.PublicEndpoint, "/")
 	}
-	if a.Rate < 0 || a.Rate > 1e6 || a.Rate != a.Rate {
-		return bad("--rate-limit", "", "is not from 0 to 1000000")
-	}
-	if a.Burst < 0 || a.Burst > 1e6 {
-		return bad("--rate-burst", "", "is not from 0 to 1000000")
+	if err := a.checkRates(); err != nil {
+		return err
 	}
 	if a.Mode == AuthKeystone {
 		return a.Keystone.check()
+	}
+	return nil
+}
+
+func (a *Auth) checkRates() (err error) {
+	for _, n := range []struct {
+		flag  string
+		value float64
+	}{
+		{"--rate-limit", a.Rate}, {"--rate-burst", float64(a.Burst)}, {"--address-rate-limit", a.AddressRate},
+		{"--address-rate-burst", float64(a.AddressBurst)}, {"--auth-failures", float64(a.Failures)},
+	} {
+		if !(n.value >= 0 && n.value <= 1e6) { // nor what is no number
+			return bad(n.flag, "", "is not from 0 to 1000000")
+		}
+	}
+	if a.Proxies, err = ratelimit.ParseProxies(a.proxies); err != nil {
+		return bad("--trusted-proxy", strings.Join(a.proxies, ","), "is wrong: "+err.Error())
 	}
 	return nil
 }

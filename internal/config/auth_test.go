@@ -64,6 +64,11 @@ func TestAuthRefuses(t *testing.T) {
 		"rate is no number":      {"--rate-limit", "NaN"},
 		"rate too large":         {"--rate-limit", "1000001"},
 		"negative burst":         {"--rate-burst", "-1"},
+		"negative of addresses":  {"--address-rate-limit", "-0.5"},
+		"no number of addresses": {"--address-rate-limit", "NaN"},
+		"burst of addresses":     {"--address-rate-burst", "-1"},
+		"negative failures":      {"--auth-failures", "-1"},
+		"a proxy by name":        {"--trusted-proxy", "10.0.0.1,proxy.example.org"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := parse(t, args...); errcode.Of(err) != errcode.BadRequest {

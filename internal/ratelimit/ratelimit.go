@@ -42,11 +42,22 @@ func New(perSecond float64, burst int) *Limiter {
 // Take takes a request out of the bucket of key. 0 admits it; else it is refused, and
 // would be admitted after that time if nobody asks before.
 func (l *Limiter) Take(key string) time.Duration {
+	return l.ask(key, true)
+}
+
+// Peek is Take, but takes nothing.
+func (l *Limiter) Peek(key string) time.Duration { return l.ask(key, false) }
+
+func (l *Limiter) ask(key string, take bool) time.Duration {
 	if l == nil {
 		return 0
 	}
 	l.mu.Lock()
 	b, ok := l.buckets.Get(key)
+	if !ok && !take {
+		l.mu.Unlock()
+		return 0 // who was never seen has a full bucket
+	}
 	if !ok {
 		b = rate.NewLimiter(rate.Limit(l.perSecond), l.burst)
 		l.buckets.Put(key, b)
@@ -55,8 +66,8 @@ func (l *Limiter) Take(key string) time.Duration {
 	now := l.now()
 	r := b.ReserveN(now, 1)
 	wait := r.DelayFrom(now)
-	if wait > 0 {
-		r.CancelAt(now) // who is refused takes nothing
+	if wait > 0 || !take { // who is refused takes nothing
+		r.CancelAt(now)
 	}
 	return wait
 }
