@@ -201,6 +201,9 @@ func New(d Deps) http.Handler {
 		}
 		d.Access = func() *access.Rules { return rules }
 	}
+	if d.ImageProperties == nil {
+		d.ImageProperties = schemas.WellKnown()
+	}
 	if d.Protections == nil {
 		d.Protections = func() *access.Protections { return nil }
 	}

@@ -19,7 +19,7 @@ func (a *api) createImage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	img, err := parseImage(fields, project(r.Context()))
+	img, err := a.parseImage(fields, project(r.Context()))
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func decodeObject(r *http.Request) (map[string]json.RawMessage, error) {
 
 // parseImage makes an image of the members that a client sent. Every member
 // that is not one of Glance's own is a free property.
-func parseImage(fields map[string]json.RawMessage, owner string) (metadata.Image, error) {
+func (a *api) parseImage(fields map[string]json.RawMessage, owner string) (metadata.Image, error) {
 	img := metadata.Image{ID: uuid.NewString(), Properties: map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(fields)) { // the same request gets the same answer
 		raw := fields[name]
@@ -79,7 +79,10 @@ func parseImage(fields map[string]json.RawMessage, owner string) (metadata.Image
 		}
 		core, err := setMember(&img, name, raw)
 		if err == nil && !core {
-			img.Properties[name], err = propertyValue(name, raw)
+			var value *string
+			if value, err = a.freeProperty(name, raw); value != nil {
+				img.Properties[name] = *value
+			}
 		}
 		if err != nil {
 			return metadata.Image{}, err

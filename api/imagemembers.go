@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"ingest/internal/schemas"
 	"ingest/metadata"
 )
 
@@ -119,6 +120,27 @@ func setTags(dst *[]string, raw json.RawMessage) error {
 		return withStatus(413, badField("tags", "", "an image has at most %d tags", maxTags))
 	}
 	*dst = list
+	return nil
+}
+
+// freeProperty reads a free property's value and holds it against the schema of images.
+// nil is null, where that takes it: the property is one that the image does not have.
+func (a *api) freeProperty(name string, raw json.RawMessage) (*string, error) {
+	if isNull(raw) && schemas.TakesNull(a.ImageProperties[name]) {
+		return nil, nil
+	}
+	value, err := propertyValue(name, raw)
+	if err == nil {
+		err = a.checkFree(name, value)
+	}
+	return &value, err
+}
+
+// checkFree holds a free property against the schema of images.
+func (a *api) checkFree(name, value string) error {
+	if why := schemas.CheckText(a.ImageProperties[name], value); why != "" {
+		return badField(name, value, "%s", why)
+	}
 	return nil
 }
 

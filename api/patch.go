@@ -16,6 +16,9 @@ import (
 // or none. Two patches at once both count, one after the other.
 func (a *api) patchImage(w http.ResponseWriter, r *http.Request) error {
 	changes, err := parsePatch(w, r)
+	if err == nil {
+		err = a.checkChanges(changes)
+	}
 	if err != nil {
 		return err
 	}
@@ -42,6 +45,9 @@ func (a *api) patchImage(w http.ResponseWriter, r *http.Request) error {
 	writeJSON(w, http.StatusOK, a.show(r, img))
 	return nil
 }
+
+// nested is what Glance has its free properties in, for itself alone: no patch reaches it.
+const nested = "extra_properties"
 
 // A patch is at work on one image, in one run of a transaction.
 type patch struct {
@@ -84,6 +90,8 @@ func (p patch) one(c change) error {
 		return p.locations(c)
 	case wire.IsCore(c.name):
 		return p.member(c)
+	case c.name == nested:
+		return fieldError(errcode.Forbidden, c.name, "", "a property is changed by its own name")
 	}
 	return p.property(c)
 }
@@ -141,11 +149,18 @@ func (p patch) property(c change) error {
 		delete(p.img.Properties, c.name)
 		return nil
 	}
-	value, err := propertyValue(c.name, c.value)
-	if err == nil {
-		p.img.Properties[c.name] = value
+	value, err := p.a.freeProperty(c.name, c.value)
+	switch {
+	case err != nil:
+		return err
+	case value != nil:
+		p.img.Properties[c.name] = *value
+	case there && !p.a.mayProperty(p.r, access.Delete, c.name):
+		return protected(access.Delete, c.name)
+	default:
+		delete(p.img.Properties, c.name)
 	}
-	return err
+	return nil
 }
 
 // locations refuses changes of where an image's bytes lie.

@@ -40,7 +40,7 @@ func (b *bench) anImage(id string, header ...string) map[string]any {
 
 func TestPatch(t *testing.T) {
 	b := newBench(t)
-	id := b.imageID(`{"name":"old","kernel_id":"k","a/b":"1","t~c":"2","gone":"x"}`)
+	id := b.imageID(`{"name":"old","kernel_id":"11111111-2222-4333-8444-555555555555","a/b":"1","t~c":"2","gone":"x"}`)
 	a := b.patch(id, `[
 		{"op":"replace","path":"/name","value":"new"},
 		{"op":"add","path":"/disk_format","value":"raw"},
@@ -52,7 +52,7 @@ func TestPatch(t *testing.T) {
 		{"op":"replace","path":"/visibility","value":"private"},
 		{"op":"replace","path":"/tags","value":["b","a","b"]},
 		{"op":"add","path":"/fresh","value":"f"},
-		{"op":"add","path":"/kernel_id","value":"K"},
+		{"op":"add","path":"/kernel_id","value":"66666666-2222-4333-8444-555555555555"},
 		{"op":"replace","path":"/a~1b","value":"one"},
 		{"op":"remove","path":"/t~0c"},
 		{"op":"remove","path":"/gone"},
@@ -61,7 +61,7 @@ func TestPatch(t *testing.T) {
 	var got map[string]any
 	a.into(t, &got)
 	want := map[string]any{"id": id, "status": "queued", "name": "new", "disk_format": "raw", "container_format": "bare", "min_ram": 64.0, "min_disk": 2.0,
-		"protected": true, "os_hidden": true, "visibility": "private", "fresh": "f", "kernel_id": "K", "a/b": "one", "gone": "back"}
+		"protected": true, "os_hidden": true, "visibility": "private", "fresh": "f", "kernel_id": "66666666-2222-4333-8444-555555555555", "a/b": "one", "gone": "back"}
 	for k, v := range want {
 		if !cmp.Equal(got[k], v) {
 			t.Errorf("%s is %v, want %v", k, got[k], v)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"ingest/api/wire"
 	"ingest/internal/errcode"
 	"ingest/metadata"
 )
@@ -176,6 +177,22 @@ func (c change) check() error {
 	if core, err := setMember(&metadata.Image{}, c.name, c.value); core {
 		return err
 	}
+	if isNull(c.value) { // which some properties take
+		return nil
+	}
 	_, err := propertyValue(c.name, c.value)
 	return err
+}
+
+// checkChanges refuses values of free properties that no image has.
+func (a *api) checkChanges(changes []change) error {
+	for _, c := range changes {
+		if c.op == opRemove || c.name == membLocations || wire.IsCore(c.name) {
+			continue
+		}
+		if _, err := a.freeProperty(c.name, c.value); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -143,7 +143,7 @@ func (a *api) importInput(r *http.Request, input map[string]json.RawMessage) (co
 		return req, badField("input.image_properties", string(input["image_properties"]), "expected an object")
 	}
 	req.Source = contract.SourceSpec{URL: *from, Format: *format}
-	img, err := parseImage(members, req.Owner)
+	img, err := a.parseImage(members, req.Owner)
 	if err != nil {
 		return req, err
 	}

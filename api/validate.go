@@ -176,6 +176,11 @@ func (a *api) checkBeside(req contract.ImportRequest) error {
 	}); err != nil {
 		return err
 	}
+	for _, name := range slices.Sorted(maps.Keys(req.Image.Properties)) {
+		if err := a.checkFree(name, req.Image.Properties[name]); err != nil {
+			return err
+		}
+	}
 	// Whatever the workflow would refuse is refused here.
 	return req.Check()
 }

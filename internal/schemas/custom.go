@@ -38,6 +38,9 @@ func ParseProperties(raw []byte) (map[string]Object, error) {
 				return nil, fmt.Errorf("%s: the description is no text", name)
 			}
 		}
+		if err := checkRules(p); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 		if p["readOnly"] == true {
 			return nil, fmt.Errorf("%s: whoever owns an image sets its properties: they are not readOnly", name)
 		}

@@ -40,6 +40,9 @@ func TestRefusedProperties(t *testing.T) {
 		`{"a":{"type":["null"]}}`: "a: the type is", `{"a":{"type":["string","integer"]}}`: "a: the type is", `{"a":null}`: "a: the type is",
 		`{"status":{"type":"string"}}`: "status is a member", `{"stores":{"type":"string"}}`: "stores is a member",
 		`{"a":{"type":"string","description":7}}`: "no text", `{"a":{"type":"string","readOnly":true}}`: "not readOnly",
+		`{"a":{"type":"string","pattern":"(?=x)"}}`: "a: the pattern is not understood", `{"a":{"type":"string","pattern":5}}`: "a: the pattern is no text",
+		`{"a":{"type":"string","maxLength":"5"}}`: "a: maxLength is no", `{"a":{"type":"string","minLength":-1}}`: "a: minLength is no",
+		`{"a":{"type":"string","maxLength":1.5}}`: "a: maxLength is no", `{"a":{"type":"string","enum":"x"}}`: "a: enum is no list",
 		"{" + strings.Join(many, ",") + "}": "257 properties",
 	} {
 		if _, err := ParseProperties([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
