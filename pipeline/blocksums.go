@@ -34,13 +34,15 @@ func (b *blockSums) zeros(n int64) {
 	}
 }
 
-// unit folds a unit.
-func (b *blockSums) unit(u *transfer.Unit) {
+// unit folds a unit, and returns the checksum of one of data.
+func (b *blockSums) unit(u *transfer.Unit) uint32 {
 	if u.Data == nil {
 		b.zeros(u.Len)
-		return
+		return 0
 	}
-	b.data(crc32.Checksum(u.Data, castagnoli))
+	crc := crc32.Checksum(u.Data, castagnoli)
+	b.data(crc)
+	return crc
 }
 
 // text is the number as it is kept.

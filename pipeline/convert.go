@@ -38,7 +38,7 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 		_, ok, err := p.resumeNote(up, c.Target, disk, early)
 		return ok && err == nil
 	}
-	k := work{begun: early, hash: true}
+	k := work{begun: early, hash: true, reread: p.verifyPolicy().AtLeast(c.Verify) == contract.VerifyStored}
 	out, err := p.writeUpload(ctx, store, disk, c, k, fits, pulse.observe)
 	if errors.Is(err, errPlanChanged) || errors.Is(err, transfer.ErrDigestElsewhere) {
 		// The note fits no plan, or its checkpoint no encoder, of today: once
@@ -166,8 +166,10 @@ type work struct {
 	more  *furtherDisks // for a container that takes them
 	space *claim        // of what is written
 	hash  bool          // the stored digests are wanted, if they can be had on the way
-	begun *aheadNote    // while the source was fetched; nil if it was not
-	early *ahead        // it is being fetched now; nil if it is not
+	// reread says that what is written shall be read back on the way, if it can be.
+	reread bool
+	begun  *aheadNote // while the source was fetched; nil if it was not
+	early  *ahead     // it is being fetched now; nil if it is not
 }
 
 // writeDisks is Write with what else is known.
@@ -195,6 +197,7 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 		}
 	}
 	w.begin(t)
+	defer w.sums.abandon()
 	sum, err := p.write(ctx, w, disk, t)
 	if err != nil {
 		return contract.Converted{}, err
@@ -211,6 +214,7 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 		w.sums.zeros(out.Size - out.SourceSize)
 		sums := w.sums.result()
 		sums.Resumed = resumed
+		sums.ReadBack = !resumed && w.sums.trail.proves(out.Size)
 		out.Sums = &sums
 	}
 	w.n.Done = &out
@@ -265,6 +269,9 @@ func (w *writer) begin(t contract.TargetSpec) {
 	sums := w.p.newSums()
 	if w.n.Checkpoint.Off == 0 || w.n.Sums != nil && sums.restore(*w.n.Sums) {
 		w.sums = sums
+		if w.reread && w.n.Checkpoint.Off == 0 {
+			sums.trail = newTrail(w.up, w.size)
+		}
 		return
 	}
 	// Their state is that of this checkpoint, and must not be found with a later one.

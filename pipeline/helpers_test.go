@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -92,7 +93,22 @@ func (j *job) fetchParams() contract.FetchParams {
 func (j *job) build(t *testing.T, p *pipeline.Pipeline) error {
 	t.Helper()
 	ctx := t.Context()
+	if err := j.check(ctx, p); err != nil {
+		return err
+	}
 	var err error
+	if j.converted, err = p.Convert(ctx, j.convertParams(), nil); err != nil {
+		return err
+	}
+	if j.checksummed, err = p.Checksum(ctx, j.checksumParams(), nil, nil); err != nil {
+		return err
+	}
+	j.stored, err = p.Commit(ctx, contract.StoreParams{TaskID: j.task, Key: j.key, Converted: j.converted, Checksummed: j.checksummed})
+	return err
+}
+
+// check runs what stands between the fetch and the conversion.
+func (j *job) check(ctx context.Context, p *pipeline.Pipeline) (err error) {
 	if j.ahead {
 		j.key = contract.DiskKey(j.task, j.image, 1, j.fetched.Pin(), 0)
 	}
@@ -104,18 +120,11 @@ func (j *job) build(t *testing.T, p *pipeline.Pipeline) error {
 		return err
 	}
 	j.target, j.verify = v.Target, v.Verify
-	if j.converted, err = p.Convert(ctx, j.convertParams(), nil); err != nil {
-		return err
-	}
-	if j.checksummed, err = p.Checksum(ctx, j.checksumParams(), nil, nil); err != nil {
-		return err
-	}
-	j.stored, err = p.Commit(ctx, contract.StoreParams{TaskID: j.task, Key: j.key, Converted: j.converted, Checksummed: j.checksummed})
-	return err
+	return nil
 }
 
 func (j *job) convertParams() contract.ConvertParams {
-	return contract.ConvertParams{TaskID: j.task, Fetched: j.fetched, Detected: j.detected, Target: j.target, Key: j.key}
+	return contract.ConvertParams{TaskID: j.task, Fetched: j.fetched, Detected: j.detected, Target: j.target, Key: j.key, Verify: j.verify}
 }
 
 func (j *job) checksumParams() contract.ChecksumParams {

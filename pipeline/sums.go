@@ -21,6 +21,7 @@ type storedSums struct {
 	md5  hash.Hash // nil if it is switched off
 	// blocks is nil behind a state that did not have it.
 	blocks *blockSums
+	trail  *trail // nil if nothing is read back on the way
 }
 
 // newSums returns the digests that the operator wants of stored bytes.
@@ -49,8 +50,11 @@ func (s *storedSums) unit(u *transfer.Unit) {
 }
 
 func (s *storedSums) fold(u *transfer.Unit) {
-	if s.blocks != nil {
-		s.blocks.unit(u)
+	if s.blocks == nil {
+		return
+	}
+	if crc := s.blocks.unit(u); s.trail != nil && u.Data != nil {
+		s.trail.follow(u.Off, len(u.Data), crc)
 	}
 }
 

@@ -135,6 +135,15 @@ type Marker interface {
 	Mark(ctx context.Context, note []byte) error
 }
 
+// A Rereader is an Upload whose bytes can be read while it is written, at no cost
+// beside the reading.
+type Rereader interface {
+	// Written reads what WriteAt has returned for through this handle; what was not
+	// written is zeros or, behind the last byte, the end. It is valid until the upload
+	// is closed. If the store knows the holes, it is a formats.DataFinder too.
+	Written() (io.ReaderAt, error)
+}
+
 // NewKey returns the key of one upload of an image. Both are UUIDs, so that a
 // second import of the same image never touches the object of the first.
 func NewKey(imageID, uploadID string) string { return imageID + "/" + uploadID }

@@ -206,7 +206,7 @@ func convert(ctx workflow.Context, st *state, d *disk) error {
 	st.uploadTo(d.validated.Target.Store)
 	var got contract.Converted
 	params := contract.ConvertParams{TaskID: st.req.TaskID, ImageID: st.imageID(), Fetched: *st.fetched,
-		Detected: *st.detected, Target: d.validated.Target, Key: st.key(), Disk: st.disk}
+		Detected: *st.detected, Target: d.validated.Target, Key: st.key(), Disk: st.disk, Verify: d.validated.Verify}
 	st.enter(ctx, contract.StageConvert)
 	if st.round == 1 && st.disk <= 1 {
 		st.publish(ctx)

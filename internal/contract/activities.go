@@ -231,6 +231,9 @@ type ConvertParams struct {
 	// Soft lists codes that warn instead of refusing. The activity fills it in from
 	// the operator's policy.
 	Soft []errcode.Code `json:"soft,omitempty"`
+	// Verify is the level at which the bytes are verified behind it, "" if that is not
+	// known.
+	Verify string `json:"verify,omitempty"`
 }
 
 // Converted describes an unsealed upload that holds all bytes.
@@ -256,6 +259,9 @@ type StoredSums struct {
 	// Blocks is a checksum of the same bytes that costs little to take again, "" if it
 	// is not known.
 	Blocks string `json:"blocks,omitempty"`
+	// ReadBack says that each block was read back behind its writing, and found to be
+	// what Blocks is of.
+	ReadBack bool `json:"read_back,omitempty"`
 	// Resumed says that an attempt was stopped before: behind what it had noted it may
 	// have written bytes that the source did not give a second time, and that nothing
 	// has written over. Only what is stored says whether the digests are of it.

@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -69,10 +70,25 @@ func (c *content) ReaderAt() (io.ReaderAt, error) {
 	if c.size < 0 {
 		return nil, errcode.New(errcode.Conflict, "the upload is not sealed yet")
 	}
+	return c.reader(c.size), nil
+}
+
+// Written reads what is written, also before the seal.
+func (c *content) Written() (io.ReaderAt, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone != nil {
+		return nil, c.gone
+	}
+	// Whatever the file is long, there is nothing behind its end.
+	return c.reader(math.MaxInt64), nil
+}
+
+func (c *content) reader(size int64) *reader {
 	if c.from == nil {
 		c.from = directio.Reader(c.f)
 	}
-	return &reader{f: c.f, from: c.from, size: c.size}, nil
+	return &reader{f: c.f, from: c.from, size: size}
 }
 
 // sync makes the bytes durable with the given call.
@@ -136,14 +152,14 @@ func (c *content) end(why error) error {
 
 func closedError() error { return errcode.Wrap(os.ErrClosed, errcode.Internal, "the upload is closed") }
 
-// reader reads sealed bytes.
+// reader reads bytes, and knows their holes.
 type reader struct {
 	f    *os.File
 	from *directio.File
 	size int64
 }
 
-// ReadAt reads sealed bytes.
+// ReadAt reads.
 func (r *reader) ReadAt(p []byte, off int64) (int, error) {
 	n, err := r.from.ReadAt(p, off)
 	if err != nil && err != io.EOF {

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -257,4 +259,41 @@ func testObjects(f *fixture) {
 	f.delete(keys[0])
 	f.wantObject(f.s, keys[1], pattern(10, 8))
 	f.delete(keys[1:]...)
+}
+
+// testWritten reads an upload back that is not sealed, where a store can do that.
+func testWritten(f *fixture) {
+	u := f.begin(newKey(), -1)
+	reread, ok := u.(stores.Rereader)
+	if !ok {
+		f.must("Abort", u.Abort(f.ctx))
+		return
+	}
+	p := pattern(3<<20+17, 5)
+	f.write(u, 1<<20, p)
+	r, err := reread.Written()
+	f.must("Written", err)
+	f.wantRead(r, 1<<20, p)
+	f.wantRead(r, 0, make([]byte, 1<<20))
+	more := pattern(70_000, 6)
+	f.write(u, 9<<20, more)
+	f.wantRead(r, 9<<20, more)
+	f.write(u, 9<<20, p[:70_000]) // other bytes in the place of what was read
+	f.wantRead(r, 9<<20, p[:70_000])
+	if n, err := r.ReadAt(make([]byte, 10), 64<<20); n != 0 || !errors.Is(err, io.EOF) {
+		f.Errorf("behind the last byte: %d, %v", n, err)
+	}
+	f.must("Abort", u.Abort(f.ctx))
+	if _, err := reread.Written(); err == nil {
+		f.Error("an aborted upload can be read")
+	}
+}
+
+// wantRead wants bytes of a reader.
+func (f *fixture) wantRead(r io.ReaderAt, off int64, want []byte) {
+	f.Helper()
+	got := make([]byte, len(want))
+	if n, err := r.ReadAt(got, off); n != len(got) || err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(got, want) {
+		f.Errorf("ReadAt %d: %d bytes, %v; the right ones: %v", off, n, err, bytes.Equal(got, want))
+	}
 }

@@ -56,6 +56,7 @@ func Run(t *testing.T, h Harness) {
 		{"abort after close and after commit", testAbortLate},
 		{"ended context", testContext},
 		{"holes", testHoles},
+		{"read while it is written", testWritten},
 		{"concurrent writes", testConcurrent},
 		{"offsets beyond 4 GiB", testLarge},
 		{"ranges", testRanges},
