@@ -24,7 +24,7 @@ type Patience struct {
 	First   time.Duration // before the second attempt; it doubles with each further one
 	Longest time.Duration // between two attempts
 	GiveUp  time.Duration // age at which a delivery is given up
-	Disable time.Duration // after which a webhook that took nothing is disabled
+	Disable time.Duration // for how long notices must have been refused until a webhook is disabled
 }
 
 // ClaimDeliveries takes at most limit deliveries that are due, one a webhook and none for
@@ -69,8 +69,8 @@ func claim(ctx context.Context, tx Tx, webhook string, now, until time.Time) ([]
 }
 
 // Settle records what came of an attempt. A delivery that failed is tried again later, or
-// given up; a webhook that has taken nothing for too long is disabled, with all that waits
-// for it. A webhook that is gone is no error.
+// given up; a webhook that has taken nothing of what it was sent for too long is disabled,
+// with all that waits for it. A webhook that is gone is no error.
 func (c *Catalogue) Settle(ctx context.Context, id string, o Outcome, p Patience) error {
 	return c.repo.InTx(ctx, func(tx Tx) error {
 		d, err := tx.Delivery(ctx, id)
@@ -116,16 +116,19 @@ func (c *Catalogue) blame(ctx context.Context, tx Tx, w Webhook, d Delivery, p P
 	if now.Sub(*w.FailingSince) < p.Disable || w.DisabledAt != nil {
 		return tx.PutWebhook(ctx, w)
 	}
+	all, err := tx.Deliveries(ctx, DeliveryFilter{WebhookID: w.ID})
+	if err != nil {
+		return err
+	}
+	if untaken(all, *w.FailingSince, now, p.GiveUp) < p.Disable {
+		return tx.PutWebhook(ctx, w)
+	}
 	w.DisabledAt, w.UpdatedAt = &now, now
 	w.DisabledReason = short(fmt.Sprintf("took no notice since %s; the last attempt said: %s", w.FailingSince.UTC().Format(time.RFC3339), d.Error))
 	if err := tx.PutWebhook(ctx, w); err != nil {
 		return err
 	}
-	waiting, err := tx.Deliveries(ctx, DeliveryFilter{WebhookID: w.ID})
-	if err != nil {
-		return err
-	}
-	for _, one := range waiting {
+	for _, one := range all {
 		if one.Status != DeliveryPending {
 			continue
 		}
@@ -135,6 +138,31 @@ func (c *Catalogue) blame(ctx context.Context, tx Tx, w Webhook, d Delivery, p P
 		}
 	}
 	return nil
+}
+
+// untaken is for how long since a moment there was a notice that was not taken: from its
+// making on until it was given up. The time in which there was nothing to take, or no
+// server to send it, says nothing of a webhook. all are its deliveries, the newest first.
+func untaken(all []Delivery, since, now time.Time, giveUp time.Duration) time.Duration {
+	total := time.Duration(0)
+	until := since // what has been counted
+	for _, d := range slices.Backward(all) {
+		from, to := d.CreatedAt, d.CreatedAt.Add(giveUp)
+		if d.Status == DeliveryDelivered || d.Attempts == 0 {
+			continue
+		}
+		if from.Before(until) {
+			from = until
+		}
+		if to.After(now) {
+			to = now
+		}
+		if to.After(from) {
+			total += to.Sub(from)
+			until = to
+		}
+	}
+	return total
 }
 
 // DropDeliveries removes deliveries that ended before the given time.

@@ -150,8 +150,23 @@ func TestAWebhookThatTakesNothingIsDisabled(t *testing.T) {
 		t.Fatalf("success forgets no failure: %+v, %v", now, err)
 	}
 	fail()
-	f.clock = f.clock.Add(2 * time.Hour)
+	// Quiet hours prove nothing: it was sent nothing that it could have taken.
+	f.clock = f.clock.Add(20 * time.Hour)
 	fail()
+	if now, err := f.Webhook(t.Context(), w.ID); err != nil || now.DisabledAt != nil || now.FailingSince == nil {
+		t.Fatalf("disabled by two failures: %+v, %v", now, err)
+	}
+	rounds := 0
+	for ; rounds < 10; rounds++ {
+		if now, err := f.Webhook(t.Context(), w.ID); err != nil || now.DisabledAt != nil {
+			break
+		}
+		f.clock = f.clock.Add(patience.GiveUp)
+		fail()
+	}
+	if rounds < 5 { // an hour's worth, with the two before
+		t.Errorf("disabled after %d further failures", rounds)
+	}
 	now, err := f.Webhook(t.Context(), w.ID)
 	f.ok(err)
 	if now.DisabledAt == nil || !strings.Contains(now.DisabledReason, "dial: x") {

@@ -40,7 +40,7 @@ const (
 )
 
 // Patience returns how long deliveries and webhooks are tried: a delivery for a day, and
-// a webhook that takes nothing for five.
+// a webhook for five days in which it takes nothing of what it is sent.
 func Patience() metadata.Patience {
 	return metadata.Patience{First: 10 * time.Second, Longest: 4 * time.Hour, GiveUp: 24 * time.Hour, Disable: 5 * 24 * time.Hour}
 }
