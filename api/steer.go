@@ -129,6 +129,7 @@ func (a *api) again(r *http.Request, old metadata.Task) (contract.ImportRequest,
 	}
 	req.TaskID, req.ImageID, req.Owner = uuid.NewString(), old.ImageID, old.Owner
 	req.IdempotencyKey, req.UserID, req.Roles, req.RequestID = "", "", nil, requestID(r.Context())
+	req.Priority = &old.Priority // the one that was set last
 	if err := a.sign(r, &req); err != nil {
 		return req, err
 	}

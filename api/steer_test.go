@@ -78,6 +78,8 @@ func TestRetry(t *testing.T) {
 		}
 	}
 	b.do("POST", "/v1/tasks/"+s.TaskID+"/retry", "").want(t, 409, errcode.Conflict)
+	b.do("PUT", "/v1/tasks/"+s.TaskID+"/priority", `{"priority":9}`).want(t, 202, "")
+	b.do("PUT", "/v1/tasks/"+s.TaskID+"/priority", `{"priority":2}`).want(t, 202, "")
 	fail(s.TaskID)
 	var again wire.Submitted
 	a := b.do("POST", "/v1/tasks/"+s.TaskID+"/retry", "").want(t, 202, "")
@@ -86,12 +88,12 @@ func TestRetry(t *testing.T) {
 		t.Errorf("tried again as %+v of %+v", again, s)
 	}
 	started := b.imports.started[len(b.imports.started)-1]
-	if started.TaskID != again.TaskID || started.ImageID != s.ImageID || started.IdempotencyKey != "" || started.Source.Format != "raw" {
+	if started.Urgency() != 2 || started.TaskID != again.TaskID || started.ImageID != s.ImageID || started.IdempotencyKey != "" || started.Source.Format != "raw" {
 		t.Errorf("started %+v", started)
 	}
 	var task wire.Task
 	b.do("GET", "/v1/tasks/"+again.TaskID, "").want(t, 200, "").into(t, &task)
-	if task.RetryOf != s.TaskID || task.Priority != 7 || task.Status != "pending" {
+	if task.RetryOf != s.TaskID || task.Priority != 2 || task.Status != "pending" {
 		t.Errorf("task %+v", task)
 	}
 	b.do("POST", "/v1/tasks/"+s.TaskID+"/retry", "").want(t, 409, errcode.Conflict) // the other one runs

@@ -346,3 +346,21 @@ func TestRefusedBulkSettings(t *testing.T) {
 		}
 	}
 }
+
+// An item that is tried again has the priority that was set last.
+func TestBulkKeepsThePriorityOfAnItem(t *testing.T) {
+	f := newFixture(t)
+	f.bulk("b", metadata.BulkSettings{}, bulkItems(1))
+	f.step("b", noon)
+	nine := 9
+	_, err := f.Steer(t.Context(), "b-1-1", metadata.Steering{Priority: &nine})
+	f.ok(err)
+	f.lose("b", 1, 1, errcode.SourceUnreachable)
+	f.step("b", noon)
+	_, err = f.ChangeBulk(t.Context(), "b", metadata.BulkChange{Do: metadata.BulkRetry})
+	f.ok(err)
+	f.want("begun", begun(f.step("b", noon)), "1")
+	if got := f.task("b-1-2").Priority; got != nine {
+		t.Errorf("tried again with priority %d, want %d", got, nine)
+	}
+}

@@ -153,6 +153,9 @@ func (st *step) beginItem(ctx context.Context, it BulkItem) (outcome, error) {
 	if err != nil {
 		return settled, st.refuse(ctx, it, err)
 	}
+	if err := st.rank(ctx, it, &in.Task); err != nil {
+		return settled, err
+	}
 	acc, err := st.accept(ctx, in)
 	if errcode.Of(err) == errcode.QuotaExceeded && (len(st.running)+len(st.out.Begun) > 0 || uploadingQuota(err)) {
 		return held, nil
@@ -181,6 +184,21 @@ func (st *step) useAgain(ctx context.Context, it *BulkItem) error {
 	if isNotFound(err) || err == nil && (img.Status != ImageQueued || img.Owner != st.b.Owner) {
 		it.ImageID = ""
 		return nil
+	}
+	return err
+}
+
+// rank gives an item's next attempt the priority that was set last for the one before.
+func (st *step) rank(ctx context.Context, it BulkItem, t *Task) error {
+	if it.TaskID == "" {
+		return nil
+	}
+	old, err := st.tx.Task(ctx, it.TaskID)
+	if isNotFound(err) {
+		return nil
+	}
+	if err == nil {
+		t.Priority = old.Priority
 	}
 	return err
 }
