@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,8 +66,8 @@ func dial(t *testing.T) client.Client {
 	return c
 }
 
-// serve runs one worker for each queue, on one set of steps.
-func serve(t *testing.T, c client.Client, deaf bool, steps pipeline.Steps, queues ...string) {
+// serve runs one worker for each queue, on one set of steps, and returns their catalogue.
+func serve(t *testing.T, c client.Client, deaf bool, steps pipeline.Steps, queues ...string) *metadata.Catalogue {
 	t.Helper()
 	cat := activitytest.NewCatalogue(t)
 	schedule(t, cat)
@@ -87,6 +88,7 @@ func serve(t *testing.T, c client.Client, deaf bool, steps pipeline.Steps, queue
 		}
 		t.Cleanup(w.Stop)
 	}
+	return cat
 }
 
 // impatient waits two seconds for a host, where the policy waits minutes. A
@@ -177,6 +179,9 @@ type recording struct {
 	copyTo []string
 	// stores are those that the import names; one of them may fail.
 	stores []string
+	// begin says what is recorded instead of an import, and puts into the catalogue what
+	// that needs.
+	begin func(b beginning) (workflow string, arg any)
 	// ended says whether the workflow's error is the expected one.
 	ended func(error) bool
 }
@@ -187,7 +192,7 @@ func recordings() []recording {
 	plain := &activitytest.Steps{}
 	succeeded := func(err error) bool { return err == nil }
 	paused := make(chan struct{})
-	return []recording{
+	return append(further(), []recording{
 		{name: "reap", ended: succeeded, reap: true, steps: func(*activitytest.Steps) {}},
 		{name: "reimport-switched", ended: succeeded, runs: 1, steps: func(*activitytest.Steps) {}},
 		{name: "reimport-unchanged", ended: succeeded, runs: 2, steps: func(*activitytest.Steps) {}},
@@ -284,7 +289,7 @@ func recordings() []recording {
 				return plain.Convert(ctx, p, o)
 			}
 		}},
-	}
+	}...)
 }
 
 // twoDisks finds an OVA.
@@ -345,7 +350,7 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	defer cancel()
 	steps := &activitytest.Steps{}
 	r.steps(steps)
-	serve(t, c, r.paused != nil, steps, contract.ImportQueue, contract.TransferQueue, contract.HostQueue("alive"))
+	cat := serve(t, c, r.paused != nil, steps, contract.ImportQueue, contract.TransferQueue, contract.HostQueue("alive"))
 	name := contract.ImportWorkflow
 	if r.plan {
 		name = contract.PlanWorkflow
@@ -359,6 +364,9 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	arg := any(req)
 	if len(r.copyTo) > 0 {
 		name, arg = contract.CopyWorkflow, contract.CopyRequest{ImageID: imported(ctx, t, c, req), StoresSpec: contract.StoresSpec{Stores: r.copyTo}}
+	}
+	if r.begin != nil {
+		name, arg = r.begin(beginning{t, cat, func() string { return imported(ctx, t, c, req) }})
 	}
 	if r.reap {
 		name, arg = contract.ReapWorkflow, contract.ReapParams{DryRun: true}
@@ -405,7 +413,7 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	if err := run.Get(ctx, nil); !r.ended(err) {
 		t.Fatalf("the import ended with %v", err)
 	}
-	if n := len(steps.Cleanups()); n == 0 && !r.plan && !r.reap && len(r.copyTo) == 0 {
+	if n := len(steps.Cleanups()); n == 0 && !r.plan && !r.reap && len(r.copyTo) == 0 && r.begin == nil {
 		t.Error("nothing was cleaned up")
 	}
 	h := &historypb.History{}
@@ -452,13 +460,16 @@ func awaitCancel(ctx context.Context, t *testing.T, c client.Client, id string) 
 	t.Fatal("nothing is asked to end")
 }
 
+// moving are the stages in which recordings stand still for a while.
+var moving = []contract.Stage{contract.StageConvert, contract.StageExport}
+
 // awaitProgress waits until the import answers with figures from a signal.
 func awaitProgress(ctx context.Context, t *testing.T, c client.Client, id string) {
 	t.Helper()
 	for ctx.Err() == nil {
 		var p contract.Progress
 		v, err := c.QueryWorkflow(ctx, id, "", contract.ProgressQuery)
-		if err == nil && v.Get(&p) == nil && p.Stage == contract.StageConvert && p.Bytes > 0 {
+		if err == nil && v.Get(&p) == nil && slices.Contains(moving, p.Stage) && p.Bytes > 0 {
 			return
 		}
 		time.Sleep(200 * time.Millisecond)
