@@ -82,9 +82,26 @@ func (f *file) open() error {
 	case there && !f.force:
 		return exist(f.shown)
 	default:
+		if err := f.doubt(); err != nil {
+			return err
+		}
 		f.f, err = f.root.OpenFile(f.temp, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
 	}
 	return fileError(err, "open", f.shown)
+}
+
+// doubt forgets a note whose bytes somebody else has taken away: the hidden file, or the
+// destination that it had become.
+func (f *file) doubt() error {
+	at, err := f.root.Lstat(f.temp)
+	switch {
+	case err == nil && (f.size < 0 || at.Size() == f.size), f.note == nil && f.size < 0:
+		return nil
+	case err != nil && !errors.Is(err, iofs.ErrNotExist):
+		return fileError(err, "look at", f.shown)
+	}
+	f.note, f.size = nil, -1
+	return fileError(f.root.Remove(f.temp+".note"), "tidy beside", f.shown)
 }
 
 // committed reports whether an attempt before has made the destination, at which it may

@@ -112,10 +112,28 @@ func (o *object) put(ctx context.Context, s exports.Sending) error {
 		in.IfNoneMatch, in.Body = nil, bytes.NewReader(body)
 		_, err = o.Client.PutObject(ctx, in)
 	}
-	if hasCode(err, "PreconditionFailed") {
-		return o.exist()
+	if err = o.settle(ctx, err); err == nil {
+		s.Observe(s.Size())
 	}
-	s.Observe(s.Size())
+	return err
+}
+
+// settle says what came of the last step, which may have been done though its answer was
+// lost: what the service says of its repetition is no news then.
+func (o *object) settle(ctx context.Context, err error) error {
+	taken := hasCode(err, "PreconditionFailed")
+	if taken || isMissing(err) {
+		head, unknown := o.Client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &o.Bucket, Key: &o.Key})
+		switch {
+		case unknown == nil && head.Metadata[taskKey] == o.task && aws.ToInt64(head.ContentLength) == o.size:
+			err = nil
+		case unknown == nil && taken:
+			return o.exist()
+		case unknown != nil && !isMissing(unknown):
+			err = unknown
+		}
+	}
+	o.mine = err == nil
 	return serviceError(err, "write", o.Shown())
 }
 
@@ -280,11 +298,7 @@ func (o *object) complete(ctx context.Context, parts []types.CompletedPart) erro
 		in.IfNoneMatch = nil
 		_, err = o.Client.CompleteMultipartUpload(ctx, in)
 	}
-	if hasCode(err, "PreconditionFailed") {
-		return o.exist()
-	}
-	o.mine = err == nil
-	return serviceError(err, "write", o.Shown())
+	return o.settle(ctx, err)
 }
 
 // ReadBack reads what was sent.

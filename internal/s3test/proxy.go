@@ -23,6 +23,7 @@ type Proxy struct {
 
 	body   atomic.Pointer[func(r *http.Request, body io.Reader) io.Reader]
 	before atomic.Pointer[func(w http.ResponseWriter, r *http.Request) bool]
+	lose   atomic.Pointer[func(r *http.Request) bool]
 }
 
 // NewProxy starts a proxy, which ends with the test.
@@ -52,6 +53,10 @@ func newProxy(tb testing.TB, s *Server, secure bool) *Proxy {
 			r.Out.Host = r.In.Host // it is signed
 		},
 		ModifyResponse: func(resp *http.Response) error {
+			if fn := p.lose.Load(); fn != nil && (*fn)(resp.Request) {
+				resp.Body.Close()
+				panic(http.ErrAbortHandler)
+			}
 			if fn := p.body.Load(); fn != nil {
 				resp.Body = &replaced{(*fn)(resp.Request, resp.Body), resp.Body}
 			}
@@ -92,6 +97,10 @@ func (p *Proxy) Before(fn func(w http.ResponseWriter, r *http.Request) bool) {
 // Body has fn put another body in the place of each answer's. An error of its
 // Read breaks the connection.
 func (p *Proxy) Body(fn func(r *http.Request, body io.Reader) io.Reader) { p.body.Store(&fn) }
+
+// Lose has the answers be lost, with their connections, of those requests of which fn
+// says so once they are done.
+func (p *Proxy) Lose(fn func(r *http.Request) bool) { p.lose.Store(&fn) }
 
 type replaced struct {
 	io.Reader
