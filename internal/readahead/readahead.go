@@ -71,6 +71,7 @@ type Reader struct {
 	ahead  int       // chunks being fetched ahead
 	depth  int       // chunks that may be fetched ahead
 	runs   []run     // the last seen in front
+	idle   [][]byte  // of chunks that were dropped, for the next ones
 }
 
 var _ io.ReaderAt = (*Reader)(nil)
@@ -88,6 +89,8 @@ type chunk struct {
 	passed bool
 	read   int64 // bytes that runs have read
 	ahead  bool  // fetched ahead, and no read has come to it
+	users  int   // reads that hold it
+	gone   bool  // dropped: the last user leaves its bytes to another chunk
 }
 
 // run is a sequence of reads that follow each other.
@@ -146,6 +149,7 @@ func (r *Reader) read(p []byte, off int64) (int, error) {
 		}
 		return len(p), nil
 	}
+	defer r.release(chunks)
 	done := 0
 	for _, c := range chunks {
 		select {
@@ -193,6 +197,7 @@ func (r *Reader) take(off, n int64) []*chunk {
 			r.unread--
 		}
 		c.ahead = false
+		c.users++
 		r.place(c)
 		chunks = append(chunks, c)
 	}
@@ -279,7 +284,7 @@ func (r *Reader) start(index int64, ahead bool) *chunk {
 	r.evict()
 	go func() {
 		off := index * int64(r.opt.Chunk)
-		data := make([]byte, min(int64(r.opt.Chunk), r.size-off))
+		data := r.buffer()[:min(int64(r.opt.Chunk), r.size-off)]
 		err := r.fetch(r.ctx, data, off)
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -335,5 +340,38 @@ func (r *Reader) evict() {
 			r.unread--
 		}
 		delete(r.chunks, c.index)
+		c.gone = true
+		r.reuse(c)
 	}
+}
+
+// release ends a read's hold of chunks.
+func (r *Reader) release(chunks []*chunk) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range chunks {
+		c.users--
+		r.reuse(c)
+	}
+}
+
+// reuse keeps the bytes of a chunk that was dropped and that no read holds: to allocate
+// each chunk anew would make as much garbage as there are bytes in the source.
+func (r *Reader) reuse(c *chunk) {
+	if c.gone && c.users == 0 && c.data != nil && int64(len(r.idle)+1)*int64(r.opt.Chunk) <= r.opt.Memory {
+		r.idle = append(r.idle, c.data[:cap(c.data)])
+		c.data = nil
+	}
+}
+
+// buffer returns the room of one chunk.
+func (r *Reader) buffer() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last := len(r.idle) - 1; last >= 0 {
+		b := r.idle[last]
+		r.idle[last], r.idle = nil, r.idle[:last]
+		return b
+	}
+	return make([]byte, min(int64(r.opt.Chunk), r.size))
 }
