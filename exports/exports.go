@@ -110,3 +110,18 @@ func (s Set) Open(ctx context.Context, d Destination, memory []byte) (Target, er
 	return nil, errcode.New(errcode.DestinationScheme, "this server sends nothing to %s destinations", errcode.Shown(scheme)).
 		With(errcode.Evidence{Structure: "request", Field: "destination.url", Value: errcode.Shown(scheme), Limit: strings.Join(s.Schemes(), ", ")})
 }
+
+// Until reads from r for as long as the context lives.
+func Until(ctx context.Context, r io.Reader) io.Reader { return until{ctx, r} }
+
+type until struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u until) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
+}

@@ -96,7 +96,7 @@ func (t *target) Send(ctx context.Context, s exports.Sending) error {
 func (t *target) isTaken(ctx context.Context, s exports.Sending) (bool, error) {
 	for _, to := range []io.Writer{io.Discard, s.Tap} {
 		sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-		if _, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(to, sum)}, ended{ctx, io.NewSectionReader(s, 0, s.Size())}, make([]byte, 1<<20)); err != nil {
+		if _, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(to, sum)}, exports.Until(ctx, io.NewSectionReader(s, 0, s.Size())), make([]byte, 1<<20)); err != nil {
 			return false, err
 		}
 		if sum.Sum32() != t.taken.CRC {
@@ -105,19 +105,6 @@ func (t *target) isTaken(ctx context.Context, s exports.Sending) (bool, error) {
 	}
 	s.Observe(s.Size())
 	return true, nil
-}
-
-// ended ends reads with their context.
-type ended struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (e ended) Read(p []byte) (int, error) {
-	if e.ctx.Err() != nil {
-		return 0, context.Cause(e.ctx)
-	}
-	return e.r.Read(p)
 }
 
 // exchange makes the request.

@@ -249,7 +249,7 @@ func (o *object) read(ctx context.Context, s exports.Sending, each func(part) er
 			}
 			into.Write(kept)
 			p.body = bytes.NewReader(kept)
-		} else if _, err := io.CopyBuffer(struct{ io.Writer }{into}, ended{ctx, section}, make([]byte, 1<<20)); err != nil {
+		} else if _, err := io.CopyBuffer(struct{ io.Writer }{into}, exports.Until(ctx, section), make([]byte, 1<<20)); err != nil {
 			return err
 		}
 		p.crc = base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum.Sum32()))
@@ -259,19 +259,6 @@ func (o *object) read(ctx context.Context, s exports.Sending, each func(part) er
 		off += p.size
 	}
 	return nil
-}
-
-// ended ends reads with their context.
-type ended struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (e ended) Read(p []byte) (int, error) {
-	if e.ctx.Err() != nil {
-		return 0, context.Cause(e.ctx)
-	}
-	return e.r.Read(p)
 }
 
 func (o *object) sendPart(ctx context.Context, p part) (*string, error) {
