@@ -152,12 +152,11 @@ func drain(srv *http.Server, s *services, longest time.Duration) {
 	both.Wait()
 }
 
-// frugal trades a little processor time for a third of the memory: most of what
-// an import allocates are blocks of a megabyte that live for a moment, and by
-// default the collector would let as many of them lie as there is live data.
+// frugal trades a little processor time for memory: by default the collector would let
+// as much garbage lie as there is live data, of which an import's buffers are the most.
 func frugal() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(40)
 	}
 }
 
