@@ -51,6 +51,9 @@ type Deps struct {
 	// admits any number. Who waits for room keeps its slot of the worker, so a
 	// worker needs more slots than Heavy has room, or short work waits too.
 	Heavy *Turns
+	// Bandwidth has the budgets of what is read and written; nil means that there are
+	// none.
+	Bandwidth *Bandwidth
 	// Concurrency is how many items of a bulk run at once if nobody says; 0 means
 	// DefaultConcurrency.
 	Concurrency int

@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/contract"
 )
 
@@ -41,6 +42,7 @@ type beat struct {
 	resume []byte
 	meter  meter
 	moved  time.Time
+	flow   *bandwidth.Meter // nil before there is one
 }
 
 // startBeat begins to beat. It is ended by stop.
@@ -123,6 +125,9 @@ func (b *beat) keep(ctx context.Context) {
 func (b *beat) stalled() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.flow.Waits() { // for its budget: a little at a time is no standing still
+		b.moved = time.Now()
+	}
 	return b.w.moves && !b.waits && time.Since(b.moved) >= b.d.stall()
 }
 

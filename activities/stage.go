@@ -53,7 +53,12 @@ func attempt[T any](ctx context.Context, d Deps, w work, fn func(context.Context
 				return zero, err
 			}
 			defer leave()
-			return fn(b.ctx, b)
+			ctx, out, err := b.metered()
+			if err != nil {
+				return zero, err
+			}
+			defer out()
+			return fn(ctx, b)
 		})
 	})
 	err = b.stop(ctx, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"ingest/internal/bandwidth"
 )
 
 // A BulkStatus says how far an import in bulk is.
@@ -57,13 +59,18 @@ const (
 	OnFailureStop     = "stop" // what runs goes on to its end, and the rest is given up
 )
 
-// BulkLimits say how many items of a bulk run at once; 0 means no limit but the other
-// ones.
+// BulkLimits say how many items of a bulk run at once, and how many bytes a second they
+// move; 0 means no limit but the other ones.
 type BulkLimits struct {
 	Concurrency int `json:"concurrency,omitempty"` // of the bulk
 	PerHost     int `json:"per_host,omitempty"`    // from one host
 	PerStore    int `json:"per_store,omitempty"`   // into one store
 	PerProject  int `json:"per_project,omitempty"` // of the project, over all its bulks
+
+	Bandwidth           bandwidth.Rate `json:"bandwidth,omitempty"`             // read from the sources of the bulk
+	BandwidthPerHost    bandwidth.Rate `json:"bandwidth_per_host,omitempty"`    // of it from one host
+	BandwidthPerStore   bandwidth.Rate `json:"bandwidth_per_store,omitempty"`   // written into one store
+	BandwidthPerProject bandwidth.Rate `json:"bandwidth_per_project,omitempty"` // read by all bulks of the project; of several, the least
 }
 
 // A Breaker says when nothing more is begun from a host that does not answer. Seconds.

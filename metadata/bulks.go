@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/errcode"
 	"ingest/internal/timewindow"
 )
@@ -33,6 +34,17 @@ func (s BulkSettings) Check() error {
 	} {
 		if c.value < 0 || c.value > c.most {
 			return badSetting(c.field, fmt.Sprint(c.value), "expected 0 to %d", c.most)
+		}
+	}
+	for _, c := range []struct {
+		field string
+		rate  bandwidth.Rate
+	}{
+		{"limits.bandwidth", s.Limits.Bandwidth}, {"limits.bandwidth_per_host", s.Limits.BandwidthPerHost},
+		{"limits.bandwidth_per_store", s.Limits.BandwidthPerStore}, {"limits.bandwidth_per_project", s.Limits.BandwidthPerProject},
+	} {
+		if c.rate.Check() != nil {
+			return badSetting(c.field, fmt.Sprint(int64(c.rate)), "expected %s", bandwidth.Takes)
 		}
 	}
 	for _, c := range []struct {

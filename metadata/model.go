@@ -164,6 +164,7 @@ type Tx interface {
 	WebhookTx
 	OnceTx
 	BulkTx
+	BandwidthTx
 	ScheduleTx
 }
 

@@ -187,7 +187,7 @@ func (a *ahead) convert() (err error) {
 		_, ok, err := a.p.resumeNote(up, target, disk, begun)
 		return ok && err == nil
 	}
-	_, err = a.p.writeUpload(a.ctx, store, disk, c, work{hash: true, begun: begun, early: a}, fits, ignore)
+	_, err = a.p.writeUpload(a.ctx, store, disk, c, work{store: store.Name(), hash: true, begun: begun, early: a}, fits, ignore)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"ingest/formats"
 	"ingest/formats/content"
 	"ingest/formats/transfer"
+	"ingest/internal/bandwidth"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/stores"
@@ -38,7 +39,7 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 		_, ok, err := p.resumeNote(up, c.Target, disk, early)
 		return ok && err == nil
 	}
-	k := work{begun: early, hash: true, reread: p.verifyPolicy().AtLeast(c.Verify) == contract.VerifyStored}
+	k := work{store: store.Name(), begun: early, hash: true, reread: p.verifyPolicy().AtLeast(c.Verify) == contract.VerifyStored}
 	out, err := p.writeUpload(ctx, store, disk, c, k, fits, pulse.observe)
 	if errors.Is(err, errPlanChanged) || errors.Is(err, transfer.ErrDigestElsewhere) {
 		// The note fits no plan, or its checkpoint no encoder, of today: once
@@ -162,6 +163,7 @@ func (p *Pipeline) Write(ctx context.Context, disk formats.Disk, t contract.Targ
 
 // work is what Write knows besides.
 type work struct {
+	store string        // whose budget the written bytes are of, "" for none
 	laid  formats.Plan  // of the disk, nil if it is not laid out yet, or is encoded
 	more  *furtherDisks // for a container that takes them
 	space *claim        // of what is written
@@ -340,7 +342,7 @@ func (w *writer) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	w.saver.dirty.Add(int64(len(p)))
-	return w.up.WriteAt(p, off)
+	return bandwidth.WriteAt(w.ctx, w.store, w.up, p, off)
 }
 
 // Checkpoint keeps an encoder's state with the upload, if that is due.

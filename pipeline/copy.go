@@ -17,6 +17,7 @@ import (
 
 	"ingest/formats/raw"
 	"ingest/formats/transfer"
+	"ingest/internal/bandwidth"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/stores"
@@ -149,6 +150,8 @@ func newHash(algo string) hash.Hash {
 // A copier copies into one upload.
 type copier struct {
 	p     *Pipeline
+	ctx   context.Context
+	store string
 	up    stores.Upload
 	note  copyNote
 	sum   hash.Hash
@@ -157,7 +160,7 @@ type copier struct {
 }
 
 func newCopier(ctx context.Context, p *Pipeline, up stores.Upload, c contract.CopyParams, from string, o Observe) *copier {
-	w := &copier{p: p, up: up, o: o, saver: newSaver(ctx, p, up)}
+	w := &copier{p: p, ctx: ctx, store: c.Store, up: up, o: o, saver: newSaver(ctx, p, up)}
 	var ok bool
 	if w.note, ok = copyNoteOf(up, c, from); !ok {
 		w.note = copyNote{Codec: copyCodec, From: from, Size: c.Size, Algo: copyAlgo(c)}
@@ -268,7 +271,7 @@ func (w *copier) write(u *transfer.Unit) error {
 	w.hash(u)
 	if u.Data != nil {
 		w.saver.dirty.Add(u.Len)
-		_, err := w.up.WriteAt(u.Data, u.Off)
+		_, err := bandwidth.WriteAt(w.ctx, w.store, w.up, u.Data, u.Off)
 		return err
 	}
 	if z, ok := w.up.(stores.Zeroer); ok {

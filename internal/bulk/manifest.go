@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/metadata"
@@ -33,13 +34,14 @@ var StandardBreaker = metadata.Breaker{Failures: 5, Pause: 30, MaxPause: 600, Gi
 
 // An Item is one source of a manifest.
 type Item struct {
-	Key      string              `json:"key,omitempty"`      // by which people know it, unique; its number unless set
-	Source   contract.SourceSpec `json:"source"`             // as in an import
-	Target   contract.TargetSpec `json:"target"`             // as in an import
-	Image    contract.ImageSpec  `json:"image"`              // as in an import; the name is "{basename}" unless set
-	ImageID  string              `json:"image_id,omitempty"` // that the image shall have
-	Verify   string              `json:"verify,omitempty"`
-	Priority *int                `json:"priority,omitempty"` // items of a higher one begin first
+	Key       string              `json:"key,omitempty"`      // by which people know it, unique; its number unless set
+	Source    contract.SourceSpec `json:"source"`             // as in an import
+	Target    contract.TargetSpec `json:"target"`             // as in an import
+	Image     contract.ImageSpec  `json:"image"`              // as in an import; the name is "{basename}" unless set
+	ImageID   string              `json:"image_id,omitempty"` // that the image shall have
+	Verify    string              `json:"verify,omitempty"`
+	Priority  *int                `json:"priority,omitempty"`  // items of a higher one begin first
+	Bandwidth bandwidth.Rate      `json:"bandwidth,omitempty"` // as in an import
 	contract.StoresSpec
 }
 
@@ -163,7 +165,7 @@ func (r *resolver) item(n int, raw rawItem) (metadata.BulkItem, error) {
 		return metadata.BulkItem{}, err
 	}
 	req := contract.ImportRequest{ImageID: it.ImageID, Owner: r.s.Owner, UserID: r.s.UserID, Source: it.Source, Target: it.Target, Image: it.Image,
-		Verify: it.Verify, Priority: it.Priority, StoresSpec: it.StoresSpec}
+		Verify: it.Verify, Priority: it.Priority, Bandwidth: it.Bandwidth, StoresSpec: it.StoresSpec}
 	if err := r.check(req); err != nil {
 		return metadata.BulkItem{}, err
 	}
@@ -188,7 +190,7 @@ func (r *resolver) row(n int, it Item, req contract.ImportRequest) (metadata.Bul
 		return out, errcode.Wrap(err, errcode.Internal, "write the request of item %d", n)
 	}
 	asked := req
-	asked.Priority, asked.UserID = nil, ""
+	asked.Priority, asked.UserID, asked.Bandwidth = nil, "", 0
 	if out.Digest, err = digest(asked); err != nil {
 		return out, err
 	}

@@ -108,6 +108,9 @@ func strict(raw []byte, v any) error {
 func wrongJSON(err error) error {
 	var kind *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
+	if e, ok := errcode.As(err); ok { // of a value that reads itself
+		return e
+	}
 	switch {
 	case errors.As(err, &kind):
 		return bad(kind.Field, kind.Value, "%s: expected %s, found %s", kind.Field, kind.Type, kind.Value)
@@ -358,6 +361,7 @@ var csvColumns = map[string]column{
 	"compression": {"target.compression", 's'}, "store": {"target.store", 's'}, "stores": {"stores", 'l'}, "name": {"image.name", 's'},
 	"visibility": {"image.visibility", 's'}, "tags": {"image.tags", 'l'}, "min_disk": {"image.min_disk", 'n'}, "min_ram": {"image.min_ram", 'n'},
 	"protected": {"image.protected", 'b'}, "image_id": {"image_id", 's'}, "verify": {"verify", 's'}, "priority": {"priority", 'n'},
+	"bandwidth": {"bandwidth", 's'},
 }
 
 func columnOf(name string) (column, error) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/errcode"
 )
 
@@ -41,6 +42,8 @@ func (r ImportRequest) Check() error {
 		return badField("image.min_disk", "is negative")
 	case r.Image.MinRAM < 0:
 		return badField("image.min_ram", "is negative")
+	case r.Bandwidth.Check() != nil:
+		return badField("bandwidth", "is not "+bandwidth.Takes)
 	case r.Verify != "" && !slices.Contains(VerifyLevels(), r.Verify):
 		return badLevel(r.Verify)
 	}

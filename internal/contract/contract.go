@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"ingest/internal/bandwidth"
 )
 
 // Names that Temporal knows. They are stable for ever.
@@ -115,6 +117,10 @@ type ImportRequest struct {
 	// Priority is MinPriority to MaxPriority; nil means DefaultPriority. It can be
 	// changed while the task waits.
 	Priority *int `json:"priority,omitempty"`
+
+	// Bandwidth is how many bytes a second are read from the source at most; 0 is no
+	// limit. It changes nothing of what is made.
+	Bandwidth bandwidth.Rate `json:"bandwidth,omitempty"`
 
 	// Destination is where an export is sent, nil for everything else. See Export.
 	Destination *DestinationSpec `json:"destination,omitempty"`

@@ -16,7 +16,8 @@ import (
 func fullBulk(id string) metadata.Bulk {
 	return metadata.Bulk{
 		ID: id, Owner: "project", UserID: "user", Name: "weekly é", Digest: "sha256:00", Status: metadata.BulkRunning, WorkflowID: "bulk/project/" + id,
-		Settings: metadata.BulkSettings{Limits: metadata.BulkLimits{Concurrency: 9, PerHost: 3, PerStore: 2, PerProject: 5}, Windows: []string{"22:00-06:00 Europe/Berlin"},
+		Settings: metadata.BulkSettings{Limits: metadata.BulkLimits{Concurrency: 9, PerHost: 3, PerStore: 2, PerProject: 5,
+			Bandwidth: 1 << 30, BandwidthPerHost: 1025, BandwidthPerStore: 3 << 20, BandwidthPerProject: 1 << 50}, Windows: []string{"22:00-06:00 Europe/Berlin"},
 			OnFailure: metadata.OnFailureStop, Breaker: metadata.Breaker{Failures: 5, Pause: 1.5, MaxPause: 60, GiveUp: 3600}},
 		Gates:   map[string]metadata.Gate{"h:80": {Failures: 7, Opened: noon, Until: noon.Add(time.Minute), Tries: 2, Probe: 3, Code: "IMG_SOURCE_UNREACHABLE", Given: true}},
 		Message: "what happened", Total: 4, SeenEvent: 77, Revision: 3, Told: 2, CreatedAt: noon, UpdatedAt: noon.Add(time.Second), EndedAt: ptr(noon.Add(time.Hour)),

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/directio"
 	"ingest/internal/errcode"
 	"ingest/internal/fsutil"
@@ -113,6 +114,9 @@ func (r *reader) ReadAt(p []byte, off int64) (int, error) {
 	eof := off >= 0 && int64(len(p)) > size-off
 	if eof {
 		p = p[:size-off]
+	}
+	if err := bandwidth.AdmitAll(r.ctx, len(p)); err != nil {
+		return 0, err
 	}
 	n, err := r.s.past.ReadAt(p, off)
 	switch {

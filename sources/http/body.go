@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/errcode"
 )
 
@@ -34,8 +35,19 @@ func newBody(parent context.Context, cancel context.CancelCauseFunc, ctx context
 }
 
 // Read reads on, for no longer than the stall timeout. No clock runs between
-// two calls, so that a reader may take any time.
+// two calls, so that a reader may take any time, and so may the budgets of the context.
 func (b *body) Read(p []byte) (int, error) {
+	may, err := bandwidth.Admit(b.parent, len(p))
+	if err != nil {
+		return 0, err
+	}
+	n, err := b.receive(p[:may])
+	bandwidth.Return(b.parent, may-n)
+	return n, err
+}
+
+// receive reads what has come, or waits for it.
+func (b *body) receive(p []byte) (int, error) {
 	b.meter.begin()
 	b.timer.Reset(b.stall)
 	n, err := b.r.Read(p)

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/errcode"
 	"ingest/internal/readahead"
 	"ingest/sources"
@@ -218,9 +219,14 @@ func (r *ranged) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		}
+		may, err := bandwidth.Admit(r.ctx, int(min(int64(len(p)), r.end-r.off)))
+		if err != nil {
+			return 0, err
+		}
 		r.timer.Reset(r.s.d.o.Stall)
-		n, err := r.body.Read(p[:min(int64(len(p)), r.end-r.off)])
+		n, err := r.body.Read(p[:may])
 		r.timer.Stop()
+		bandwidth.Return(r.ctx, may-n)
 		r.off += int64(n)
 		if err == nil || r.off >= r.end {
 			return n, nil
