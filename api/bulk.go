@@ -13,6 +13,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/internal/access"
+	"ingest/internal/bandwidth"
 	"ingest/internal/bulk"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -83,7 +84,7 @@ func (a *api) manifest(r *http.Request) (*bulk.Manifest, error) {
 
 // headOf is what a query says in place of a manifest's head.
 func headOf(q url.Values) (json.RawMessage, error) {
-	head, limits := map[string]any{}, map[string]int{}
+	head, limits := map[string]any{}, map[string]any{}
 	for name, values := range q {
 		value := values[len(values)-1]
 		switch name {
@@ -104,6 +105,12 @@ func headOf(q url.Values) (json.RawMessage, error) {
 				return nil, badField(name, value, "expected a number")
 			}
 			limits[name] = n
+		case "bandwidth", "bandwidth_per_host", "bandwidth_per_store", "bandwidth_per_project":
+			rate, err := bandwidth.Parse(value)
+			if err != nil {
+				return nil, badField(name, value, "expected %s", bandwidth.Takes)
+			}
+			limits[name] = rate
 		default:
 			return nil, badField(name, value, "there is no parameter of this name")
 		}

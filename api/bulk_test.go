@@ -103,9 +103,10 @@ func TestBulkIsSubmittedShownAndChanged(t *testing.T) {
 		{"POST", "/pause", "", "paused", 1},
 		{"POST", "/pause", "", "paused", 1}, // nothing has changed
 		{"PATCH", "", `{"limits":{"concurrency":7}}`, "paused", 2},
-		{"POST", "/resume", "", "running", 3},
-		{"POST", "/cancel", "", "cancelling", 4},
-		{"POST", "/cancel?abort=true", "", "aborting", 5},
+		{"PATCH", "", `{"limits":{"bandwidth":"2MiB","bandwidth_per_host":4096}}`, "paused", 3},
+		{"POST", "/resume", "", "running", 4},
+		{"POST", "/cancel", "", "cancelling", 5},
+		{"POST", "/cancel?abort=true", "", "aborting", 6},
 	} {
 		var got wire.Bulk
 		b.do(c.method, "/v1/bulk/"+made.ID+c.path, c.body).want(t, 202, "").into(t, &got)
@@ -115,12 +116,13 @@ func TestBulkIsSubmittedShownAndChanged(t *testing.T) {
 	}
 	var shown wire.Bulk
 	b.do("GET", "/v1/bulk/"+made.ID, "").want(t, 200, "").into(t, &shown)
-	if shown.Settings.Limits.Concurrency != 7 || shown.Settings.Limits.PerHost != 2 {
+	if l := shown.Settings.Limits; l.Concurrency != 7 || l.PerHost != 2 || l.Bandwidth != 2<<20 || l.BandwidthPerHost != 4096 {
 		t.Errorf("settings %+v", shown.Settings)
 	}
 	b.do("POST", "/v1/bulk/"+made.ID+"/pause", "").want(t, 409, errcode.Conflict)
 	b.do("POST", "/v1/bulk/"+made.ID+"/cancel?abort=maybe", "").want(t, 400, errcode.BadRequest)
 	b.do("PATCH", "/v1/bulk/"+made.ID, `{"limit":{}}`).want(t, 400, errcode.BadRequest)
+	b.do("PATCH", "/v1/bulk/"+made.ID, `{"limits":{"bandwidth":"fast"}}`).want(t, 400, errcode.BadRequest)
 	b.do("GET", "/v1/bulk?name=racks", "").want(t, 200, "")
 	b.do("GET", "/v1/schemas/bulk", "").want(t, 200, "")
 }
@@ -255,5 +257,42 @@ func TestAccessToBulks(t *testing.T) {
 	b.do("GET", "/v1/bulk", "", rolesHeader("blue", "member")...).want(t, 200, "").into(t, &list)
 	if len(list.Bulks) != 0 {
 		t.Errorf("another project sees %+v", list)
+	}
+}
+
+// TestBandwidthOfBulks is taken with units from manifests and queries, and shown as bytes.
+func TestBandwidthOfBulks(t *testing.T) {
+	b, _ := bulkBench(t)
+	var made wire.Bulk
+	b.do("POST", "/v1/bulk?bandwidth=64MiB/s&bandwidth_per_store=0&bandwidth_per_project=1GiB",
+		`{"limits":{"bandwidth":"1MiB","bandwidth_per_host":"3KiB","bandwidth_per_store":8192},"items":[{"source":{"url":"https://h/a"},"bandwidth":"5KiB"}]}`).want(t, 202, "").into(t, &made)
+	want := metadata.BulkLimits{Bandwidth: 64 << 20, BandwidthPerHost: 3 << 10, BandwidthPerProject: 1 << 30}
+	if made.Settings.Limits != want {
+		t.Errorf("limits %+v, want %+v", made.Settings.Limits, want)
+	}
+	items, err := b.cat.BulkItems(t.Context(), made.ID, metadata.ItemFilter{})
+	if err != nil || !strings.Contains(string(items[0].Request), `"bandwidth":5120`) {
+		t.Errorf("items %+v, %v", items, err)
+	}
+	for _, query := range []string{"bandwidth=fast", "bandwidth_per_host=-1", "bandwidth_per_store=12", "bandwidth_per_project="} {
+		b.do("POST", "/v1/bulk?"+query, `{"items":[{"source":{"url":"https://h/b"}}]}`).want(t, 400, errcode.BadRequest)
+	}
+	page := string(b.do("GET", "/v1/bulk/"+made.ID+"/report?format=html", "").want(t, 200, "").body)
+	if !strings.Contains(page, "64MiB/s, 3KiB/s a host, 1GiB/s a project") {
+		t.Error("the report does not say what the limits are")
+	}
+}
+
+// TestBandwidthOfImports is a part of the request.
+func TestBandwidthOfImports(t *testing.T) {
+	b, _ := bulkBench(t)
+	var sub wire.Submitted
+	b.do("POST", "/v1/imports", `{"source":{"url":"https://h/a"},"bandwidth":"20MiB"}`).want(t, 202, "").into(t, &sub)
+	task, err := b.cat.Task(t.Context(), sub.TaskID)
+	if err != nil || !strings.Contains(string(task.Request), `"bandwidth":20971520`) {
+		t.Errorf("request %s, %v", task.Request, err)
+	}
+	for _, wrong := range []string{`"fast"`, `1023`, `-1`, `[1]`} {
+		b.do("POST", "/v1/imports", `{"source":{"url":"https://h/a"},"bandwidth":`+wrong+`}`).want(t, 400, errcode.BadRequest)
 	}
 }

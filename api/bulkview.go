@@ -191,7 +191,7 @@ func (a *api) bulkReport(w http.ResponseWriter, r *http.Request) error {
 // reportOf is a report as package bulk writes it.
 func reportOf(r wire.BulkReport) bulk.Report {
 	out := bulk.Report{ID: r.Bulk.ID, Name: r.Bulk.Name, Status: r.Bulk.Status, Message: r.Bulk.Message, Owner: r.Bulk.Owner,
-		Created: r.Bulk.CreatedAt, Ended: r.Bulk.EndedAt, Bytes: r.Bulk.Bytes, States: r.Bulk.Items}
+		Created: r.Bulk.CreatedAt, Ended: r.Bulk.EndedAt, Bytes: r.Bulk.Bytes, Limits: r.Bulk.Settings.Limits.Words(), States: r.Bulk.Items}
 	for _, it := range r.Items {
 		out.Items = append(out.Items, bulk.ReportItem{N: it.N, Key: it.Key, State: it.State, Source: it.Source, Name: it.Name, Host: it.Host,
 			TaskID: it.TaskID, ImageID: it.ImageID, Attempt: it.Attempt, Code: it.Code, Message: it.Message, Bytes: it.Bytes, Started: it.StartedAt, Ended: it.EndedAt})

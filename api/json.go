@@ -34,6 +34,7 @@ func bodyError(err error) error {
 	if late := tooSlow(err); late != nil {
 		return late
 	}
+	coded, own := errcode.As(err)
 	switch {
 	case errors.As(err, &tooLarge):
 		return withStatus(http.StatusRequestEntityTooLarge,
@@ -47,6 +48,8 @@ func bodyError(err error) error {
 	case errors.As(err, &syntax):
 		e := errcode.Wrap(err, errcode.BadRequest, "the body is no JSON: %v", syntax)
 		return e.With(errcode.Evidence{Structure: "request", Field: "body", Offset: errcode.At(syntax.Offset)})
+	case own: // of a value that reads itself
+		return coded
 	case errors.Is(err, io.EOF):
 		return badField("body", "", "the request needs a JSON body")
 	case errors.Is(err, io.ErrUnexpectedEOF):

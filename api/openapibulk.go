@@ -11,6 +11,8 @@ func bulkHead() []param {
 		query("dry_run", "only say what would become of every item: lines of JSON, the summary last", "boolean"), query("name", "by which people and later submissions know the bulk", "string"), query("again", "do also what an earlier bulk has done", "boolean"),
 		query("concurrency", "items that run at once", "integer"), query("per_host", "of them from one host", "integer"),
 		query("per_store", "of them into one store", "integer"), query("per_project", "items of all bulks of the project at once", "integer"),
+		query("bandwidth", "bytes a second read from the sources, such as 52428800 or 50MiB; 0 is no limit", "string"), query("bandwidth_per_host", "of it from one host", "string"),
+		query("bandwidth_per_store", "bytes a second written into one store", "string"), query("bandwidth_per_project", "bytes a second read for all bulks of the project", "string"),
 		query("window", "in which items begin, such as 22:00-06:00 Europe/Berlin; any number of them", "string"), query("on_failure", "continue or stop", "string"),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ingest/api/wire"
+	"ingest/internal/bandwidth"
 )
 
 // A schemaSet holds the schemas of Go types by name: what the document describes is what
@@ -18,6 +19,7 @@ var (
 	timeType  = reflect.TypeFor[time.Time]()
 	rawType   = reflect.TypeFor[json.RawMessage]()
 	imageType = reflect.TypeFor[wire.Image]()
+	rateType  = reflect.TypeFor[bandwidth.Rate]()
 	errorBody = wire.ErrorBody{}
 )
 
@@ -37,6 +39,8 @@ func (s schemaSet) of(t reflect.Type, in bool) object {
 		return object{}
 	case t == imageType:
 		return s.image()
+	case t == rateType && in: // and a number is what is written
+		return object{"anyOf": []object{{"type": "integer"}, {"type": "string"}}}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

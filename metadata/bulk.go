@@ -3,6 +3,8 @@ package metadata
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"ingest/internal/bandwidth"
@@ -71,6 +73,28 @@ type BulkLimits struct {
 	BandwidthPerHost    bandwidth.Rate `json:"bandwidth_per_host,omitempty"`    // of it from one host
 	BandwidthPerStore   bandwidth.Rate `json:"bandwidth_per_store,omitempty"`   // written into one store
 	BandwidthPerProject bandwidth.Rate `json:"bandwidth_per_project,omitempty"` // read by all bulks of the project; of several, the least
+}
+
+// Words says what the limits are, for people; "" if there are none.
+func (l BulkLimits) Words() string {
+	var out []string
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{l.Concurrency, "at once"}, {l.PerHost, "a host"}, {l.PerStore, "a store"}, {l.PerProject, "a project"}} {
+		if c.n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	for _, c := range []struct {
+		rate bandwidth.Rate
+		what string
+	}{{l.Bandwidth, ""}, {l.BandwidthPerHost, " a host"}, {l.BandwidthPerStore, " a store"}, {l.BandwidthPerProject, " a project"}} {
+		if c.rate > 0 {
+			out = append(out, c.rate.String()+"/s"+c.what)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // A Breaker says when nothing more is begun from a host that does not answer. Seconds.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingest/api/wire"
+	"ingest/internal/bandwidth"
 	"ingest/internal/bulk"
 	"ingest/internal/cli"
 	"ingest/internal/errcode"
@@ -35,6 +36,24 @@ type bulkHead struct {
 	windows                                    []string
 	again                                      bool
 	concurrency, perHost, perStore, perProject int
+	bandwidth                                  bulkRates
+}
+
+// bulkRates are the limits of bandwidth.
+type bulkRates struct{ all, perHost, perStore, perProject bandwidth.Rate }
+
+// given are the limits that were given, as the API takes them.
+func (h *bulkHead) given(cmd *cobra.Command) map[string]any {
+	out := map[string]any{}
+	for flag, v := range map[string]any{
+		"concurrency": h.concurrency, "per-host": h.perHost, "per-store": h.perStore, "per-project": h.perProject,
+		"bandwidth": h.bandwidth.all, "bandwidth-per-host": h.bandwidth.perHost, "bandwidth-per-store": h.bandwidth.perStore, "bandwidth-per-project": h.bandwidth.perProject,
+	} {
+		if cmd.Flags().Changed(flag) {
+			out[underscored(flag)] = v
+		}
+	}
+	return out
 }
 
 func (h *bulkHead) flags(cmd *cobra.Command) {
@@ -53,16 +72,18 @@ func (h *bulkHead) limits(cmd *cobra.Command) {
 	f.IntVar(&h.perHost, "per-host", 0, "of them at most so many from one host")
 	f.IntVar(&h.perStore, "per-store", 0, "of them at most so many into one store")
 	f.IntVar(&h.perProject, "per-project", 0, "run at most so many items of all bulks of the project at once")
+	f.Var(&h.bandwidth.all, "bandwidth", "read at most so many bytes a second from the sources of the bulk, such as 100MiB (0: no limit)")
+	f.Var(&h.bandwidth.perHost, "bandwidth-per-host", "of them at most so many from one host (0: no limit)")
+	f.Var(&h.bandwidth.perStore, "bandwidth-per-store", "write at most so many bytes a second into one store (0: no limit)")
+	f.Var(&h.bandwidth.perProject, "bandwidth-per-project", "read at most so many bytes a second for all bulks of the project (0: no limit)")
 	f.StringArrayVar(&h.windows, "window", nil, `begin items only then, as in "22:00-06:00 Europe/Berlin"; can be repeated`)
 }
 
 // query has the flags that were given.
 func (h *bulkHead) query(cmd *cobra.Command) url.Values {
 	q := url.Values{}
-	for flag, n := range map[string]int{"concurrency": h.concurrency, "per-host": h.perHost, "per-store": h.perStore, "per-project": h.perProject} {
-		if cmd.Flags().Changed(flag) {
-			q.Set(underscored(flag), strconv.Itoa(n))
-		}
+	for name, v := range h.given(cmd) {
+		q.Set(name, fmt.Sprint(v))
 	}
 	addFilter(q, "name", h.name)
 	addFilter(q, "on_failure", h.onFailure)
@@ -124,7 +145,8 @@ input. The server writes it down and goes on by itself; this command does not wa
 unless --watch is given. The same manifest again does only what is missing or has
 changed.`,
 		Example: `  ingest bulk submit disks.yaml --watch
-  ingest bulk submit disks.csv --name racks --concurrency 16 --per-host 4 --on-failure stop`,
+  ingest bulk submit disks.csv --name racks --concurrency 16 --per-host 4 --on-failure stop
+  ingest bulk submit disks.yaml --bandwidth 200MiB --bandwidth-per-host 50MiB`,
 		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			media, text, err := h.read(cmd, args[0])
@@ -241,17 +263,16 @@ func newBulkCancelCommand(g *globals) *cobra.Command {
 func newBulkSetCommand(g *globals) *cobra.Command {
 	var h bulkHead
 	cmd := &cobra.Command{
-		Use:     "set BULK",
-		Short:   "Change the limits and windows of a bulk, while it runs",
-		Example: `  ingest bulk set 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 --concurrency 32 --per-host 8`,
-		Args:    cli.Args(cobra.ExactArgs(1)),
+		Use:   "set BULK",
+		Short: "Change the limits and windows of a bulk, while it runs",
+		Example: `  ingest bulk set 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 --concurrency 32 --per-host 8
+  ingest bulk set 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 --bandwidth 100MiB
+  ingest bulk set 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 --bandwidth 0`,
+		Args: cli.Args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			limits, set := map[string]int{}, map[string]any{}
-			for flag, n := range map[string]int{"concurrency": h.concurrency, "per-host": h.perHost, "per-store": h.perStore, "per-project": h.perProject} {
-				if cmd.Flags().Changed(flag) {
-					limits[underscored(flag)] = n
-					set["limits"] = limits
-				}
+			set := map[string]any{}
+			if limits := h.given(cmd); len(limits) > 0 {
+				set["limits"] = limits
 			}
 			if cmd.Flags().Changed("window") {
 				set["windows"] = h.windows

@@ -86,7 +86,7 @@ func printBulk(cmd *cobra.Command, g *globals, b wire.Bulk) error {
 	}
 	err := cli.Fields(out, "id", b.ID, "name", b.Name, "status", b.Status, "message", b.Message, "items", strconv.Itoa(b.Total), "by state", byState(b),
 		"stored", progress.Bytes(b.Bytes), "pace", pace(b), "owner", b.Owner, "workflow", b.WorkflowID, "windows", strings.Join(b.Settings.Windows, ", "),
-		"limits", limitsText(b.Settings.Limits), "created", cli.Time(b.CreatedAt), "ended", ended)
+		"limits", b.Settings.Limits.Words(), "created", cli.Time(b.CreatedAt), "ended", ended)
 	if err != nil || len(b.Hosts) == 0 {
 		return err
 	}
@@ -125,19 +125,6 @@ func pace(b wire.Bulk) string {
 		out += ", about " + progress.Duration(time.Duration(b.ETA*float64(time.Second))) + " to go"
 	}
 	return out
-}
-
-func limitsText(l metadata.BulkLimits) string {
-	var parts []string
-	for _, c := range []struct {
-		n    int
-		what string
-	}{{l.Concurrency, "at once"}, {l.PerHost, "a host"}, {l.PerStore, "a store"}, {l.PerProject, "a project"}} {
-		if c.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 func printItems(out io.Writer, items []wire.BulkItem) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingest/api/wire"
+	"ingest/internal/bandwidth"
 	"ingest/internal/cli"
 	"ingest/internal/client"
 	"ingest/internal/contract"
@@ -20,6 +21,7 @@ import (
 // importFlags are the flags of `ingest import`.
 type importFlags struct {
 	target                             targetFlags
+	bandwidth                          bandwidth.Rate
 	name, from, checksum, verify       string
 	checksumFile, signature, keyring   string
 	visibility, key, credential        string
@@ -81,6 +83,9 @@ however often the command is repeated.`,
   # into two stores; the import succeeds also if one of them fails
   ingest import https://example.org/a.qcow2 --store fast --store archive --allow-failed-stores
 
+  # no faster than 20 MiB a second
+  ingest import https://example.org/a.qcow2 --bandwidth 20MiB
+
   # submit only, with properties, in a script
   ingest import https://example.org/a.qcow2 --property os_distro=debian --tag base --no-wait --json`,
 		Args: cli.Args(cobra.ExactArgs(1)),
@@ -97,6 +102,7 @@ however often the command is repeated.`,
 	fl.StringArrayVar(&f.members, "member", nil, "another `SOURCE` of the image (extent file, parent disk); repeat for each")
 	fl.StringArrayVar(&f.mirrors, "mirror", nil, "another `URL` of the same file, read beside the first and instead of it when it fails; repeat for each")
 	fl.StringVar(&f.verify, "verify", "", "what to prove before the image is active: full, stored or none, as the server allows (default: the server's)")
+	fl.Var(&f.bandwidth, "bandwidth", "read at most so many bytes a second from the source, such as 20MiB (0: no limit)")
 	fl.StringArrayVar(&f.properties, "property", nil, "property of the image, KEY=VALUE; may be repeated")
 	fl.StringArrayVar(&f.tags, "tag", nil, "tag of the image; may be repeated")
 	fl.StringVar(&f.visibility, "visibility", "", "private, shared, community or public (default shared)")
@@ -198,6 +204,7 @@ func (f *importFlags) request(cmd *cobra.Command, source string) (contract.Impor
 			Name: name, Visibility: f.visibility, Tags: f.tags, Properties: props, Protected: f.protected,
 		},
 		Verify:     f.verify,
+		Bandwidth:  f.bandwidth,
 		StoresSpec: stores,
 	}
 	if f.key == "" {

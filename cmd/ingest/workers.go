@@ -24,8 +24,10 @@ const waitingSlots = 100
 // startWorkers starts one worker for each task queue, each with slots of its
 // own, so that a long conversion never keeps a status from being written.
 func (s *services) startWorkers() error {
-	s.onClose(s.stopWorkers)
 	deps := s.deps()
+	deps.Bandwidth = activities.NewBandwidth(s.catalogue, s.c.Bandwidth, s.log)
+	s.onClose(deps.Bandwidth.Stop) // behind the workers
+	s.onClose(s.stopWorkers)
 	deps.Heavy = activities.NewTurns(s.c.Imports, s.catalogue.Priorities)
 	for _, q := range []struct {
 		queue string

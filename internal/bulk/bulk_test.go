@@ -137,3 +137,37 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestBandwidthIsNoPartOfWhatIsAsked: a manifest that differs in it alone is the same one,
+// and what was done is not done again for it.
+func TestBandwidthIsNoPartOfWhatIsAsked(t *testing.T) {
+	var digests []string
+	for f, text := range map[Format]string{
+		JSON: `{"limits":{"bandwidth":"1MiB"},"items":[{"source":{"url":"https://h/a"},"bandwidth":"2MiB"}]}`,
+		YAML: "limits: {bandwidth: 2097152, bandwidth_per_host: 1GiB/s}\ndefaults: {bandwidth: 4MiB}\nitems: [{source: {url: \"https://h/a\"}}]\n",
+		CSV:  "url,bandwidth\nhttps://h/a,3MiB\n",
+	} {
+		m, err := Parse(f, []byte(text))
+		if err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		reqs, items, err := m.Requests(Submission{ID: "b", Owner: "p"})
+		if err != nil || reqs[0].Bandwidth < 2<<20 || f != CSV && m.Limits.Bandwidth == 0 {
+			t.Fatalf("%s: %+v, limits %+v, %v", f, reqs, m.Limits, err)
+		}
+		digests = append(digests, items[0].Digest)
+	}
+	if digests[0] != digests[1] || digests[1] != digests[2] {
+		t.Errorf("digests %v", digests)
+	}
+	for _, wrong := range []string{`{"limits":{"bandwidth":"fast"},"items":[{"source":{"url":"https://h/a"}}]}`, `{"limits":{"bandwidth":-5},"items":[{"source":{"url":"https://h/a"}}]}`,
+		`{"items":[{"source":{"url":"https://h/a"},"bandwidth":1}]}`} {
+		m, err := Parse(JSON, []byte(wrong))
+		if err == nil {
+			_, _, err = m.Bulk(Submission{ID: "b", Owner: "p"})
+		}
+		if errcode.Of(err) != errcode.BadRequest || !strings.Contains(err.Error(), "bandwidth") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}

@@ -19,6 +19,7 @@ type Report struct {
 	Created                          time.Time
 	Ended                            *time.Time
 	Bytes                            int64
+	Limits                           string // for people, "" for none
 	States                           map[string]int
 	Items                            []ReportItem
 }
@@ -245,6 +246,7 @@ svg{width:100%;background:#f6f6f6}.active{fill:#2a7;color:#2a7}.failed{fill:#c33
 </style></head><body>
 <h1>{{if .Name}}{{.Name}}{{else}}Bulk{{end}}: {{.Status}}</h1>
 <p>{{.ID}}, project {{.Owner}}, begun {{.Created.UTC.Format "2006-01-02 15:04:05"}} UTC, {{len .Items}} items in {{.Took}}, {{.Size}} stored{{if .Rate}}, {{.Rate}}{{end}}.</p>
+{{if .Limits}}<p>Limits: {{.Limits}}.</p>{{end}}
 {{if .Message}}<p>{{.Message}}</p>{{end}}
 <h2>Items by state</h2>
 <svg viewBox="0 0 {{.Width}} 30" height="30" preserveAspectRatio="none" role="img">{{range .Counts}}<rect x="{{.X}}" y="0" width="{{.W}}" height="{{.H}}" class="{{.Class}}"><title>{{.Title}}</title></rect>{{end}}</svg>

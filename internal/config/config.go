@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
 )
@@ -73,11 +74,12 @@ type Server struct {
 	ProvenanceKey     string
 	ProvenanceAddress bool // records name the address that a source was read from
 
-	MaxSourceBytes int64         // largest source, bytes: 100 GiB; 0 means no limit
-	Imports        int           // conversions at once
-	Workers        int           // cores of one conversion; 0 means all
-	Memory         int64         // bytes that one conversion holds at once; 0 means what the container allows
-	Drain          time.Duration // how long SIGTERM waits for a resume point
+	MaxSourceBytes int64          // largest source, bytes: 100 GiB; 0 means no limit
+	Imports        int            // conversions at once
+	Bandwidth      bandwidth.Rate // of all sources together; 0 means no limit
+	Workers        int            // cores of one conversion; 0 means all
+	Memory         int64          // bytes that one conversion holds at once; 0 means what the container allows
+	Drain          time.Duration  // how long SIGTERM waits for a resume point
 
 	LogFormat string // "json" or "console"
 	LogLevel  string
@@ -125,6 +127,7 @@ func (c *Server) Flags(f *pflag.FlagSet) {
 	f.StringVar(&c.ProvenanceKey, "provenance-key", "", "file of the Ed25519 private key, PEM, that signs the provenance record of each image (default: they are not signed)")
 	f.BoolVar(&c.ProvenanceAddress, "provenance-address", true, "name the address that a source's server answered from in the record, which may be one of a network of your own")
 	f.Int64Var(&c.MaxSourceBytes, "max-source-bytes", 100<<30, "largest source that is taken, bytes (0: no limit)")
+	f.Var(&c.Bandwidth, "bandwidth", "bytes a second that this server reads from sources, all imports together, such as 200MiB (0: no limit)")
 	f.IntVar(&c.Imports, "imports", 2, "imports that are converted at once")
 	f.IntVar(&c.Workers, "workers", 0, "cores that one conversion uses (0: all)")
 	f.Int64Var(&c.Memory, "memory", 0, "bytes that one conversion holds at once (0: 67108864, less in a small container)")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/errcode"
 )
 
@@ -161,5 +162,21 @@ func TestNetworkOfSources(t *testing.T) {
 	}
 	if c.Anywhere() {
 		t.Error("a server with a store in a folder runs the steps of an import anywhere")
+	}
+}
+
+func TestBandwidth(t *testing.T) {
+	for text, want := range map[string]bandwidth.Rate{"200MiB": 200 << 20, "0": 0, "1048576": 1 << 20} {
+		if c, err := parse(t, "--bandwidth", text); err != nil || c.Bandwidth != want {
+			t.Errorf("%s is %d, %v", text, c.Bandwidth, err)
+		}
+		t.Setenv("INGEST_BANDWIDTH", text)
+		if c, err := parse(t); err != nil || c.Bandwidth != want {
+			t.Errorf("the variable %s is %d, %v", text, c.Bandwidth, err)
+		}
+	}
+	t.Setenv("INGEST_BANDWIDTH", "fast")
+	if _, err := parse(t); errcode.Of(err) != errcode.BadRequest {
+		t.Errorf("a bad variable is taken: %v", err)
 	}
 }

@@ -46,6 +46,8 @@ func Run(t *testing.T, make func(tb testing.TB, content []byte) Fixture) {
 		{"concurrent reads", testConcurrent},
 		{"empty source", testEmpty},
 		{"open of another version", testReopen},
+		{"reads count", testCounted},
+		{"reads within a budget", testLimited},
 		{"stream over a change", testStreamChanged},
 		{"reader over a change", testReaderChanged},
 		{"source cut short", testCut},
