@@ -11,6 +11,7 @@ import (
 
 	"ingest/internal/bandwidth"
 	"ingest/internal/contract"
+	"ingest/metadata"
 )
 
 const (
@@ -171,12 +172,10 @@ func (b *beat) measure() contract.Heartbeat {
 }
 
 // tell signals the workflow: after one tick, then more and more rarely, and
-// only if there is something to tell.
+// only if there is something to tell. After the first tick it also makes the stage appear in
+// the catalogue.
 func (b *beat) tell() {
 	defer b.ended.Done()
-	if b.d.Signaller == nil {
-		return
-	}
 	var told int64
 	attempt := int32(1)
 	for ticks := firstSignal; ; ticks = min(2*ticks, longestSignal) {
@@ -190,12 +189,33 @@ func (b *beat) tell() {
 			return
 		case <-wait.C:
 		}
+		if ticks == firstSignal {
+			b.appear()
+		}
+		if b.d.Signaller == nil {
+			return
+		}
 		p := b.measure().Progress
 		if p.Bytes == told && p.Attempt == attempt {
 			continue
 		}
 		told, attempt = p.Bytes, p.Attempt
 		b.signal(p)
+	}
+}
+
+// appear says in the catalogue which stage the task is at, unless the workflow has: that of
+// a bulk's item leaves it to the stages that take a while. The end of the attempt says it
+// again.
+func (b *beat) appear() {
+	ctx, cancel := context.WithTimeout(b.ctx, noteTime)
+	defer cancel()
+	t, err := b.d.Catalogue.Task(ctx, b.w.taskID)
+	if err == nil && t.Stage != string(b.w.stage) {
+		err = b.d.Catalogue.SetStage(ctx, b.w.taskID, metadata.Event{Stage: string(b.w.stage), Message: b.w.message()})
+	}
+	if err != nil {
+		b.d.Log.Debug().Str("task", b.w.taskID).Str("error", trace(err)).Msg("stage not recorded")
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"ingest/activities/activitytest"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/metadata"
 	"ingest/pipeline"
 )
 
@@ -293,6 +294,48 @@ func TestMeter(t *testing.T) {
 	}{{1, -1, 5, -1}, {1, 11, 5, 2}, {1, 11, 0, -1}, {11, 11, 0, 0}, {12, 11, 5, 0}} {
 		if got := eta(c.done, c.total, c.rate); got != c.want {
 			t.Errorf("eta(%d, %d, %v) = %v, want %v", c.done, c.total, c.rate, got, c.want)
+		}
+	}
+}
+
+// A stage that takes a while appears in the catalogue though its workflow has not said so,
+// and once if it has.
+func TestStageAppears(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		b := newBench(t)
+		begun := metadata.Event{Stage: string(contract.StageFetch)}
+		if told {
+			if err := b.deps.Catalogue.SetStage(t.Context(), taskID, begun); err != nil {
+				t.Fatal(err)
+			}
+		}
+		at := ""
+		b.steps.OnFetch = func(ctx context.Context, _ contract.FetchParams, _ pipeline.Observe) (contract.Fetched, error) {
+			until(t, "the stage to appear", func() bool {
+				task, err := b.deps.Catalogue.Task(ctx, taskID)
+				if err != nil {
+					t.Error(err)
+				}
+				at = task.Stage
+				return at == string(contract.StageFetch) && b.ticks.Load() > 20
+			})
+			return contract.Fetched{Size: 100}, nil
+		}
+		if _, err := b.run(contract.FetchActivity, fetchParams); err != nil {
+			t.Fatal(err)
+		}
+		events, err := b.deps.Catalogue.Events(t.Context(), taskID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begins := 0
+		for _, e := range events {
+			if e.Kind == metadata.EventStage && e.Attempt == 0 {
+				begins++
+			}
+		}
+		if at != string(contract.StageFetch) || begins != 1 {
+			t.Errorf("told %v: at %q, said %d times", told, at, begins)
 		}
 	}
 }

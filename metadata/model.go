@@ -142,6 +142,9 @@ type Tx interface {
 	DeleteTask(ctx context.Context, id string) error
 	AddEvent(ctx context.Context, e Event) error
 	Events(ctx context.Context, taskID string) ([]Event, error)
+	// LastEvent returns the last of a task's events of any of the kinds, errcode.NotFound if
+	// there is none.
+	LastEvent(ctx context.Context, taskID string, kinds ...string) (Event, error)
 	Provenance(ctx context.Context, imageID string) (Provenance, error)
 	// PutProvenance fails if there is no image of that id.
 	PutProvenance(ctx context.Context, p Provenance) error

@@ -236,17 +236,12 @@ func (c *Catalogue) event(ctx context.Context, tx Tx, t Task, e Event) error {
 // eventOnce is event, unless the last one of the kind says the same: an
 // activity that is tried again says again what its lost answer said.
 func (c *Catalogue) eventOnce(ctx context.Context, tx Tx, t Task, e Event) error {
-	events, err := tx.Events(ctx, t.ID)
-	if err != nil {
+	last, err := tx.LastEvent(ctx, t.ID, e.Kind, EventRestart)
+	switch {
+	case err == nil && sameEvent(last, e):
+		return nil
+	case err != nil && !isNotFound(err):
 		return err
-	}
-	for i := len(events) - 1; i >= 0 && events[i].Kind != EventRestart; i-- {
-		if events[i].Kind == e.Kind {
-			if sameEvent(events[i], e) {
-				return nil
-			}
-			break
-		}
 	}
 	return c.event(ctx, tx, t, e)
 }

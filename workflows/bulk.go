@@ -25,8 +25,8 @@ const (
 	// bulkIdle is the time between two looks otherwise. Signals can be lost with a
 	// catalogue that was restored; a look a quarter of an hour costs nothing.
 	bulkIdle = 15 * time.Minute
-	// bulkRun is how many items one run begins at most, whatever the service suggests: each
-	// is about a dozen events.
+	// bulkRun is how many items one run begins at most, whatever the service suggests and
+	// unless the request says otherwise.
 	bulkRun = 1000
 )
 
@@ -34,6 +34,8 @@ const (
 type bulk struct {
 	id, workflowID string
 	runs, begun    int
+	// most is how many items this run begins at most.
+	most int
 	// mine counts the items whose ends this run is told of.
 	mine int
 	// stir says that something has happened since the last step, and looks counts the
@@ -55,8 +57,11 @@ type bulk struct {
 // workflow starts what has begun, waits for ends, and continues as new before its history
 // grows long. Those that run are left to run: the next run finds them in the catalogue.
 func BulkImport(ctx workflow.Context, req contract.BulkRequest) (contract.BulkProgress, error) {
-	b := &bulk{id: req.BulkID, workflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, stir: true,
+	b := &bulk{id: req.BulkID, workflowID: workflow.GetInfo(ctx).WorkflowExecution.ID, stir: true, most: req.RunItems,
 		known: map[string]bool{}, stopped: map[string]bool{}}
+	if b.most == 0 {
+		b.most = bulkRun
+	}
 	if req.Carried != nil {
 		b.runs = req.Carried.Runs
 	}
@@ -80,7 +85,7 @@ func BulkImport(ctx workflow.Context, req contract.BulkRequest) (contract.BulkPr
 	if err := b.run(ctx); err != nil || b.last.Ended {
 		return b.progress(), err
 	}
-	next := contract.BulkRequest{BulkID: b.id, Owner: req.Owner, UserID: req.UserID, Carried: &contract.BulkCarried{Runs: b.runs + 1}}
+	next := contract.BulkRequest{BulkID: b.id, Owner: req.Owner, UserID: req.UserID, RunItems: req.RunItems, Carried: &contract.BulkCarried{Runs: b.runs + 1}}
 	return b.progress(), workflow.NewContinueAsNewError(ctx, contract.BulkWorkflow, next)
 }
 
@@ -136,7 +141,7 @@ func (b *bulk) cancelled() bool { return b.last.Status == "aborting" }
 
 // full reports whether the next run should go on.
 func (b *bulk) full(ctx workflow.Context) bool {
-	return b.begun >= bulkRun || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
+	return b.begun >= b.most || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
 }
 
 // drain waits until the children have started: the service forgets those that have not
@@ -194,6 +199,10 @@ func (b *bulk) begin(ctx workflow.Context, s contract.BulkStart) {
 		TaskQueue:             contract.ImportQueue,
 		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_ABANDON,
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
+		// Given at the start they cost nothing, and the import writes less of its own.
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			keyword(contract.AttrTaskStatus, statusProcessing), keyword(contract.AttrStage, string(contract.StageFetch)),
+			keyword(contract.AttrImageID, s.ImageID), keyword(contract.AttrOwner, s.Owner)),
 	})
 	req := contract.ImportRequest{TaskID: s.TaskID, ImageID: s.ImageID, Owner: s.Owner, Source: contract.SourceSpec{URL: s.URL}}
 	child := workflow.ExecuteChildWorkflow(ctx, contract.ImportWorkflow, req)

@@ -65,7 +65,9 @@ func finished(ctx workflow.Context, st *state, reg contract.RegisterResult) (con
 func produce(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 	st.progress.Status = statusProcessing
 	st.enter(ctx, contract.StageFetch)
-	st.publish(ctx)
+	if !st.quiet {
+		st.publish(ctx)
+	}
 	if err := store(ctx, st); err != nil {
 		return contract.ImportResult{}, err
 	}
@@ -209,7 +211,9 @@ func convert(ctx workflow.Context, st *state, d *disk) error {
 		Detected: *st.detected, Target: d.validated.Target, Key: st.key(), Disk: st.disk, Verify: d.validated.Verify}
 	st.enter(ctx, contract.StageConvert)
 	if st.round == 1 && st.disk <= 1 {
-		st.publish(ctx)
+		if st.due = st.quiet; !st.due {
+			st.publish(ctx)
+		}
 	}
 	if err := run(withPass(ctx, st.fetched.Queue), st, contract.StageConvert, contract.ConvertActivity, params, &got); err != nil {
 		return err
@@ -262,8 +266,8 @@ func activate(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 	return result, err
 }
 
-// run runs a stage: it says so in the catalogue, in passing, and waits for the
-// stage's activity. While the task is paused, it does neither; what writes to the
+// run runs a stage: it says so in the catalogue, in passing, unless that is left to the
+// stage's activity, and waits for that. While the task is paused, it does neither; what writes to the
 // catalogue, and what makes stored bytes visible, is not interrupted.
 func run(ctx workflow.Context, st *state, s contract.Stage, activity string, params, result any) error {
 	if s != contract.StageActivate {
@@ -272,14 +276,21 @@ func run(ctx workflow.Context, st *state, s contract.Stage, activity string, par
 		}
 	}
 	st.enter(ctx, s)
-	report := contract.ReportParams{TaskID: st.req.TaskID, Stage: s, Disk: st.disk}
-	if err := workflow.ExecuteLocalActivity(withRow(ctx), contract.ReportActivity, report).Get(ctx, nil); err != nil {
-		workflow.GetLogger(ctx).Warn("stage not reported", "stage", string(s), "error", err)
+	if !st.quiet {
+		report(ctx, st, s)
 	}
 	if s == contract.StageStore || s == contract.StageActivate {
 		return workflow.ExecuteActivity(st.ranked(ctx), activity, params).Get(ctx, result)
 	}
 	return st.work(ctx, activity, params, result)
+}
+
+// report says in the catalogue, in passing, which stage the task is at.
+func report(ctx workflow.Context, st *state, s contract.Stage) {
+	params := contract.ReportParams{TaskID: st.req.TaskID, Stage: s, Disk: st.disk}
+	if err := workflow.ExecuteLocalActivity(withRow(ctx), contract.ReportActivity, params).Get(ctx, nil); err != nil {
+		workflow.GetLogger(ctx).Warn("stage not reported", "stage", string(s), "error", err)
+	}
 }
 
 // record writes to the catalogue what it must know: in passing if the database

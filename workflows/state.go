@@ -30,6 +30,11 @@ type state struct {
 	// that there is something to undo. Filled in by register.
 	registered bool
 
+	// quiet says that the workflow was started with its search attributes, as a bulk starts
+	// its items: it then writes nothing down of stages that are over in a moment. due says
+	// that the attributes are behind. Filled in by newState; due is set by convert.
+	quiet, due bool
+
 	// progress is what the query answers. Its stage and status are set by enter
 	// and finish, its figures by observe, from the activities' signals.
 	progress contract.Progress
@@ -105,7 +110,8 @@ func newState(ctx workflow.Context, req contract.ImportRequest) *state {
 	if req.ImageID == "" {
 		req.ImageID = contract.DerivedImageID(req.TaskID, 0)
 	}
-	st := &state{workflowID: id, runID: info.OriginalRunID, req: req}
+	_, announced := workflow.GetTypedSearchAttributes(ctx).GetKeyword(temporal.NewSearchAttributeKeyKeyword(contract.AttrTaskStatus))
+	st := &state{workflowID: id, runID: info.OriginalRunID, req: req, quiet: announced}
 	st.control.Priority = contract.DefaultPriority
 	st.progress.Status = statusPending
 	st.enter(ctx, contract.StageRegister)
@@ -183,6 +189,9 @@ func (st *state) serve(ctx workflow.Context) error {
 				return
 			}
 			st.observe(p)
+			if st.due { // it takes so long that figures come
+				st.publish(ctx)
+			}
 		}
 	})
 	return nil
@@ -248,6 +257,7 @@ func (st *state) uploadTo(store string) {
 // call is an event and a write to visibility, so that only milestones make one:
 // the import's begin, its conversion's begin, its end.
 func (st *state) publish(ctx workflow.Context) {
+	st.due = false
 	attrs := []temporal.SearchAttributeUpdate{
 		keyword(contract.AttrTaskStatus, st.progress.Status),
 		keyword(contract.AttrStage, string(st.progress.Stage)),

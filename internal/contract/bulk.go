@@ -30,6 +30,9 @@ type BulkRequest struct {
 	UserID string `json:"user_id,omitempty"`
 	// Manifest is what POST /v1/bulk takes, "" of a bulk that is written down.
 	Manifest json.RawMessage `json:"manifest,omitempty"`
+	// RunItems is how many items one run of the workflow begins before it continues as new;
+	// 0 is as many as its history takes.
+	RunItems int `json:"run_items,omitempty"`
 	// Carried is what a run hands on to the next one, and nobody else sets.
 	Carried *BulkCarried `json:"carried,omitempty"`
 }
@@ -121,6 +124,8 @@ func (r BulkRequest) Check() error {
 	switch {
 	case !idOrEmpty(r.BulkID):
 		return badField("bulk_id", "is no UUID")
+	case r.RunItems < 0:
+		return badField("run_items", "is less than 0")
 	case r.BulkID == "" && len(r.Manifest) == 0:
 		return badField("manifest", "is missing, and so is bulk_id")
 	}

@@ -3,6 +3,7 @@ package temporalclient
 import (
 	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -94,9 +95,23 @@ func (o Options) resolve() (client.Options, error) {
 	if opts.Namespace == "" {
 		opts.Namespace = DefaultNamespace
 	}
+	if loopback(opts.HostPort) {
+		opts.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	}
 	opts.Identity = o.Identity
 	opts.Logger = logging.Temporal(o.Logger.With().Str("component", "temporal-sdk").Logger())
 	return opts, nil
+}
+
+// loopback reports whether an address is one of this machine, to which it costs more to
+// compress than to send.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // sleep waits, or returns the context's error if that ends first.

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -141,5 +142,18 @@ func TestErrorClasses(t *testing.T) {
 				t.Errorf("refusal = %v, want %v", got, tt.code)
 			}
 		})
+	}
+}
+
+// What stays on the machine is not compressed.
+func TestResolveCompresses(t *testing.T) {
+	for address, plain := range map[string]bool{"127.0.0.1:7233": true, "[::1]:7233": true, "localhost:7233": true, "t.example.org:7233": false, "10.0.0.1:7233": false, "odd": false} {
+		opts, err := Options{HostPort: address, Lookup: env{}}.resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, none := opts.ConnectionOptions.GrpcCompression.(*client.GrpcCompressionNone); none != plain {
+			t.Errorf("%s: not compressed %v, want %v", address, none, plain)
+		}
 	}
 }

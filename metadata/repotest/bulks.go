@@ -101,6 +101,13 @@ func bulkTurns(t *testing.T, repo metadata.Repository) {
 	do(t, repo, func(ctx context.Context, tx metadata.Tx) error {
 		turns, err1 := tx.BulkItems(ctx, "a", metadata.ItemFilter{States: []metadata.ItemState{metadata.ItemPending}, Turns: true, Limit: 4, NotHosts: []string{"h2", "h0"}})
 		same(t, numbers(turns), []int{700, 1, 4, 7})
+		only := metadata.ItemFilter{States: []metadata.ItemState{metadata.ItemPending}, Turns: true, Limit: 4, NotStores: []string{"second"}}
+		others, err8 := tx.BulkItems(ctx, "a", only)
+		same(t, numbers(others), []int{700, 1, 2, 3})
+		only.NotHosts, only.NotStores = []string{"h0", "h1", "h2"}, nil
+		left, err9 := tx.BulkItems(ctx, "a", only)
+		same(t, len(left), 0)
+		err1 = errors.Join(err1, err8, err9)
 		none, err2 := tx.BulkItems(ctx, "a", metadata.ItemFilter{Turns: true, Limit: 4, NotStores: []string{"main"}})
 		same(t, len(none), 0)
 		page, err3 := tx.BulkItems(ctx, "a", metadata.ItemFilter{After: 4, Limit: 2, States: []metadata.ItemState{metadata.ItemRunning, metadata.ItemWaiting}})

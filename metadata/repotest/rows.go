@@ -59,11 +59,15 @@ func eventRoundTrip(t *testing.T, repo metadata.Repository) {
 			e.Seq, want.Attempt = 0, i
 			same(t, e, want)
 		}
-		none, err := tx.Events(ctx, "nobody")
+		latest, err1 := tx.LastEvent(ctx, "a", "restart", want.Kind)
+		same(t, latest, got[2])
+		_, missing := tx.LastEvent(ctx, "a", "restart", "neither")
+		coded(t, missing, errcode.NotFound)
+		none, err2 := tx.Events(ctx, "nobody")
 		if len(none) != 0 {
 			t.Errorf("a task that does not exist has %d events", len(none))
 		}
-		return err
+		return errors.Join(err1, err2)
 	})
 	err := repo.InTx(t.Context(), func(tx metadata.Tx) error { return tx.AddEvent(t.Context(), fullEvent("nobody")) })
 	coded(t, err, errcode.NotFound)

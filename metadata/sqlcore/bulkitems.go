@@ -82,7 +82,10 @@ func (t *tx) BulkItem(ctx context.Context, bulkID string, n int) (metadata.BulkI
 }
 
 func (t *tx) BulkItems(ctx context.Context, bulkID string, f metadata.ItemFilter) ([]metadata.BulkItem, error) {
-	var rows []bulkItemRow
+	rows, ok, err := t.turns(ctx, bulkID, f)
+	if err != nil || ok {
+		return items(rows, err)
+	}
 	q := t.db.NewSelect().Model(&rows).Where("bulk_id = ?", bulkID)
 	inStates(q, f.States)
 	equal(q, "source_host", f.Host)
@@ -95,9 +98,14 @@ func (t *tx) BulkItems(ctx context.Context, bulkID string, f metadata.ItemFilter
 	if len(f.NotStores) > 0 {
 		q.Where("store NOT IN (?)", bun.In(f.NotStores))
 	}
-	if f.Turns {
+	switch {
+	case f.Turns:
 		q.Order("urgency", "n")
-	} else {
+	case len(f.States) > 0 && f.Limit <= 0:
+		// A few of many: the sign keeps the database from going through all items in the
+		// order of their numbers.
+		q.OrderExpr("+n")
+	default:
 		q.Order("n")
 	}
 	if f.Limit > 0 {
@@ -105,6 +113,13 @@ func (t *tx) BulkItems(ctx context.Context, bulkID string, f metadata.ItemFilter
 	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, unavailable(ctx, err, "list items of a bulk")
+	}
+	return items(rows, nil)
+}
+
+func items(rows []bulkItemRow, err error) ([]metadata.BulkItem, error) {
+	if err != nil {
+		return nil, err
 	}
 	return each(rows, bulkItemRow.item)
 }
@@ -141,13 +156,16 @@ func (t *tx) MoveBulkItems(ctx context.Context, bulkID string, m metadata.ItemMo
 	}
 	q := t.db.NewUpdate().Table("bulk_items").
 		Set("state = ?", string(m.To)).Set("code = ?", m.Code).Set("message = ?", m.Message).Set("ended_us = ?", microsPtr(m.EndedAt)).
-		Where("bulk_id = ?", bulkID).Where("state IN (?)", bun.In(m.From))
+		Where("bulk_id = ?", bulkID)
 	if m.Host != "" {
 		q.Where("source_host = ?", m.Host)
 	}
+	state := "state"
 	if m.SameAs > 0 {
 		q.Where("same_as = ?", m.SameAs)
+		state = "COALESCE(state, '')" // few are of one source, and thousands may be in a state
 	}
+	q.Where(state+" IN (?)", bun.In(m.From))
 	_, err := q.Exec(ctx)
 	return unavailable(ctx, err, "move items of a bulk")
 }

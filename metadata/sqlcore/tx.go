@@ -148,12 +148,14 @@ func (t *tx) AddEvent(ctx context.Context, e metadata.Event) error {
 	if err != nil {
 		return err
 	}
-	known, err := t.db.NewSelect().Table("tasks").Where("id = ?", e.TaskID).Exists(ctx)
-	if err != nil {
-		return unavailable(ctx, err, "read task of event")
-	}
-	if !known {
-		return errcode.New(errcode.NotFound, "task %q does not exist", e.TaskID)
+	if _, seen := t.versions["tasks/"+e.TaskID]; !seen {
+		known, err := t.db.NewSelect().Table("tasks").Where("id = ?", e.TaskID).Exists(ctx)
+		if err != nil {
+			return unavailable(ctx, err, "read task of event")
+		}
+		if !known {
+			return errcode.New(errcode.NotFound, "task %q does not exist", e.TaskID)
+		}
 	}
 	_, err = t.db.NewInsert().Model(&row).Exec(ctx)
 	return unavailable(ctx, err, "write event")
@@ -166,6 +168,15 @@ func (t *tx) Events(ctx context.Context, taskID string) ([]metadata.Event, error
 		return nil, unavailable(ctx, err, "read events")
 	}
 	return each(rows, func(r eventRow) (metadata.Event, error) { return r.event(), nil })
+}
+
+func (t *tx) LastEvent(ctx context.Context, taskID string, kinds ...string) (metadata.Event, error) {
+	var row eventRow
+	q := t.db.NewSelect().Model(&row).Where("task_id = ?", taskID).Where("kind IN (?)", bun.In(kinds)).Order("seq DESC").Limit(1)
+	if err := t.one(ctx, q, "event of task", taskID); err != nil {
+		return metadata.Event{}, err
+	}
+	return row.event(), nil
 }
 
 // one reads the single row of q.

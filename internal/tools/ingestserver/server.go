@@ -21,6 +21,8 @@ import (
 type Server struct {
 	API *client.Client
 	URL string // of the API
+	// Temporal is the address of the Temporal server that it uses.
+	Temporal string
 
 	cmd    *exec.Cmd
 	exited chan error
@@ -30,6 +32,11 @@ type Server struct {
 // Start starts a server that keeps its data and log below dir and may read loopback
 // addresses, with further arguments, and waits for its greeting.
 func Start(ctx context.Context, bin, dir string, args ...string) (*Server, error) {
+	return StartWith(ctx, nil, bin, dir, args...)
+}
+
+// StartWith is Start with variables beside those of the environment.
+func StartWith(ctx context.Context, env []string, bin, dir string, args ...string) (*Server, error) {
 	s := &Server{log: filepath.Join(dir, "serve.log"), exited: make(chan error, 1)}
 	log, err := os.Create(s.log)
 	if err != nil {
@@ -38,6 +45,7 @@ func Start(ctx context.Context, bin, dir string, args ...string) (*Server, error
 	defer log.Close()
 	s.cmd = exec.Command(bin, append([]string{"serve", "--data-dir", filepath.Join(dir, "data"), "--listen", "127.0.0.1:0",
 		"--allow-net", "127.0.0.0/8"}, args...)...)
+	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
@@ -51,14 +59,14 @@ func Start(ctx context.Context, bin, dir string, args ...string) (*Server, error
 }
 
 func (s *Server) greeted(ctx context.Context) error {
-	line := regexp.MustCompile(`(?m)^ +API +(http://\S+)$`)
+	line := regexp.MustCompile(`(?ms)^ +API +(http://\S+)$.*^ +Temporal +(\S+), namespace \S+$`)
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		b, err := os.ReadFile(s.log)
 		if err != nil {
 			return err
 		}
 		if m := line.FindSubmatch(b); m != nil {
-			s.URL = string(m[1])
+			s.URL, s.Temporal = string(m[1]), string(m[2])
 			s.API, err = client.New(s.URL, "")
 			return err
 		}
