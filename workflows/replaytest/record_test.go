@@ -176,8 +176,9 @@ type recording struct {
 	// runs records the last of so many runs of a schedule instead.
 	runs int
 	// bulk records instead that run of an import in bulk of three items, from 1: each run
-	// begins two of them.
+	// begins two of them. item records the import of the first of them.
 	bulk int
+	item bool
 	// copyTo records, behind an import, the copy of its image to these stores.
 	copyTo []string
 	// stores are those that the import names; one of them may fail.
@@ -201,6 +202,7 @@ func recordings() []recording {
 		{name: "reimport-unchanged", ended: succeeded, runs: 2, steps: func(*activitytest.Steps) {}},
 		{name: "plan", ended: succeeded, plan: true, steps: func(*activitytest.Steps) {}},
 		{name: "bulk", ended: succeeded, bulk: 1, steps: func(*activitytest.Steps) {}},
+		{name: "bulk-item", ended: succeeded, bulk: 1, item: true, steps: func(*activitytest.Steps) {}},
 		{name: "bulk-next-run", ended: succeeded, bulk: 2, steps: func(*activitytest.Steps) {}},
 		{name: "success", ended: succeeded, steps: func(s *activitytest.Steps) {
 			s.OnConvert = func(ctx context.Context, p contract.ConvertParams, o pipeline.Observe) (contract.Converted, error) {
@@ -377,7 +379,7 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 		name, arg = contract.ReapWorkflow, contract.ReapParams{DryRun: true}
 	}
 	if r.bulk > 0 {
-		name, arg = contract.BulkWorkflow, bulkRequest()
+		name, arg = contract.BulkWorkflow, bulkRequest(r.name)
 	}
 	if r.runs > 0 {
 		name, arg = contract.ReimportWorkflow, contract.ReimportRequest{ScheduleID: scheduleID}
@@ -398,6 +400,7 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	if err != nil {
 		t.Fatal(err)
 	}
+	firstID := run.GetRunID()
 	if r.cancel {
 		awaitProgress(ctx, t, c, run.GetID())
 		if err := c.CancelWorkflow(ctx, run.GetID(), run.GetRunID()); err != nil {
@@ -424,12 +427,18 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	if n := len(steps.Cleanups()); n == 0 && !r.plan && !r.reap && len(r.copyTo) == 0 && r.begin == nil {
 		t.Error("nothing was cleaned up")
 	}
-	runID := run.GetRunID()
-	if r.bulk > 1 {
-		runID = lastRun(ctx, t, c, run)
+	runID := run.GetRunID() // the last one
+	switch {
+	case r.bulk > 0 && runID == firstID:
+		t.Fatal("the bulk has not continued as new")
+	case r.bulk == 1:
+		runID = firstID
+	}
+	if r.item {
+		id, runID = contract.WorkflowID("recorded", contract.BulkTaskID(bulkRequest(r.name).BulkID, 1, 1), ""), ""
 	}
 	h := &historypb.History{}
-	for it := c.GetWorkflowHistory(ctx, run.GetID(), runID, false, 0); it.HasNext(); {
+	for it := c.GetWorkflowHistory(ctx, id, runID, false, 0); it.HasNext(); {
 		e, err := it.Next()
 		if err != nil {
 			t.Fatal(err)
@@ -439,24 +448,11 @@ func record(t *testing.T, c client.Client, r recording) *historypb.History {
 	return h
 }
 
-// bulkRequest is a bulk of three sources, of which one run begins two.
-func bulkRequest() contract.BulkRequest {
+// bulkRequest is a bulk of three sources, of which one run begins two. Its imports have ids
+// of their own: those of another catalogue have ended.
+func bulkRequest(name string) contract.BulkRequest {
 	const m = `{"limits":{"concurrency":2},"items":[{"source":{"url":"https://images.example.org/1.vmdk"}},{"source":{"url":"https://images.example.org/2.vmdk"}},{"source":{"url":"https://images.example.org/3.vmdk"}}]}`
-	return contract.BulkRequest{BulkID: "2f7d7c55-8a16-4f0b-8a9a-52f4b9c1d3e7", Owner: "recorded", Manifest: json.RawMessage(m), RunItems: 2}
-}
-
-// lastRun is the id of the run with which a workflow has ended that had continued as new.
-func lastRun(ctx context.Context, t *testing.T, c client.Client, run client.WorkflowRun) string {
-	t.Helper()
-	d, err := c.DescribeWorkflowExecution(ctx, run.GetID(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	id := d.GetWorkflowExecutionInfo().GetExecution().GetRunId()
-	if id == run.GetRunID() {
-		t.Fatal("the workflow has not continued as new")
-	}
-	return id
+	return contract.BulkRequest{BulkID: contract.DerivedBulkID(name), Owner: "recorded", Manifest: json.RawMessage(m), RunItems: 2}
 }
 
 // imported runs an import that is not recorded, and returns its image.
