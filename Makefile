@@ -9,7 +9,7 @@ GO      ?= go
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build slim demo run test slow soak race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-download bench-lists bench-inspect lint errors images replay clean setup servers
+.PHONY: help build slim demo run test slow soak race fuzz bench bench-baseline bench-convert bench-io bench-memory bench-download bench-lists bench-inspect bench-bulk lint errors images replay clean setup servers
 
 help: ## show this menu
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,11 @@ bench-io: ## read a source over a link of 125 MB/s with 0, 20 and 100 ms of late
 
 bench-lists: ## list 100 images from a catalogue of 100,000 over HTTP, and print the medians
 	$(GO) test -run '^$$' -bench '^BenchmarkLists$$' -benchtime 100x ./api
+
+# Flags of the tool: make bench-bulk ARGS='-items 0 -pairs 1 -pair-items 200'
+bench-bulk: build ## a bulk of 10,000 tiny disks, and three beside bare workflows with as many activities (an hour or more)
+	@$(GO) build -o bin/bulkbench ./internal/tools/bulkbench
+	@bin/bulkbench -ingest bin/ingest $(ARGS)
 
 bench-inspect: build setup ## inspect a disk of 1 TiB in every format, and print the memory and processor time
 	$(GO) run ./internal/tools/memory -ingest bin/ingest -inspect
