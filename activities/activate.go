@@ -75,13 +75,13 @@ func (a *ActivateActivity) activation(ctx context.Context, p contract.ActivatePa
 		}
 		out.Images = append(out.Images, img)
 		act.Images = append(act.Images, metadata.ImageActivation{
-			ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target.ContainerFormat),
+			ImageID: img.ImageID, Name: img.Name, DiskFormat: img.DiskFormat, ContainerFormat: containerOf(own, img.DiskFormat, d.Target),
 			Size: img.Size, VirtualSize: img.VirtualSize,
 			Checksum: img.Checksum, HashAlgo: img.HashAlgo, HashValue: img.HashValue, ContentDigest: img.ContentDigest,
 			Store: d.Stored.Store, Key: d.Stored.Key, MinDisk: d.minDisk(about), Override: above, Twins: choice, Located: p.Located,
 			Title: about.Name, Tags: about.Tags, MinRAM: about.MinRAM, Hidden: about.Hidden,
 			Copies: locations(d.Copies), FailedStores: p.FailedStores,
-			Properties: contract.MergeProperties(below(above, own.Properties), given, about.Properties, p.Detected.Disk(d.Disk).Properties, d.guestProperties()),
+			Properties: contract.MergeProperties(below(above, own.Properties), given, about.Properties, d.foundProperties(p), d.guestProperties()),
 		})
 		size += img.Size
 	}
@@ -107,8 +107,10 @@ func (a *ActivateActivity) own(ctx context.Context, imageID string) (metadata.Im
 // it: what was written around the disk says it, one that was made before its
 // import need not have any, and the parts of an Amazon machine image have their
 // disk format's name, as Glance wants it.
-func containerOf(own metadata.Image, diskFormat, written string) string {
-	switch {
+func containerOf(own metadata.Image, diskFormat string, t contract.TargetSpec) string {
+	switch written := t.ContainerFormat; {
+	case t.AsIs:
+		return t.ContainerFormat
 	case amazon(diskFormat):
 		return diskFormat
 	case written != "" && written != metadata.DefaultContainerFormat:
@@ -132,6 +134,9 @@ type doneDisk contract.DiskDone
 // disksOf lists the disks that are stored, the first one first.
 func disksOf(p contract.ActivateParams) []doneDisk {
 	all := []doneDisk{{Disk: 1, ImageID: p.Request.ImageID, Target: p.Target, Converted: p.Converted, Checksummed: p.Checksummed, Stored: p.Stored, Guest: p.Guest, Copies: p.Copies}}
+	if p.Target.AsIs {
+		all[0].asIs(p.Detected)
+	}
 	for _, d := range p.Further {
 		all = append(all, doneDisk(d))
 	}

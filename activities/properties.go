@@ -1,6 +1,28 @@
 package activities
 
-import "ingest/internal/contract"
+import (
+	"ingest/internal/contract"
+	"ingest/pipeline"
+)
+
+// asIs says of a file that was stored as it is what it is said to be as a disk: it was
+// copied by its bytes. Its image service has told what there is to be told of it, so that
+// nothing is added.
+func (d *doneDisk) asIs(found contract.Detected) {
+	d.Guest = nil
+	d.Converted.VirtualSize, d.Converted.SourceSize = found.VirtualSize, found.VirtualSize
+	if found.Container != "" || !pipeline.Plain(found.Format) {
+		d.Converted.ContentDigest = "" // of the file's bytes, not of the guest's
+	}
+}
+
+// foundProperties are those that a container says of a disk in it.
+func (d doneDisk) foundProperties(p contract.ActivateParams) map[string]string {
+	if d.Target.AsIs {
+		return nil
+	}
+	return p.Detected.Disk(d.Disk).Properties
+}
 
 // guestProperties are those that were found inside the disk.
 func (d doneDisk) guestProperties() map[string]string {

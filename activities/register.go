@@ -79,8 +79,11 @@ func (a *RegisterActivity) accept(ctx context.Context, p contract.RegisterParams
 	}
 	if r.TaskType == "" {
 		r.TaskType = defaultTaskType
-		if r.Method == contract.MethodLocate {
+		switch r.Method {
+		case contract.MethodLocate:
 			r.TaskType = contract.LocationTaskType
+		case contract.MethodClone:
+			r.TaskType = contract.TypeClone
 		}
 	}
 	raw, err := json.Marshal(r)

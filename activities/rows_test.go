@@ -241,8 +241,29 @@ func TestCleanupOfSeveralDisks(t *testing.T) {
 // What is taken apart is bare, whatever its image was said to be in.
 func TestActivateTakesTheContainerOff(t *testing.T) {
 	for own, want := range map[string]string{"ova": "bare", "compressed": "bare", "docker": "docker"} {
-		if got := containerOf(metadata.Image{ContainerFormat: own}, "qcow2", "bare"); got != want && !(got == "" && own == want) {
+		if got := containerOf(metadata.Image{ContainerFormat: own}, "qcow2", contract.TargetSpec{ContainerFormat: "bare"}); got != want && !(got == "" && own == want) {
 			t.Errorf("%s becomes %q, want %q", own, got, want)
+		}
+	}
+}
+
+// What is kept as it is stays in its container, and is told of as the disk that it is.
+func TestActivateKeepsAsItIs(t *testing.T) {
+	asIs := contract.TargetSpec{Format: "raw", AsIs: true, DiskFormat: "vmdk", ContainerFormat: "ova"}
+	if got := containerOf(metadata.Image{ContainerFormat: "bare"}, "vmdk", asIs); got != "ova" {
+		t.Errorf("the container is %q", got)
+	}
+	converted := contract.Converted{Size: 5, VirtualSize: 5, SourceSize: 5, ContentDigest: "ingest1:aa"}
+	for _, c := range []struct {
+		found contract.Detected
+		plain bool
+	}{
+		{contract.Detected{Format: "raw", VirtualSize: 5}, true}, {contract.Detected{Format: "iso", VirtualSize: 5}, true}, {contract.Detected{Format: "aki", VirtualSize: 5}, true},
+		{contract.Detected{Format: "qcow2", VirtualSize: 9}, false}, {contract.Detected{Format: "raw", VirtualSize: 9, Container: "ova"}, false},
+	} {
+		d := disksOf(contract.ActivateParams{Target: asIs, Detected: c.found, Converted: converted, Guest: &contract.GuestFacts{MinDisk: 3}})[0]
+		if d.Converted.Size != 5 || d.Converted.VirtualSize != c.found.VirtualSize || (d.Converted.ContentDigest != "") != c.plain || d.minDisk(contract.About{MinDisk: 2}) != 2 {
+			t.Errorf("%+v becomes %+v", c.found, d)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"ingest/detect"
 	"ingest/formats"
+	"ingest/formats/raw"
 	"ingest/formats/transfer"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -58,6 +59,7 @@ type ahead struct {
 	random   bool         // the file's end comes before its middle
 	size     int64        // of the source, bytes
 	head     formats.Name // what the source's first bytes are, "" for nothing known
+	about    *contract.About
 
 	started bool
 	ended   chan struct{} // closed when it has ended
@@ -80,7 +82,7 @@ func (p *Pipeline) aheadOf(ctx context.Context, f contract.FetchParams, parts []
 	if pin == "" {
 		return nil
 	}
-	a := &ahead{p: p, f: f, boot: fsutil.Boot(), random: first.src.Pin().Random, size: first.size, staged: first.staged,
+	a := &ahead{p: p, f: f, boot: fsutil.Boot(), random: first.src.Pin().Random, size: first.size, staged: first.staged, about: first.about,
 		key: contract.DiskKey(f.TaskID, f.ImageID, f.Ahead.Round, pin, 0)}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	return a
@@ -170,7 +172,7 @@ func (a *ahead) convert() (err error) {
 		return err
 	}
 	defer disk.Close()
-	target, err := a.p.Target(format, a.f.Ahead.Target)
+	target, err := a.p.target(format, a.about, a.f.Ahead.Target)
 	if err == nil {
 		err = a.p.fits(target, disk.Size())
 	}
@@ -195,6 +197,9 @@ func (a *ahead) convert() (err error) {
 // at its turn; if not, by its head alone, and only what is at home there.
 func (a *ahead) open() (formats.Disk, formats.Name, error) {
 	r := a.fetching.reader(a.ctx)
+	if a.f.Ahead.Target.AsIs {
+		return raw.New(r, a.size), asIsFormat, nil
+	}
 	var disk formats.Disk
 	format := a.head
 	if a.random {

@@ -19,6 +19,7 @@ import (
 	"ingest/internal/errcode"
 	"ingest/internal/imgtest"
 	"ingest/pipeline"
+	"ingest/sources"
 	"ingest/stores"
 	"ingest/stores/fs"
 )
@@ -30,6 +31,7 @@ const aheadEnv = "INGEST_TEST_AHEAD"
 type aheadJob struct {
 	Dir   string
 	Fetch contract.FetchParams
+	About *sources.About // of the source, nil if it stands in no catalogue
 }
 
 func (j aheadJob) pipeline() (*pipeline.Pipeline, *fs.Store, error) {
@@ -40,6 +42,9 @@ func (j aheadJob) pipeline() (*pipeline.Pipeline, *fs.Store, error) {
 	p := loopbackPipeline(filepath.Join(j.Dir, "staging"))
 	p.Readers, p.Limits, p.DefaultStore, p.HashAlgo, p.Verify = readers.All(), formats.DefaultLimits(), "main", "sha256", "full"
 	p.Stores = map[string]stores.Store{"main": store}
+	if j.About != nil {
+		p.Sources = sources.Set{told{p.Sources[0], j.About}}
+	}
 	return p, store, os.MkdirAll(p.StagingDir, 0o700)
 }
 
@@ -59,10 +64,22 @@ func fetchAheadAsChild() {
 // next one goes on with both, in the same upload.
 func TestKilledFetchGoesOnWithItsConversion(t *testing.T) {
 	rawPath := noiseDisk(t, aheadBytes)
+	t.Run("raw", func(t *testing.T) {
+		goesOnKilled(t, rawPath, contract.TargetSpec{Format: "raw"}, nil)
+	})
+	t.Run("as it is", func(t *testing.T) {
+		goesOnKilled(t, rawPath, contract.TargetSpec{AsIs: true},
+			&sources.About{DiskFormat: "raw", ContainerFormat: "bare", Digests: []string{fileDigest(t, rawPath)}})
+	})
+}
+
+func goesOnKilled(t *testing.T, rawPath string, target contract.TargetSpec, about *sources.About) {
 	g, url := newGate(t, rawPath, true, aheadGate)
-	j := newJob(url, contract.TargetSpec{Format: "raw"})
-	j.ahead, j.source.Checksum = true, fileDigest(t, rawPath)
-	work := aheadJob{t.TempDir(), j.fetchParams()}
+	j := newJob(url, target)
+	if j.ahead = true; about == nil {
+		j.source.Checksum = fileDigest(t, rawPath)
+	}
+	work := aheadJob{t.TempDir(), j.fetchParams(), about}
 	p, store, err := work.pipeline()
 	if err != nil {
 		t.Fatal(err)

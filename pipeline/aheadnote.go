@@ -91,7 +91,10 @@ func (s staging) rebooted() error {
 // its source was fetched, and can be gone on with; else nil. It must have been taken
 // for what detection has found.
 func (p *Pipeline) begunAhead(ctx context.Context, store stores.Store, c contract.ConvertParams) *aheadNote {
-	bare := c.Detected.Container == "" && c.Disk <= 1 && len(c.Fetched.Members) == 0
+	bare, format := c.Detected.Container == "" && c.Disk <= 1 && len(c.Fetched.Members) == 0, c.Detected.Format
+	if c.Target.AsIs {
+		bare, format = true, asIsFormat
+	}
 	r := p.staging(c.TaskID).aheadRecord()
 	if !c.Fetched.Staged || c.Fetched.Layer != "" || !bare || r.Token == "" || r.Store != store.Name() || r.Key != c.Key {
 		return nil
@@ -102,7 +105,7 @@ func (p *Pipeline) begunAhead(ctx context.Context, store stores.Store, c contrac
 	}
 	defer up.Close()
 	var n note
-	want := &aheadNote{Token: r.Token, Format: c.Detected.Format}
+	want := &aheadNote{Token: r.Token, Format: format}
 	if json.Unmarshal(up.Note(), &n) != nil || !n.Ahead.is(want) {
 		return nil
 	}

@@ -33,7 +33,11 @@ func (p *Pipeline) Checksum(ctx context.Context, c contract.ChecksumParams, resu
 	if err := up.Seal(ctx, c.Converted.Size); err != nil {
 		return contract.Checksummed{}, err
 	}
-	return p.ReadBack(ctx, up, c.Target, c.Converted, p.verifyPolicy().AtLeast(c.Verify), resume, o)
+	out, err := p.ReadBack(ctx, up, c.Target, c.Converted, p.verifyPolicy().AtLeast(c.Verify), resume, o)
+	if err == nil {
+		err = asFetched(c, out)
+	}
+	return out, err
 }
 
 // ReadBack takes the stored digests of a sealed upload, and proves what the

@@ -29,7 +29,7 @@ func (p *Pipeline) Convert(ctx context.Context, c contract.ConvertParams, o Obse
 	if early != nil {
 		wrap = func(r io.ReaderAt) io.ReaderAt { return watched{r, pulse.read} }
 	}
-	disk, src, _, err := p.openDisk(ctx, c.TaskID, c.Fetched, c.Detected.Disk(c.Disk).Format, c.Disk, c.Soft, wrap)
+	disk, src, err := p.openSource(ctx, c, wrap)
 	if err != nil {
 		return contract.Converted{}, err
 	}

@@ -38,10 +38,13 @@ type look struct {
 // looking returns the look at an image's first file, of size bytes or -1. Its
 // other files have no format of their own that could be judged. A layer that may
 // be taken off is left to who does.
-func (p *Pipeline) looking(ctx context.Context, size int64, source contract.SourceSpec) *look {
+func (p *Pipeline) looking(ctx context.Context, size int64, f contract.FetchParams) *look {
+	layers := []formats.Name{"gzip", "xz", "zstd", "bzip2", "zip", "tar", "ova", "docker"}
+	if f.AsIs {
+		layers = asIsLayers()
+	}
 	return &look{ctx: ctx, d: p.detect(), stream: detect.Stream{
-		Size: size, Declared: formats.Name(source.Format), Limits: p.Limits, Members: len(source.Members) > 0,
-		Layers: []formats.Name{"gzip", "xz", "zstd", "bzip2", "zip", "tar", "ova", "docker"},
+		Size: size, Declared: formats.Name(f.Source.Format), Limits: p.Limits, Members: len(f.Source.Members) > 0, Layers: layers,
 	}}
 }
 

@@ -44,20 +44,13 @@ func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe)
 		return contract.Fetched{}, err
 	}
 	f.Source.Format = parts[0].about.Declared(f.Source.Format)
-	if layered(f.Source.Format, len(f.Source.Members)) {
-		if err := parts[0].in(parts[0].peel(ctx)); err != nil {
-			return contract.Fetched{}, err
-		}
-	}
-	for _, pt := range parts {
-		if err := pt.in(pt.alsoCatalogue()); err != nil {
-			return contract.Fetched{}, err
-		}
+	if err := p.around(ctx, parts, f); err != nil {
+		return contract.Fetched{}, err
 	}
 	if err := p.checkParts(ctx, parts); err != nil {
 		return contract.Fetched{}, err
 	}
-	parts[0].staged.look = p.looking(ctx, parts[0].size, f.Source)
+	parts[0].staged.look = p.looking(ctx, parts[0].size, f)
 	parts[0].staged.ahead = p.aheadOf(ctx, f, parts)
 	t := tally{o: o, total: total(parts)}
 	var out contract.Fetched
@@ -89,6 +82,25 @@ func (p *Pipeline) fetch(ctx context.Context, f contract.FetchParams, o Observe)
 	}
 	out.Verifications = proofs
 	return out, nil
+}
+
+// around finds what is to be taken off the first file, and expects what the catalogues say
+// that the bytes come to. From bytes that are kept as they are nothing is taken off.
+func (p *Pipeline) around(ctx context.Context, parts []*part, f contract.FetchParams) error {
+	if f.AsIs {
+		return parts[0].in(parts[0].asIs())
+	}
+	if layered(f.Source.Format, len(f.Source.Members)) {
+		if err := parts[0].in(parts[0].peel(ctx)); err != nil {
+			return err
+		}
+	}
+	for _, pt := range parts {
+		if err := pt.in(pt.alsoCatalogue()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // spotsAlone warns of what several places are worth that nobody has a digest for.

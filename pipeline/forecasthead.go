@@ -197,7 +197,7 @@ func packedZip(ctx context.Context, pt *part) (io.ReaderAt, int64, error) {
 
 // guess says what can be said of a file by its begin.
 func (f *forecaster) guess(ctx context.Context, h *headed, pt *part) error {
-	look := f.p.looking(ctx, pt.src.Pin().Size, f.req.Source)
+	look := f.p.looking(ctx, pt.src.Pin().Size, contract.FetchParams{Source: f.req.Source})
 	if pt.layer != "" {
 		look = look.within()
 		look.stream.Size = h.size

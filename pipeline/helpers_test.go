@@ -82,7 +82,7 @@ func (j *job) run(t *testing.T, p *pipeline.Pipeline) error {
 
 // fetchParams are those of the fetch, as the workflow gives them if j.ahead is set.
 func (j *job) fetchParams() contract.FetchParams {
-	f := contract.FetchParams{TaskID: j.task, ImageID: j.image, Source: j.source}
+	f := contract.FetchParams{TaskID: j.task, ImageID: j.image, Source: j.source, AsIs: j.target.AsIs}
 	if j.ahead {
 		f.Ahead = &contract.Ahead{Target: j.target, Round: 1}
 	}
@@ -112,7 +112,7 @@ func (j *job) check(ctx context.Context, p *pipeline.Pipeline) (err error) {
 	if j.ahead {
 		j.key = contract.DiskKey(j.task, j.image, 1, j.fetched.Pin(), 0)
 	}
-	if j.detected, _, err = p.Detect(ctx, contract.DetectParams{TaskID: j.task, Fetched: j.fetched, Format: j.source.Format}); err != nil {
+	if j.detected, _, err = p.Detect(ctx, contract.DetectParams{TaskID: j.task, Fetched: j.fetched, Format: j.source.Format, AsIs: j.target.AsIs}); err != nil {
 		return err
 	}
 	v, _, err := p.Validate(ctx, contract.ValidateParams{TaskID: j.task, Fetched: j.fetched, Detected: j.detected, Target: j.target, Verify: j.verify})
@@ -128,7 +128,11 @@ func (j *job) convertParams() contract.ConvertParams {
 }
 
 func (j *job) checksumParams() contract.ChecksumParams {
-	return contract.ChecksumParams{TaskID: j.task, Target: j.target, Converted: j.converted, Verify: j.verify}
+	p := contract.ChecksumParams{TaskID: j.task, Target: j.target, Converted: j.converted, Verify: j.verify}
+	if j.target.AsIs {
+		p.Digest = j.fetched.SourceDigest
+	}
+	return p
 }
 
 // objectFile returns a path of the stored object's bytes with the extension.

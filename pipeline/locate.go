@@ -149,9 +149,8 @@ func (p *Pipeline) examineLocated(ctx context.Context, r io.ReaderAt, l contract
 	if err != nil {
 		return rep.Findings, err
 	}
-	if in.box != nil {
-		return rep.Findings, errcode.New(errcode.FormatMismatch, "the object is a container, %s, and not the disk that it is said to be", rep.ContainerFormat).
-			With(errcode.Evidence{Structure: "image", Field: "container_format", Value: string(rep.ContainerFormat), Limit: l.ContainerFormat})
+	if err := in.asSaid(rep, l.ContainerFormat); err != nil {
+		return rep.Findings, err
 	}
 	disk, rep, err := in.open(ctx, 1)
 	if err != nil {

@@ -194,8 +194,11 @@ func (p *Pipeline) Detect(ctx context.Context, d contract.DetectParams) (contrac
 		return contract.Detected{}, detect.Report{}, err
 	}
 	defer set.Close()
-	in, rep, err := p.lookInto(ctx, set, d.Fetched, d.Fetched.About.Declared(d.Format))
+	in, rep, err := p.lookInto(ctx, set, d.Fetched, declaredOf(d))
 	in.soft = d.Soft
+	if err == nil && d.AsIs {
+		err = in.asSaid(rep, d.Fetched.About.ContainerFormat)
+	}
 	if err == nil {
 		rep, err = in.openAll(ctx)
 	}
@@ -218,7 +221,7 @@ func (p *Pipeline) Validate(ctx context.Context, v contract.ValidateParams) (con
 	if err != nil {
 		return contract.Validated{}, append(findings, formats.FindingOf(err)), err
 	}
-	target, err := p.Target(formats.Name(format), v.Target)
+	target, err := p.target(formats.Name(format), v.Fetched.About, v.Target)
 	if err == nil {
 		err = p.fits(target, v.Detected.Disk(v.Disk).VirtualSize)
 	}

@@ -18,6 +18,7 @@ type part struct {
 	name    string // of a member, "" for the first file
 	spec    contract.SourceSpec
 	project string // who may use the credential
+	whole   bool   // all that its catalogue says of it is wanted
 	want    expectation
 	staged  staging
 	src     sources.Source // from find on
@@ -32,7 +33,7 @@ type part struct {
 func (p *Pipeline) parts(f contract.FetchParams) ([]*part, error) {
 	staged := p.staging(f.TaskID)
 	staged.claim = p.claim(Claim{TaskID: f.TaskID, Kind: ClaimStage, Part: staged.name})
-	parts := []*part{{spec: f.Source, project: f.Project, staged: staged}}
+	parts := []*part{{spec: f.Source, project: f.Project, whole: f.AsIs, staged: staged}}
 	for i, m := range f.Source.Members {
 		parts = append(parts, &part{
 			name:    m.FileName(),
@@ -67,7 +68,7 @@ func (pt *part) close() {
 
 // find opens the file's source, in the version that was being staged.
 func (pt *part) find(ctx context.Context, p *Pipeline) error {
-	ref := sources.Ref{URL: pt.spec.URL, Credential: pt.spec.Credential, Project: pt.project, Mirrors: pt.spec.Mirrors}
+	ref := sources.Ref{URL: pt.spec.URL, Credential: pt.spec.Credential, Project: pt.project, Mirrors: pt.spec.Mirrors, Whole: pt.whole}
 	src, err := p.Sources.Open(ctx, ref, pt.staged.pin())
 	if errcode.Of(err) == errcode.SourceChanged {
 		// Nothing of this import has been read by a later step yet: what was

@@ -77,7 +77,7 @@ func keptAsItIs(u contract.Upload) error {
 	case "", "bare", "ami", "aki", "ari", "ova":
 		return nil
 	}
-	return errcode.New(errcode.FormatNotAllowed, "an upload in the container format %q cannot be checked as it is; import it, which unpacks it", u.Container).
+	return errcode.New(errcode.FormatNotAllowed, "bytes in the container format %q cannot be checked as they are; import it, which unpacks it", u.Container).
 		With(errcode.Evidence{Structure: "image", Field: "container_format", Value: u.Container})
 }
 
@@ -96,13 +96,8 @@ func (p *Pipeline) examine(ctx context.Context, up stores.Upload, u contract.Upl
 	if err != nil {
 		return err
 	}
-	if in.box != nil && u.Container != "ova" {
-		return errcode.New(errcode.FormatMismatch, "the bytes are a container, %s, and not the disk that they are said to be", rep.ContainerFormat).
-			With(errcode.Evidence{Structure: "image", Field: "container_format", Value: string(rep.ContainerFormat), Limit: u.Container})
-	}
-	if in.box == nil && u.Container == "ova" {
-		return errcode.New(errcode.FormatMismatch, "the bytes are no OVA").
-			With(errcode.Evidence{Structure: "image", Field: "container_format", Value: string(rep.DiskFormat), Limit: "ova"})
+	if err := in.asSaid(rep, u.Container); err != nil {
+		return err
 	}
 	return p.examineDisks(ctx, in, out)
 }

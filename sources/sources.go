@@ -16,6 +16,10 @@ type Ref struct {
 	// Mirrors are other URLs of the same bytes. A driver that cannot use them reads
 	// from URL alone.
 	Mirrors []string `json:"mirrors,omitempty"`
+	// Whole asks a source that stands in a catalogue for all that is said of it, also for
+	// what means nothing once the bytes are converted, and refuses one of which not all
+	// can be taken.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // A Pin is one version of a source. It is small, holds no secret, and travels

@@ -114,7 +114,13 @@ type (
 // run runs the import to its end.
 func (b *bench) run(r contract.ImportRequest) (contract.ImportResult, error) {
 	b.t.Helper()
-	b.env.ExecuteWorkflow(contract.ImportWorkflow, r)
+	return b.runAs(contract.ImportWorkflow, r)
+}
+
+// runAs runs a workflow of that type to its end.
+func (b *bench) runAs(name string, r contract.ImportRequest) (contract.ImportResult, error) {
+	b.t.Helper()
+	b.env.ExecuteWorkflow(name, r)
 	if !b.env.IsWorkflowCompleted() {
 		b.t.Fatal("the workflow has not ended")
 	}

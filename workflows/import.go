@@ -10,11 +10,15 @@ import (
 // of it. It may be started by anyone, under any workflow id, with or without
 // ids in the request; a task that has ended already is answered with its end.
 func ImportImage(ctx workflow.Context, req contract.ImportRequest) (contract.ImportResult, error) {
-	st := newState(ctx, req)
+	return bring(ctx, newState(ctx, req))
+}
+
+// bring runs an import, or a clone, which is one whose bytes stay as they are.
+func bring(ctx workflow.Context, st *state) (contract.ImportResult, error) {
 	if err := st.serve(ctx); err != nil {
 		return contract.ImportResult{}, err
 	}
-	if err := st.req.Check(); err != nil {
+	if err := st.req.CheckMethod(); err != nil {
 		return contract.ImportResult{}, undo(ctx, st, err)
 	}
 	reg, err := register(ctx, st)
@@ -24,6 +28,7 @@ func ImportImage(ctx workflow.Context, req contract.ImportRequest) (contract.Imp
 	if reg.Finished {
 		return finished(ctx, st, reg)
 	}
+	st.req.Target.AsIs = st.req.Method == contract.MethodClone
 	result, err := produce(ctx, st)
 	if err != nil {
 		return contract.ImportResult{}, undo(ctx, st, err)
@@ -98,7 +103,7 @@ func store(ctx workflow.Context, st *state) error {
 // fetch pins the source. lost is why it is fetched again, nil the first time.
 func fetch(ctx workflow.Context, st *state, lost error) error {
 	var got contract.Fetched
-	params := contract.FetchParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Source: st.req.Source, Project: st.req.Owner}
+	params := contract.FetchParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Source: st.req.Source, Project: st.req.Owner, AsIs: st.req.Target.AsIs}
 	if st.round == 0 {
 		params.Ahead = &contract.Ahead{Target: st.req.Target, Round: 1}
 	}
@@ -131,7 +136,7 @@ func fetch(ctx workflow.Context, st *state, lost error) error {
 func build(ctx workflow.Context, st *state) error {
 	if st.detected == nil {
 		var got contract.Detected
-		params := contract.DetectParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched, Format: st.req.Source.Format}
+		params := contract.DetectParams{TaskID: st.req.TaskID, ImageID: st.req.ImageID, Fetched: *st.fetched, Format: st.req.Source.Format, AsIs: st.req.Target.AsIs}
 		if err := run(withLook(ctx, st.fetched.Queue), st, contract.StageDetect, contract.DetectActivity, params, &got); err != nil {
 			return err
 		}
@@ -146,6 +151,9 @@ func build(ctx workflow.Context, st *state) error {
 		if err := validate(ctx, st, st.at(i)); err != nil {
 			return err
 		}
+	}
+	if st.req.Target.AsIs {
+		st.disks = st.disks[:1] // what holds several disks stays one file
 	}
 	markStores(ctx, st)
 	for i := range st.disks {
@@ -229,6 +237,9 @@ func checksum(ctx workflow.Context, st *state, d *disk) error {
 	var got contract.Checksummed
 	params := contract.ChecksumParams{TaskID: st.req.TaskID, ImageID: st.imageID(), Target: d.validated.Target,
 		Converted: *d.converted, Verify: d.validated.Verify, Disk: st.disk}
+	if st.req.Target.AsIs {
+		params.Digest = st.fetched.SourceDigest
+	}
 	work := withPass(ctx, st.fetched.Queue)
 	err := run(work, st, contract.StageChecksum, contract.ChecksumActivity, params, &got)
 	if verifyMismatch(err) {

@@ -26,15 +26,7 @@ func (b *bench) locate(r contract.ImportRequest) (contract.ImportResult, error) 
 			b.t.Fatal(err)
 		}
 	}
-	b.env.ExecuteWorkflow(contract.LocateWorkflow, r)
-	if !b.env.IsWorkflowCompleted() {
-		b.t.Fatal("the workflow has not ended")
-	}
-	var out contract.ImportResult
-	if err := b.env.GetWorkflowError(); err != nil {
-		return out, err
-	}
-	return out, b.env.GetWorkflowResult(&out)
+	return b.runAs(contract.LocateWorkflow, r)
 }
 
 func TestLocateImage(t *testing.T) {

@@ -14,6 +14,7 @@ type Registry interface {
 // Register makes the workflows known under the names of package contract.
 func Register(r Registry) {
 	r.RegisterWorkflowWithOptions(ImportImage, workflow.RegisterOptions{Name: contract.ImportWorkflow})
+	r.RegisterWorkflowWithOptions(CloneImage, workflow.RegisterOptions{Name: contract.CloneWorkflow})
 	r.RegisterWorkflowWithOptions(CopyImage, workflow.RegisterOptions{Name: contract.CopyWorkflow})
 	r.RegisterWorkflowWithOptions(ExportImage, workflow.RegisterOptions{Name: contract.ExportWorkflow})
 	r.RegisterWorkflowWithOptions(LocateImage, workflow.RegisterOptions{Name: contract.LocateWorkflow})

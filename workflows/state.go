@@ -270,7 +270,7 @@ func (st *state) publish(ctx workflow.Context) {
 		attrs = append(attrs, keyword(contract.AttrSourceFormat, st.detected.Format))
 	}
 	if len(st.disks) > 0 && st.disks[0].validated != nil {
-		attrs = append(attrs, keyword(contract.AttrTargetFormat, st.disks[0].validated.Target.Format))
+		attrs = append(attrs, keyword(contract.AttrTargetFormat, st.disks[0].validated.Target.Named().Format))
 	}
 	if err := workflow.UpsertTypedSearchAttributes(ctx, attrs...); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes not written", "error", err)

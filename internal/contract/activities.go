@@ -48,6 +48,9 @@ type FetchParams struct {
 	Project string `json:"project,omitempty"`
 	// Ahead, if set, lets the conversion begin while the source is staged.
 	Ahead *Ahead `json:"ahead,omitempty"`
+	// AsIs wants all that an image service says of the image, and the bytes that it keeps
+	// the digest of: they are staged, and no compression is taken off.
+	AsIs bool `json:"as_is,omitempty"`
 }
 
 // Ahead says what a conversion that begins before its turn writes.
@@ -166,6 +169,8 @@ type DetectParams struct {
 	ImageID string  `json:"image_id,omitempty"`
 	Fetched Fetched `json:"fetched"`
 	Format  string  `json:"format,omitempty"` // declared
+	// AsIs wants the bytes to be just what About says of them, container and disk.
+	AsIs bool `json:"as_is,omitempty"`
 	// Soft lists codes that warn instead of refusing. The activity fills it in from
 	// the operator's policy.
 	Soft []errcode.Code `json:"soft,omitempty"`
@@ -278,6 +283,8 @@ type ChecksumParams struct {
 	// Disk is the number of the disk of a source that holds several, from 1; 0 is
 	// the only one.
 	Disk int `json:"disk,omitempty"`
+	// Digest is that of the source's bytes, "ALGO:HEX", if they are stored as they are.
+	Digest string `json:"digest,omitempty"`
 	// Resume is the hint that an activity has left which was interrupted, so that the
 	// task could be paused.
 	Resume json.RawMessage `json:"resume,omitempty"`

@@ -70,6 +70,8 @@ func (r ImportRequest) checkStores() error {
 		return badField("method", "is not for imports")
 	case r.ScheduleID != "":
 		return badField("schedule_id", "is not for imports")
+	case r.Target.AsIs:
+		return badField("target.as_is", "is not for requests")
 	case r.Target.Store != "" && len(r.Stores) > 0 && r.Stores[0] != r.Target.Store:
 		return badField("target.store", "is not the first of stores")
 	}

@@ -104,6 +104,7 @@ type ImportRequest struct {
 	// stores, of which nothing but the ids and the stores is read, and MethodExport sends
 	// it to a destination. See Copy and Export. MethodLocate makes the image of an object
 	// that is in a store already. MethodReimport is a run of the schedule ScheduleID.
+	// MethodClone copies an image of another image service.
 	Method     string `json:"method,omitempty"`
 	ScheduleID string `json:"schedule_id,omitempty"`
 
@@ -160,10 +161,22 @@ type TargetSpec struct {
 	Compression string            `json:"compression,omitempty"` // short for the option of that name
 	Options     map[string]string `json:"options,omitempty"`
 	Store       string            `json:"store,omitempty"` // "" means the default store
+	// AsIs stores the bytes of the source as they are. The workflow of a clone sets it; a
+	// request leaves it out.
+	AsIs bool `json:"as_is,omitempty"`
 	// DiskFormat and ContainerFormat are what the image will be called. Validate
 	// fills them in; a request leaves them empty.
 	DiskFormat      string `json:"disk_format,omitempty"`
 	ContainerFormat string `json:"container_format,omitempty"`
+}
+
+// Named returns the target with its format as people know it: what is stored as it is is
+// written like a raw disk, whatever it is.
+func (t TargetSpec) Named() TargetSpec {
+	if t.AsIs {
+		t.Format = t.DiskFormat
+	}
+	return t
 }
 
 // StoredAs returns the disk format that the image will have.

@@ -203,6 +203,8 @@ func (r ImportRequest) Workflow() (name string, arg any) {
 		return CopyWorkflow, r.Copy()
 	case MethodLocate:
 		return LocateWorkflow, r
+	case MethodClone:
+		return CloneWorkflow, r
 	case MethodReimport:
 		return ReimportWorkflow, ReimportRequest{ScheduleID: r.ScheduleID, TaskID: r.TaskID}
 	case MethodExport:

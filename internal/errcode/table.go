@@ -20,6 +20,7 @@ const (
 	SourceNotReady       Code = "IMG_SOURCE_NOT_READY"
 	SourceUnversioned    Code = "IMG_SOURCE_UNVERSIONED"
 	SourceDeactivated    Code = "IMG_SOURCE_DEACTIVATED"
+	SourceDescription    Code = "IMG_SOURCE_DESCRIPTION"
 	SourceNotRegular     Code = "IMG_SOURCE_NOT_REGULAR"
 	SourceOutsideRoots   Code = "IMG_SOURCE_OUTSIDE_ROOTS"
 	ChecksumMismatch     Code = "IMG_CHECKSUM_MISMATCH"
@@ -224,6 +225,7 @@ var table = []Descriptor{
 	{SourceNotReady, "The image has no bytes in its cloud yet.", 409, false, "Import it once its cloud shows it as active."},
 	{SourceUnversioned, "A schedule's source says nothing by which a new version could be told from the last one.", 422, false, "Name a checksum file, or choose another kind of comparison: the server gives neither what was chosen nor, for auto, a digest, version, ETag or date."},
 	{SourceDeactivated, "The image is deactivated in its cloud, whose administrators keep its bytes from being read.", 403, false, "Ask the administrators of that cloud to reactivate the image, or import another one."},
+	{SourceDescription, "What an image service says of the image is too little to clone it by, or more than can be taken over.", 422, false, "Import the image by its glance URL: an import finds out by itself what the bytes are, and takes of the description what fits."},
 	{SourceNotRegular, "The source is not a regular file.", 400, false, "Name a regular file, not a device, pipe, socket, folder or symbolic link."},
 	{SourceOutsideRoots, "The source's path does not lie below a folder from which the server may read.", 403, false, "Move the file below one of the server's file roots, or start the server with --file-roots DIR[:DIR]."},
 	{ChecksumMismatch, "The source's bytes do not have the digest that was given.", 422, false, "Fetch the image again from its publisher and compare the digest; the download may be damaged or the wrong version."},

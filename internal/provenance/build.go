@@ -70,6 +70,7 @@ func askedOf(s contract.SourceSpec) AskedSource {
 }
 
 func targetOf(t contract.TargetSpec) Target {
+	t = t.Named()
 	return Target{Format: t.Format, Compression: t.Compression, Options: t.Options, Store: t.Store,
 		DiskFormat: t.DiskFormat, ContainerFormat: t.ContainerFormat}
 }

@@ -32,7 +32,10 @@ func (d Document) Compare(f Facts) ([]Comparison, error) {
 		{Name: f.HashAlgo, Record: s.Digest[f.HashAlgo], Catalogue: f.HashValue},
 		{Name: "size", Record: strconv.FormatInt(img.Size, 10), Catalogue: strconv.FormatInt(f.Size, 10)},
 		{Name: "virtual size", Record: strconv.FormatInt(img.VirtualSize, 10), Catalogue: strconv.FormatInt(f.VirtualSize, 10)},
-		{Name: "content digest", Record: img.ContentDigest, Catalogue: f.ContentDigest},
+	}
+	// A file that was stored as it is has none.
+	if f.ContentDigest != "" || img.ContentDigest != "" {
+		all = append(all, Comparison{Name: "content digest", Record: img.ContentDigest, Catalogue: f.ContentDigest})
 	}
 	if f.MD5 != "" || s.Digest["md5"] != "" {
 		all = append(all, Comparison{Name: "md5", Record: s.Digest["md5"], Catalogue: f.MD5})

@@ -20,7 +20,7 @@ func TestWhatIsTakenIsShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, notes := r.about(); !reflect.DeepEqual(a, sources.About{}) || len(notes) != 1 {
+	if a, notes := r.about(false); !reflect.DeepEqual(a, sources.About{}) || len(notes) != 1 {
 		t.Errorf("taken: %+v, noted: %q", a, notes)
 	}
 }

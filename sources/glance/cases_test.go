@@ -100,6 +100,17 @@ func testRecord(t *testing.T, g *glancetest.Glance) {
 	if trace, _ := sources.TraceOf(s); trace.URL != g.Endpoint+"/v2/images/"+id+"/file" || trace.Address != g.Host() {
 		t.Errorf("Trace = %+v", trace)
 	}
+	whole := open(t, New(httpsource.New(loopback()), nil), sources.Ref{URL: urlOf(g.Host(), id), Whole: true}, nil)
+	if all, _ := sources.AboutOf(whole); len(all.Properties) != 8 || all.Properties["img_signature"] != "xxxx" || all.Properties["kernel_id"] == "" {
+		t.Errorf("the whole record has %v", all.Properties)
+	}
+	large := g.Put(t, fresh(), []byte("content"), glancetest.Object{"large": strings.Repeat("v", maxTakenBytes)})
+	for what, ref := range map[string]sources.Ref{"": {URL: urlOf(g.Host(), large)}, string(errcode.SourceDescription): {URL: urlOf(g.Host(), large), Whole: true}} {
+		s, err := New(httpsource.New(loopback()), nil).Open(t.Context(), ref, nil)
+		if wantCode(t, "a large property", err, errcode.Code(what)); err == nil {
+			s.Close()
+		}
+	}
 	// A hidden image is found by its id alone.
 	_, err := New(httpsource.New(loopback()), nil).Open(t.Context(), sources.Ref{URL: urlOf(g.Host(), name)}, nil)
 	wantCode(t, "a hidden image by name", err, errcode.SourceNotFound)

@@ -79,7 +79,10 @@ func (d *Driver) Open(ctx context.Context, ref sources.Ref, pin *sources.Pin) (s
 		return nil, err
 	}
 	s := &source{Source: bytes}
-	s.about, s.notes = r.about()
+	s.about, s.notes = r.about(ref.Whole)
+	if ref.Whole && len(s.notes) > 0 {
+		return nil, errors.Join(tooMuch(s.notes[0]), s.Close())
+	}
 	s.about.URL = sources.PublicURL(l.at("images", r.ID))
 	if pin != nil && pin.Random && !bytes.Pin().Random {
 		bytes.Close()

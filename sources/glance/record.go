@@ -29,7 +29,7 @@ type record struct {
 	Tags            []string `json:"tags"`
 	UpdatedAt       string   `json:"updated_at"`
 
-	properties map[string]string
+	properties map[string]string // all of them: see leftOut
 }
 
 // maxRecord bounds one record, bytes. What is taken of it is bounded by far less; but
@@ -50,7 +50,7 @@ func readRecord(raw []byte) (record, error) {
 	r.properties = map[string]string{}
 	for name, value := range all {
 		var text string
-		if !leftOut(name) && json.Unmarshal(value, &text) == nil && string(value) != "null" {
+		if !bookkeeping(name) && json.Unmarshal(value, &text) == nil && string(value) != "null" {
 			r.properties[name] = text
 		}
 	}
@@ -77,17 +77,29 @@ var foreign = []string{"kernel_id", "ramdisk_id", "base_image_ref", "instance_uu
 	"image_type", "image_state", "image_location", "boot_roles", "block_device_mapping", "mappings", "bdm_v2", "root_device_name",
 	"cinder_encryption_key_id", "cinder_encryption_key_deletion_policy", "clean_attempts"}
 
-// foreignPrefixes begin names of the service's own bookkeeping, and of what is said
-// about the bytes as they are there: signatures and digests, which a converted image
-// does not have.
-var foreignPrefixes = []string{"os_glance", "img_signature", "owner_specified.openstack."}
+// foreignPrefixes begin names of what is said about the bytes as they are there: signatures
+// and digests, which a converted image does not have.
+var foreignPrefixes = []string{"img_signature", "owner_specified.openstack."}
 
-// leftOut reports whether a member of a record does not become a property.
+// ownPrefix begins names of the service's own bookkeeping.
+const ownPrefix = "os_glance"
+
+// bookkeeping reports whether a member of a record is no property at all.
+func bookkeeping(name string) bool {
+	lower := strings.ToLower(name)
+	return slices.Contains(fields, lower) || strings.HasPrefix(lower, ownPrefix)
+}
+
+// leftOut reports whether a property means nothing of an image that was imported from its
+// bytes. A copy of the image as it is keeps all.
 func leftOut(name string) bool {
 	lower := strings.ToLower(name)
-	return slices.Contains(fields, lower) || slices.Contains(foreign, lower) ||
+	return slices.Contains(foreign, lower) ||
 		slices.ContainsFunc(foreignPrefixes, func(p string) bool { return strings.HasPrefix(lower, p) })
 }
+
+// idOfPart reports whether a property names another image that belongs to this one.
+func idOfPart(name string) bool { return name == "kernel_id" || name == "ramdisk_id" }
 
 // active makes sure that the image has bytes, which may be read.
 func (r record) active() error {
@@ -154,8 +166,15 @@ const (
 	maxTakenBytes = 32 << 10
 )
 
-// about returns what becomes of a record, and notes of what does not.
-func (r record) about() (sources.About, []string) {
+// tooMuch refuses a description of which not all can be taken over.
+func tooMuch(why string) error {
+	return errcode.New(errcode.SourceDescription, "the image cannot be copied with all that its service says of it: %s", why).
+		With(errcode.Evidence{Structure: "source", Field: "properties", Limit: strconv.Itoa(maxTaken) + " of each, " + strconv.Itoa(maxTakenBytes) + " bytes in all"})
+}
+
+// about returns what becomes of a record, and notes of what does not; whole, of all that
+// is no bookkeeping.
+func (r record) about(whole bool) (sources.About, []string) {
 	a := sources.About{Name: r.Name, DiskFormat: word(r.DiskFormat), ContainerFormat: word(r.ContainerFormat), MinDisk: bounded(r.MinDisk), MinRAM: bounded(r.MinRAM),
 		Hidden: r.Hidden, Digests: r.digests()}
 	if !validName(a.Name) {
@@ -185,10 +204,16 @@ func (r record) about() (sources.About, []string) {
 	}
 	names := make([]string, 0, len(r.properties))
 	for name := range r.properties {
-		names = append(names, name)
+		if whole || !leftOut(name) {
+			names = append(names, name)
+		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		if idOfPart(name) && !isID(r.properties[name]) { // as in Glance's schema
+			left++
+			continue
+		}
 		if fits(len(a.Properties), name, r.properties[name]) {
 			if a.Properties == nil {
 				a.Properties = map[string]string{}

@@ -3,6 +3,7 @@ package glance
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -114,7 +115,7 @@ func TestRecordsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, notes := r.about()
+	a, notes := r.about(false)
 	if a.Name != "" || a.MinDisk != 0 || a.MinRAM != 0 || len(a.Properties) != maxTaken || len(notes) != 1 || len(a.Digests) != 1 {
 		t.Errorf("About = %+v, %q", a, notes)
 	}
@@ -125,6 +126,28 @@ func TestRecordsAreBounded(t *testing.T) {
 	}
 }
 
+// A copy of an image has all that its service says of it, but for what the service keeps
+// for itself.
+func TestWholeRecord(t *testing.T) {
+	r, err := readRecord([]byte(`{"id":"` + anID + `","status":"active","size":3,"visibility":"public","protected":true,"owner":"them","stores":"a,b","content_digest":"x",
+		"kernel_id":"` + anID + `","img_signature":"s","owner_specified.openstack.md5":"m","hw_disk_bus":"scsi","os_glance_importing_to_stores":"a","OS_Glance_x":"y","direct_url":"http://h"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, notes := r.about(true)
+	want := map[string]string{"kernel_id": anID, "img_signature": "s", "owner_specified.openstack.md5": "m", "hw_disk_bus": "scsi"}
+	if !maps.Equal(a.Properties, want) || len(notes) > 0 {
+		t.Errorf("taken %v, %q", a.Properties, notes)
+	}
+	if a, _ := r.about(false); len(a.Properties) != 1 {
+		t.Errorf("of an import %v", a.Properties)
+	}
+	r.properties["ramdisk_id"] = "../ramdisk"
+	if a, notes := r.about(true); len(notes) != 1 || len(a.Properties) != 4 {
+		t.Errorf("with what is no id, taken %v, %q", a.Properties, notes)
+	}
+}
+
 func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"id":"8c6ac1b5-c1a2-4b0a-b6b9-d2f0a2b1c3d4","status":"active","size":3,"checksum":"d41d8cd98f00b204e9800998ecf8427e","tags":["a"],"x":"y"}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -132,16 +155,18 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		a, _ := r.about()
-		n := 0
-		for k, v := range a.Properties {
-			n += len(k) + len(v)
-			if leftOut(k) {
-				t.Fatalf("property %q is taken", k)
+		for _, whole := range []bool{false, true} {
+			a, _ := r.about(whole)
+			n := 0
+			for k, v := range a.Properties {
+				n += len(k) + len(v)
+				if bookkeeping(k) || !whole && leftOut(k) {
+					t.Fatalf("property %q is taken", k)
+				}
 			}
-		}
-		if n > maxTakenBytes || len(a.Properties) > maxTaken || len(a.Tags) > maxTaken {
-			t.Fatalf("%d bytes are taken", n)
+			if n > maxTakenBytes || len(a.Properties) > maxTaken || len(a.Tags) > maxTaken {
+				t.Fatalf("%d bytes are taken", n)
+			}
 		}
 		if pin, err := r.pin("u"); err == nil && (pin.Size < 0 || idOf(pin) == "") {
 			t.Fatalf("pin %+v", pin)

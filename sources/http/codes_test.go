@@ -95,7 +95,7 @@ var behaviours = map[errcode.Code]func(t *testing.T) error{
 }
 
 // others are codes of the API, of sources that stand in a catalogue, and of schedules.
-var others = []errcode.Code{errcode.SourceUnversioned, errcode.SourceURLSecret, errcode.SourceAmbiguous, errcode.SourceNotReady, errcode.SourceDeactivated}
+var others = []errcode.Code{errcode.SourceUnversioned, errcode.SourceURLSecret, errcode.SourceAmbiguous, errcode.SourceNotReady, errcode.SourceDeactivated, errcode.SourceDescription}
 
 // TestEveryCode shows that each code of a source has a behaviour that yields
 // exactly it, and that nothing of what a server says is told with it.

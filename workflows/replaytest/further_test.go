@@ -54,6 +54,12 @@ func further() []recording {
 				return plain.Export(ctx, p, o)
 			}
 		}},
+		{name: "clone", begin: cloned, ended: succeeded, steps: func(s *activitytest.Steps) { s.OnDetect = twoDisks }},
+		{name: "clone-fails", begin: cloned, ended: func(err error) bool { return failedWith(err, errcode.SourceDescription) }, steps: func(s *activitytest.Steps) {
+			s.OnFetch = func(context.Context, contract.FetchParams, pipeline.Observe) (contract.Fetched, error) {
+				return contract.Fetched{}, errcode.New(errcode.SourceDescription, "no digest is known")
+			}
+		}},
 		{name: "locate", begin: located, ended: succeeded, steps: func(s *activitytest.Steps) {
 			s.OnLocate = func(ctx context.Context, p contract.LocateParams, resume []byte, o pipeline.Observe) (contract.Located, []formats.Finding, error) {
 				if err := slowly(ctx, 4, o); err != nil {
@@ -74,6 +80,12 @@ func further() []recording {
 func exported(b beginning) (string, any) {
 	return contract.ExportWorkflow, contract.ExportRequest{ImageID: b.imported(), Target: contract.TargetSpec{Format: "raw"},
 		Destination: contract.DestinationSpec{URL: "/srv/exports/disk.raw"}}
+}
+
+// cloned is a clone of another service's image.
+func cloned(beginning) (string, any) {
+	return contract.CloneWorkflow, contract.ImportRequest{Owner: "recorded",
+		Source: contract.SourceSpec{URL: "glance://images.example.org/0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11"}}
 }
 
 // located makes a queued image of an object that is there already.
