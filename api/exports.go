@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -127,14 +126,8 @@ func (a *api) exportInput(r *http.Request, input map[string]json.RawMessage) (co
 		"image_id": &in.ImageID, "export_to": &in.To, "export_to_format": &in.Format, "export_options": &in.Options,
 		"credential": &in.Credential, "overwrite": &in.Overwrite,
 	}
-	for _, name := range slices.Sorted(maps.Keys(input)) {
-		dst, known := into[name]
-		if !known {
-			return contract.ImportRequest{}, badField("input."+name, "", "an export takes %s", strings.Join(slices.Sorted(maps.Keys(into)), ", "))
-		}
-		if err := json.Unmarshal(input[name], dst); err != nil {
-			return contract.ImportRequest{}, badField("input."+name, "", "it is not of the type that is expected")
-		}
+	if err := readInput(input, into, "an export"); err != nil {
+		return contract.ImportRequest{}, err
 	}
 	for name, value := range map[string]string{"image_id": in.ImageID, "export_to": in.To} {
 		if value == "" {

@@ -96,10 +96,6 @@ var serviceInterfaces = []string{"public", "internal", "admin"}
 // regionSource is an image of another cloud.
 func (a *api) regionSource(call importCall) (contract.SourceSpec, error) {
 	m := call.Method
-	region, ok := a.Regions[m.Region]
-	if !ok {
-		return contract.SourceSpec{}, badField("method.glance_region", m.Region, "the operator has named no such region")
-	}
 	id, err := uuid.Parse(m.ImageID)
 	if err != nil || len(m.ImageID) != 36 {
 		return contract.SourceSpec{}, badField("method.glance_image_id", m.ImageID, "an image's id is a UUID")
@@ -111,5 +107,14 @@ func (a *api) regionSource(call importCall) (contract.SourceSpec, error) {
 	if service == "" {
 		service = serviceInterfaces[0]
 	}
-	return region.source(m.Region, id.String(), service), nil
+	return a.inRegion("method.glance_region", m.Region, id.String(), service)
+}
+
+// inRegion is an image of a region, named in a field, that the operator has named too.
+func (a *api) inRegion(field, name, image, service string) (contract.SourceSpec, error) {
+	region, ok := a.Regions[name]
+	if !ok {
+		return contract.SourceSpec{}, badField(field, name, "the operator has named no such region")
+	}
+	return region.source(name, image, service), nil
 }

@@ -30,6 +30,7 @@ func taskTypes() []taskType {
 	return []taskType{
 		{typeImport, (*api).importInput},
 		{contract.TypeExport, (*api).exportInput},
+		{contract.TypeClone, (*api).cloneInput},
 		{defaultTaskType, nil},
 		{contract.LocationTaskType, nil},
 	}
@@ -59,7 +60,11 @@ func (a *api) createTask(w http.ResponseWriter, r *http.Request) error {
 	if err := a.mayCreate(r, &req); err != nil {
 		return err
 	}
-	out, err := a.accept(r.Context(), req, false)
+	accept := a.accept
+	if req.Method == contract.MethodClone {
+		accept = a.acceptClone
+	}
+	out, err := accept(r.Context(), req, false)
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,9 @@ func inputOf(taskType string, req contract.ImportRequest) json.RawMessage {
 			"export_options": req.Target.Options, "credential": req.Destination.Credential, "overwrite": req.Destination.Overwrite,
 		})
 	}
+	if req.Method == contract.MethodClone {
+		return mustJSON(cloneTold(req))
+	}
 	call := map[string]any{"method": map[string]string{"name": methodDownload, "uri": req.Source.URL}}
 	if req.Method != "" {
 		call["method"] = map[string]string{"name": req.Method}
