@@ -14,11 +14,11 @@ import (
 )
 
 func newImageCommand(g *globals) *cobra.Command {
-	return group("image", "Make, list, show, change, fill, save, copy and delete images",
+	return group("image", "Make, list, show, change, fill, save, copy, clone and delete images",
 		`  ingest image list
   ingest image save 0d9b3c58-2a56-4f0c-8b1c-3d7c7f1f2e11 disk.qcow2`,
 		newImageCreateCommand(g), newImageListCommand(g), newImageShowCommand(g), newImageSetCommand(g), newImageUnsetCommand(g), newImageDeleteCommand(g),
-		newImageUploadCommand(g), newImageStageCommand(g), newImageImportCommand(g), newImageSaveCommand(g), newImageCopyCommand(g), newImageExportCommand(g),
+		newImageUploadCommand(g), newImageStageCommand(g), newImageImportCommand(g), newImageSaveCommand(g), newImageCopyCommand(g), newImageCloneCommand(g), newImageExportCommand(g),
 		newImageActiveCommand(g, false), newImageActiveCommand(g, true), newImageProvenanceCommand(g))
 }
 

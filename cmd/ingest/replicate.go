@@ -98,27 +98,33 @@ func printOutcomes(g *globals, cmd *cobra.Command, all []replicate.Outcome) erro
 // service returns a client of a service by the name of its cloud, or its URL.
 func (g *globals) service(name, tokenName string) (*client.Client, error) {
 	if !strings.Contains(name, "://") {
-		s, err := cloud.Named(name, os.Getenv)
-		if err != nil {
-			return nil, err
-		}
-		session, err := cloud.Open(context.Background(), s)
-		if err != nil {
-			return nil, err
-		}
-		c, err := client.New(session.Endpoint(), "")
-		if err != nil {
-			return nil, err
-		}
-		c.UseTLS(session.TLS())
-		c.UseTokens(session)
-		return c, nil
+		c, _, err := cloudService(name)
+		return c, err
 	}
 	c, err := client.New(name, g.project)
 	if err != nil {
 		return nil, err
 	}
 	return c, c.UseToken(os.Getenv(tokenName))
+}
+
+// cloudService returns a client of the image service of a cloud of clouds.yaml, and where
+// that is.
+func cloudService(name string) (c *client.Client, at string, err error) {
+	s, err := cloud.Named(name, os.Getenv)
+	if err != nil {
+		return nil, "", err
+	}
+	session, err := cloud.Open(context.Background(), s)
+	if err != nil {
+		return nil, "", err
+	}
+	if c, err = client.New(session.Endpoint(), ""); err != nil {
+		return nil, "", err
+	}
+	c.UseTLS(session.TLS())
+	c.UseTokens(session)
+	return c, session.Endpoint(), nil
 }
 
 const (
