@@ -99,6 +99,16 @@ func BenchmarkLists(b *testing.B) {
 		{"by status and size", "large", "", "status=active&size_min=1048576", 100},
 		{"public ones", "nobody", "", "visibility=public", 100},
 		{"by size", "large", "", "sort=size:desc", 100},
+		{"by size, of a small project", "project-2", "", "sort=size:desc", 100},
+		{"by size, of an admin", "ops", "admin", "sort=size:asc", 100},
+		{"by size, from a size on", "large", "", "sort=size:asc&size_min=900000000", 100},
+		{"by a size of nobody", "large", "", "size_min=9000000000000", 0},
+		{"by status of nobody", "large", "", "status=queued&sort=size:asc", 0},
+		{"by time of change", "large", "", "sort=updated_at:desc", 100},
+		{"by status, ascending", "large", "", "sort=status:asc", 100},
+		{"by disk format", "large", "", "sort=disk_format:asc", 100},
+		{"by container format", "large", "", "sort=container_format:desc", 100},
+		{"by id", "large", "", "sort=id:asc", 100},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var took []time.Duration

@@ -79,6 +79,7 @@ func dialect() sqlcore.Dialect {
 			"seq":    "BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",
 			"lookup": "", "prefix": "(" + strconv.Itoa(longPrefix) + ")",
 		},
+		Using:     func(index string) string { return "FORCE INDEX (" + index + ")" },
 		Isolation: sql.LevelRepeatableRead,
 		Lock:      "SELECT version FROM catalogue_migrations WHERE version = 1 FOR UPDATE",
 		Hold:      "SELECT GET_LOCK(CONCAT('ingest.', MD5(DATABASE()), '.one'), 0)",

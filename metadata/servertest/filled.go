@@ -28,6 +28,7 @@ func (d Driver) filled(t *testing.T) {
 			{metadata.ImageFilter{Tags: []string{"all"}}, many},
 			{metadata.ImageFilter{Tags: []string{"all", "t 1"}, Properties: map[string]string{"it's": "é 4"}, Limit: many}, many / 15},
 			{metadata.ImageFilter{Properties: map[string]string{"q": ""}, Tags: []string{"T 1"}}, 0},
+			{metadata.ImageFilter{Ranges: []metadata.Range{{Field: metadata.FieldSize}}, Sort: []metadata.Order{{Field: metadata.FieldSize}}, Limit: 5}, 1},
 		} {
 			list, err := metadata.New(repo).Images(t.Context(), c.filter)
 			if err != nil || len(list) != c.want {
@@ -46,7 +47,7 @@ func olderImages(many int) []string {
 	row := func(id, tags, properties string) string {
 		return fmt.Sprintf("('%s', 'n', 'p', 'active', 'shared', FALSE, FALSE, 'raw', 'bare', '', '', '', '', '', '', 0, 0, '%s', '%s', 1, 1, 1)", id, tags, properties)
 	}
-	out := []string{head + row("bare", "", "")}
+	out := []string{head + row("bare", "", ""), "UPDATE images SET size_bytes = 5 WHERE id = 'bare'"}
 	for i := range many {
 		out = append(out, head+row(fmt.Sprintf("i-%04d", i), fmt.Sprintf(`["all","t %d","all"]`, i%3), fmt.Sprintf(`{"it''s":"é %d","q":""}`, i%5)))
 	}

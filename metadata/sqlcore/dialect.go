@@ -33,6 +33,10 @@ type Dialect struct {
 	// any more. nil is for databases in this process.
 	Lost func(err error) bool
 
+	// Using stands behind a table's name in a query and names the index by which it is
+	// read. nil is for databases that know how often values occur, and choose well.
+	Using func(index string) string
+
 	// Isolation is that of every transaction; zero means serialisable. Snapshots
 	// do where Lock lets one writer at a time at them.
 	Isolation sql.IsolationLevel
@@ -64,6 +68,14 @@ func (d Dialect) isolation() sql.IsolationLevel {
 		return sql.LevelSerializable
 	}
 	return d.Isolation
+}
+
+// from names a table as one letter, read by an index.
+func (d Dialect) from(table, as, index string) string {
+	if d.Using == nil || index == "" {
+		return table + " AS " + as
+	}
+	return table + " AS " + as + " " + d.Using(index)
 }
 
 func (d Dialect) lost(err error) bool { return d.Lost != nil && d.Lost(err) }

@@ -1,6 +1,9 @@
 package sqlcore
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -57,14 +60,29 @@ func (l *imageList) narrow(q *bun.SelectQuery) error {
 			return err
 		}
 	}
-	for name, value := range f.Properties {
-		q.Where("EXISTS (SELECT 1 FROM image_properties AS p WHERE p.image_id = i.id AND p.name = ? AND p.value_hash = ?)", name, valueHash(value))
-	}
-	for _, tag := range f.Tags {
-		q.Where("EXISTS (SELECT 1 FROM image_tags AS g WHERE g.image_id = i.id AND g.tag = ?)", tag)
-	}
 	l.behind(q)
 	return nil
+}
+
+// having narrows q to images with all tags and properties that are asked for. id is the
+// column of the image's id in what is read before: each row's marks are looked up behind
+// it, in this order, and images that do not have them are not read at all. An image has a
+// mark once, so that no row is doubled.
+func (l *imageList) having(q *bun.SelectQuery, id string) {
+	n := 0
+	next := func(table, index string) string {
+		as := fmt.Sprintf("mark%d", n)
+		n++
+		q.Join("CROSS JOIN " + l.t.dialect.from(table, as, index)).Where(as + ".image_id = " + id)
+		return as
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.f.Properties)) {
+		as := next("image_properties", "image_properties_by_value")
+		q.Where(as+".name = ?", name).Where(as+".value_hash = ?", valueHash(l.f.Properties[name]))
+	}
+	for _, tag := range l.f.Tags {
+		q.Where(next("image_tags", "")+".tag = ?", tag)
+	}
 }
 
 // alive leaves out what is deleted, unless it is asked for.
@@ -116,6 +134,13 @@ func inRange(q *bun.SelectQuery, r metadata.Range) error {
 	col, err := imageColumn(r.Field)
 	if err != nil {
 		return err
+	}
+	if r.Field == metadata.FieldSize && !r.Not { // for its index; an unknown size is in no range
+		least := int64(0)
+		if r.Min != nil {
+			least = max(*r.Min, 0)
+		}
+		col, r.Min = "i.size_order", &least
 	}
 	lo, hi, join := " >= ?", " <= ?", " AND "
 	if r.Not {

@@ -26,6 +26,7 @@ func (t *tx) Images(ctx context.Context, f metadata.ImageFilter) ([]metadata.Ima
 	var rows []imageRow
 	if f.Seen == nil && f.Limit == 0 {
 		q := t.db.NewSelect().Model(&rows)
+		l.having(q, "i.id")
 		if err = l.narrow(q); err == nil {
 			err = l.sorted(q).Scan(ctx)
 		}

@@ -63,7 +63,10 @@ func sortKeys(orders []metadata.Order) ([]sortKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		if o.Field == metadata.FieldSize || o.Field == metadata.FieldVirtualSize {
+		switch o.Field {
+		case metadata.FieldSize:
+			expr = "i.size_order"
+		case metadata.FieldVirtualSize:
 			expr = "COALESCE(" + expr + ", -1)"
 		}
 		out = append(out, sortKey{expr, o.Desc})
@@ -97,7 +100,7 @@ func (l *imageList) marker(ctx context.Context) ([]any, error) {
 	dest := make([]any, len(l.keys))
 	for i, k := range l.keys {
 		q.ColumnExpr(k.expr)
-		if strings.Contains(k.expr, "_bytes") || strings.Contains(k.expr, "_us") {
+		if strings.Contains(k.expr, "_bytes") || k.expr == "i.size_order" || strings.Contains(k.expr, "_us") {
 			dest[i] = new(int64)
 		} else {
 			dest[i] = new(string)

@@ -99,7 +99,7 @@ func (r *Repository) run(ctx context.Context, db *bun.DB, readOnly bool, fn func
 					return err
 				}
 			}
-			err := fn(&tx{db: btx, readOnly: readOnly, versions: map[string]int64{}, copies: map[string][]metadata.Copy{}, marks: map[string]marked{}})
+			err := fn(&tx{db: btx, dialect: r.dialect, readOnly: readOnly, versions: map[string]int64{}, copies: map[string][]metadata.Copy{}, marks: map[string]marked{}})
 			fromFn = err != nil
 			return err
 		})

@@ -37,6 +37,7 @@ type imageRow struct {
 	CreatedUS        int64  `bun:"created_us"`
 	UpdatedUS        int64  `bun:"updated_us"`
 	DeletedUS        *int64 `bun:"deleted_us"`
+	SizeOrder        int64  `bun:"size_order"` // where the image stands in lists by size
 	RowVersion       int64  `bun:"row_version"`
 }
 
@@ -53,7 +54,8 @@ func newImageRow(img metadata.Image) (imageRow, error) {
 		return imageRow{}, err
 	}
 	return imageRow{
-		ID: img.ID, Name: img.Name, Owner: img.Owner, Status: string(img.Status),
+		SizeOrder: sizeOrder(img.Size),
+		ID:        img.ID, Name: img.Name, Owner: img.Owner, Status: string(img.Status),
 		Visibility: img.Visibility, Protected: img.Protected, Hidden: img.Hidden,
 		DiskFormat: img.DiskFormat, ContainerFormat: img.ContainerFormat,
 		SizeBytes: img.Size, VirtualSizeBytes: img.VirtualSize,
@@ -62,6 +64,14 @@ func newImageRow(img metadata.Image) (imageRow, error) {
 		MinDiskGiB: img.MinDisk, MinRAMMiB: img.MinRAM, Tags: tags, Properties: properties,
 		CreatedUS: micros(img.CreatedAt), UpdatedUS: micros(img.UpdatedAt), DeletedUS: microsPtr(img.DeletedAt),
 	}, nil
+}
+
+// sizeOrder is a size as lists are ordered by it: databases put nulls at different ends.
+func sizeOrder(size *int64) int64 {
+	if size == nil {
+		return -1
+	}
+	return *size
 }
 
 func (r imageRow) image() (metadata.Image, error) {

@@ -22,44 +22,80 @@ func (l *imageList) branches(ctx context.Context) ([]*bun.SelectQuery, error) {
 		return nil, err
 	}
 	s := l.f.Seen
-	if s == nil || s.All || rare != nil {
-		q := l.t.db.NewSelect()
-		if rare != nil {
-			// CROSS JOIN keeps SQLite from choosing another order; for others it is a join.
-			q.TableExpr("(?) AS d CROSS JOIN images AS i", rare).Where("i.id = d.image_id")
-		} else {
-			q.TableExpr("images AS i")
-		}
+	if rare != nil {
+		q := l.t.db.NewSelect().TableExpr("(?) AS d", rare)
+		l.found(q, "d.image_id")
 		if s != nil {
 			visible(q, l.t, *s)
 		}
 		return []*bun.SelectQuery{q}, nil
 	}
-	images := func() *bun.SelectQuery { return l.t.db.NewSelect().TableExpr("images AS i") }
-	out := []*bun.SelectQuery{}
-	if l.f.Owner == "" || l.f.Owner == s.Project {
-		out = append(out, images().Where("i.owner = ?", s.Project))
-	}
-	if l.f.Owner == s.Project && s.Project != "" {
-		return out, nil
-	}
-	if l.wants("public") {
-		out = append(out, images().Where("i.visibility = ?", "public").Where("i.owner <> ?", s.Project))
-	}
-	if s.Community && l.wants("community") {
-		out = append(out, images().Where("i.visibility = ?", "community").Where("i.owner <> ?", s.Project))
-	}
-	if l.wants(metadata.VisibilityShared) {
-		q := l.t.db.NewSelect().TableExpr("image_members AS m CROSS JOIN images AS i").
-			Where("m.member = ?", s.Project).Where("i.id = m.image_id").
-			Where("i.visibility = ?", metadata.VisibilityShared).Where("i.owner <> ?", s.Project)
-		memberStatus(q, *s)
+	var out []*bun.SelectQuery
+	for _, part := range l.scopes() {
+		q, err := l.within(ctx, part)
+		if err != nil {
+			return nil, err
+		}
 		out = append(out, q)
 	}
-	if len(out) == 0 { // another owner's private images
-		out = append(out, images().Where("1 = 0"))
-	}
 	return out, nil
+}
+
+// found reads the images of ids that have all marks which are asked for. CROSS JOIN keeps
+// SQLite from choosing another order; for others it is a join.
+func (l *imageList) found(q *bun.SelectQuery, id string) {
+	l.having(q, id)
+	q.Join("CROSS JOIN images AS i").Where("i.id = " + id)
+}
+
+// scopes are the parts of what the viewer sees, none of which holds an image of another.
+func (l *imageList) scopes() []scope {
+	s := l.f.Seen
+	if s == nil || s.All {
+		return []scope{l.everything()}
+	}
+	var out []scope
+	if l.f.Owner == "" || l.f.Owner == s.Project {
+		out = append(out, scope{by: byOwner, where: func(q *bun.SelectQuery) { q.Where("i.owner = ?", s.Project) }})
+	}
+	if l.f.Owner == s.Project && s.Project != "" {
+		return out
+	}
+	open := func(visibility string) scope {
+		return scope{by: byVisibility, where: func(q *bun.SelectQuery) {
+			q.Where("i.visibility = ?", visibility).Where("i.owner <> ?", s.Project)
+		}}
+	}
+	if l.wants("public") {
+		out = append(out, open("public"))
+	}
+	if s.Community && l.wants("community") {
+		out = append(out, open("community"))
+	}
+	if l.wants(metadata.VisibilityShared) {
+		shared := open(metadata.VisibilityShared)
+		out = append(out, scope{by: byVisibility, members: s, where: shared.where})
+	}
+	if len(out) == 0 { // another owner's private images
+		out = append(out, scope{where: func(q *bun.SelectQuery) { q.Where("1 = 0") }})
+	}
+	return out
+}
+
+// everything is what somebody sees who sees all, or what is listed for nobody.
+func (l *imageList) everything() scope {
+	out := scope{by: byNothing, where: func(q *bun.SelectQuery) {
+		if l.f.Seen != nil {
+			visible(q, l.t, *l.f.Seen)
+		}
+	}}
+	switch {
+	case l.f.Owner != "":
+		out.by = byOwner
+	case l.f.Visibility != "":
+		out.by = byVisibility
+	}
+	return out
 }
 
 // wants reports whether images of a visibility are asked for.
@@ -78,6 +114,14 @@ func memberStatus(q *bun.SelectQuery, s metadata.Seen) {
 	}
 }
 
+// membership asks whether an image is shared with somebody.
+func membership(t *tx, s metadata.Seen) *bun.SelectQuery {
+	member := t.db.NewSelect().TableExpr("image_members AS m").ColumnExpr("1").
+		Where("m.image_id = i.id").Where("m.member = ?", s.Project)
+	memberStatus(member, s)
+	return member
+}
+
 // visible narrows a query of images to those that somebody sees.
 func visible(q *bun.SelectQuery, t *tx, s metadata.Seen) {
 	if s.All {
@@ -90,9 +134,7 @@ func visible(q *bun.SelectQuery, t *tx, s metadata.Seen) {
 	if s.Community {
 		open = append(open, "community")
 	}
-	member := t.db.NewSelect().TableExpr("image_members AS m").ColumnExpr("1").
-		Where("m.image_id = i.id").Where("m.member = ?", s.Project)
-	memberStatus(member, s)
+	member := membership(t, s)
 	q.Where("(i.owner = ? OR i.visibility IN (?) OR (i.visibility = ? AND EXISTS (?)))", s.Project, bun.In(open), metadata.VisibilityShared, member)
 }
 
@@ -103,9 +145,8 @@ func (l *imageList) rare(ctx context.Context) (*bun.SelectQuery, error) {
 	var best *bun.SelectQuery
 	least := few + 1
 	for _, candidates := range l.indexed() {
-		ids := l.t.db.NewSelect().TableExpr("(?) AS c", candidates().Limit(int64(least))).ColumnExpr("COUNT(*)")
-		var n int
-		if err := ids.Scan(ctx, &n); err != nil {
+		n, err := l.count(ctx, candidates(), least)
+		if err != nil {
 			return nil, err
 		}
 		if n < least {
@@ -134,11 +175,25 @@ func (l *imageList) indexed() []func() *bun.SelectQuery {
 	}
 	for _, m := range l.f.Matches {
 		switch m.Field {
-		case metadata.FieldID, metadata.FieldName, metadata.FieldChecksum, metadata.FieldHashValue:
+		case metadata.FieldID, metadata.FieldName, metadata.FieldChecksum, metadata.FieldHashValue,
+			metadata.FieldStatus, metadata.FieldDiskFormat, metadata.FieldContainerFormat:
 			out = append(out, func() *bun.SelectQuery {
 				q := l.t.db.NewSelect().TableExpr("images AS i").ColumnExpr("i.id AS image_id")
 				col, _ := imageColumn(m.Field)
 				oneOf(q, col, m.Values)
+				return q
+			})
+		}
+	}
+	for _, r := range l.f.Ranges {
+		switch r.Field {
+		case metadata.FieldSize, metadata.FieldUpdatedAt, metadata.FieldCreatedAt:
+			if r.Not || r.Min == nil && r.Max == nil {
+				continue
+			}
+			out = append(out, func() *bun.SelectQuery {
+				q := l.t.db.NewSelect().TableExpr("images AS i").ColumnExpr("i.id AS image_id")
+				_ = inRange(q, r) // of fields that lists know
 				return q
 			})
 		}

@@ -15,6 +15,7 @@ import (
 // tx is one run of a transaction.
 type tx struct {
 	db       bun.Tx
+	dialect  Dialect
 	readOnly bool
 	// versions holds the row version of every row that this run has read or
 	// written, by table and id.

@@ -148,6 +148,7 @@ func dialect() sqlcore.Dialect {
 			"int": "INTEGER", "bool": "BOOLEAN",
 			"seq": "INTEGER PRIMARY KEY AUTOINCREMENT", "lookup": "", "prefix": "", "options": "",
 		},
+		Using: func(index string) string { return "INDEXED BY " + index },
 		Retryable: func(err error) bool {
 			primary := code(err) & 0xff
 			return primary == lib.SQLITE_BUSY || primary == lib.SQLITE_LOCKED

@@ -74,6 +74,12 @@ func checkOlder(t *testing.T, cat *metadata.Catalogue) {
 	if err != nil || len(list) != 1 || list[0].ID != "image-active" {
 		t.Errorf("found %+v, %v", list, err)
 	}
+	// And by its size, which older programs did not keep in an order.
+	list, err = cat.Images(ctx, metadata.ImageFilter{Ranges: []metadata.Range{{Field: metadata.FieldSize, Min: list[0].Size}}, Sort: []metadata.Order{{Field: metadata.FieldSize}},
+		Seen: &metadata.Seen{Project: "acme"}, Limit: 1})
+	if err != nil || len(list) != 1 || list[0].ID != "image-active" {
+		t.Errorf("found by size %+v, %v", list, err)
+	}
 	if record, err := cat.Provenance(ctx, "image-active"); err != nil || !json.Valid(record.Document) {
 		t.Errorf("provenance %+v, %v", record, err)
 	}
