@@ -17,7 +17,7 @@ func TestKilledMigration(t *testing.T) {
 	}{
 		"first":  {1, []string{"DROP TABLE events", "DROP INDEX tasks_by_image ON tasks", "UPDATE catalogue_migrations SET applied_us = 0"}},
 		"lists":  {6, []string{"DROP TABLE image_properties", "DROP INDEX images_by_checksum ON images", "UPDATE catalogue_migrations SET applied_us = 0 WHERE version = 6"}},
-		"orders": {12, []string{"DROP INDEX images_by_id ON images", "DROP INDEX images_by_size ON images", "UPDATE catalogue_migrations SET applied_us = 0 WHERE version = 12"}},
+		"orders": {14, []string{"DROP INDEX images_by_id ON images", "DROP INDEX images_by_size ON images", "UPDATE catalogue_migrations SET applied_us = 0 WHERE version = 14"}},
 		"filled": {6, []string{"UPDATE catalogue_migrations SET applied_us = 0 WHERE version = 6"}},
 	} {
 		t.Run(name, func(t *testing.T) {
