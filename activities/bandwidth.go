@@ -172,15 +172,18 @@ func (b *Bandwidth) renew(ctx context.Context, unknown *share) {
 	if len(claims) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	look, cancel := context.WithTimeout(ctx, renewTime)
 	defer cancel()
-	grants, err := b.catalogue.ShareBandwidth(ctx, b.worker, claims)
+	grants, err := b.catalogue.ShareBandwidth(look, b.worker, claims)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err != nil {
-		if !b.failed && ctx.Err() == nil {
-			b.log.Warn().Str("error", trace(err)).Msg("shares of bandwidth cannot be renewed: what has a budget waits")
-		}
+	switch {
+	case err != nil && ctx.Err() != nil: // whoever asked does not any more
+		return
+	case err != nil && !b.failed:
+		b.log.Warn().Str("error", trace(err)).Msg("shares of bandwidth cannot be renewed: what has a budget waits")
+		fallthrough
+	case err != nil:
 		b.failed = true
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -281,7 +282,10 @@ func TestEveryBudget(t *testing.T) {
 func TestCatalogueIsAway(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		tr := newTraffic(t, 2, metadata.BulkLimits{Bandwidth: 8 * mib})
-		end := tr.start(tr.worker(0), transfer{item: 1, speed: 100 * mib})
+		w := tr.worker(0)
+		var log strings.Builder
+		w.log = zerolog.New(&log)
+		end := tr.start(w, transfer{item: 1, speed: 100 * mib})
 		time.Sleep(10 * time.Second)
 		tr.within("before", "all", 8*mib, 5)
 		tr.repo.Down.Store(1 << 40)
@@ -292,6 +296,9 @@ func TestCatalogueIsAway(t *testing.T) {
 		tr.repo.Down.Store(0)
 		time.Sleep(8 * time.Second)
 		tr.within("behind", "all", 8*mib, 5)
+		if got := strings.Count(log.String(), "cannot be renewed"); got != 1 {
+			t.Errorf("the log says %d times that shares cannot be renewed:\n%s", got, log.String())
+		}
 		end()
 		tr.end()
 	})

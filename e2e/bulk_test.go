@@ -344,3 +344,59 @@ func TestBulkIsAborted(t *testing.T) {
 		t.Errorf("tried again: %s", show(got))
 	}
 }
+
+// The bandwidth of a bulk is kept while its images are read, shown, and changed without
+// breaking anything off; and so is that of a single import.
+func TestBulkKeepsItsBandwidth(t *testing.T) {
+	t.Parallel()
+	from := serveFile(t, disk(t, 91, 96*mib), true, 0)
+	s := start(t, loopback)
+	manifest := filepath.Join(t.TempDir(), "two.csv")
+	if err := os.WriteFile(manifest, []byte(fmt.Sprintf("key,url\na,%s\nb,%s?again\n", from.URL, from.URL)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := ingest(t, "--server", s.url, "bulk", "submit", manifest, "--bandwidth", "8MiB", "--json")
+	var b wire.Bulk
+	if err := json.Unmarshal([]byte(out.stdout), &b); err != nil || out.code != 0 {
+		t.Fatalf("submit: %d %s %s", out.code, out.stdout, out.stderr)
+	}
+	until := func(what string, ok func(wire.Bulk) bool) {
+		eventually(t, time.Minute, what, func() (bool, string) { got := s.bulk(b.ID); return ok(got), show(got) })
+	}
+	until("items to run", func(b wire.Bulk) bool { return b.Items["running"] == 2 })
+	keeps := func(rate int64) {
+		t.Helper()
+		time.Sleep(4 * time.Second) // what was asked for before is in the buffers of connections
+		begun, before := time.Now(), from.sent.Load()
+		time.Sleep(5 * time.Second)
+		used := float64(from.sent.Load()-before) / time.Since(begun).Seconds() / float64(rate)
+		t.Logf("%.2f of %d bytes a second", used, rate)
+		// A connection's buffers fill and empty by steps that are large for so short a time.
+		if used < 0.6 || used > 1.3 {
+			t.Errorf("%.2f of %d bytes a second are used", used, rate)
+		}
+	}
+	keeps(8 * mib)
+	if out := ingest(t, "--server", s.url, "bulk", "set", b.ID, "--bandwidth", "4MiB/s", "--bandwidth-per-store", "1GiB"); out.code != 0 {
+		t.Fatalf("set: %s", out.stderr)
+	}
+	if out := ingest(t, "--server", s.url, "bulk", "show", b.ID); !strings.Contains(out.stdout, "4MiB/s, 1GiB/s a store") {
+		t.Errorf("show says\n%s", out.stdout)
+	}
+	keeps(4 * mib)
+	if out := ingest(t, "--server", s.url, "bulk", "set", b.ID, "--bandwidth", "0"); out.code != 0 {
+		t.Fatalf("set: %s", out.stderr)
+	}
+	freed := time.Now()
+	until("the bulk to end", func(b wire.Bulk) bool { return b.Status == string(metadata.BulkSuccess) })
+	t.Logf("ended %v after its limit", time.Since(freed))
+
+	small := serveFile(t, disk(t, 92, 16*mib), true, 0)
+	begun := time.Now()
+	if out := ingest(t, "--server", s.url, "import", small.URL, "--bandwidth", "4MiB"); out.code != 0 {
+		t.Fatalf("import: %s", out.stderr)
+	}
+	if took := time.Since(begun); took < 3*time.Second {
+		t.Errorf("15 MiB at 4 a second took %v", took)
+	}
+}

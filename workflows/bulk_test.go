@@ -202,6 +202,19 @@ func TestBulkIsSteered(t *testing.T) {
 			t.Errorf("%v; at most %d at once, the last began after %v", err, b.most, b.at["c"])
 		}
 	})
+	t.Run("narrower", func(t *testing.T) {
+		b := newBulkBench(t, minutes(10))
+		b.signal(time.Minute, "set", `{"limits":{"bandwidth":"3MiB","bandwidth_per_host":"1GiB/s"}}`)
+		b.signal(2*time.Minute, "set", `{"limits":{"bandwidth_per_host":0,"bandwidth_per_store":12}}`) // no limit
+		if _, err := b.do(manifest(2, `"limits":{"concurrency":2,"bandwidth":"5MiB","bandwidth_per_project":4096},`)); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := b.cat.Bulk(context.Background(), bulkID)
+		want := metadata.BulkLimits{Concurrency: 2, Bandwidth: 3 << 20, BandwidthPerHost: 1 << 30, BandwidthPerProject: 4096}
+		if err != nil || kept.Settings.Limits != want {
+			t.Errorf("limits %+v, %v", kept.Settings.Limits, err)
+		}
+	})
 	t.Run("cancelled", func(t *testing.T) {
 		b := newBulkBench(t, minutes(10))
 		b.signal(time.Minute, "cancel", "")
