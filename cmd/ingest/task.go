@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/internal/cli"
+	"ingest/internal/client"
 	"ingest/internal/contract"
 	"ingest/internal/logging"
 	"ingest/internal/progress"
@@ -77,20 +79,9 @@ func newTaskShowCommand(g *globals) *cobra.Command {
   ingest task show 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60 --json`,
 		Args:              cli.Args(cobra.ExactArgs(1)),
 		ValidArgsFunction: g.completeTask,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.client()
-			if err != nil {
-				return err
-			}
-			t, err := c.Task(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if g.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), t)
-			}
-			return printTask(cmd, t)
-		},
+		RunE: answered(g, func(ctx context.Context, c *client.Client, args []string) (wire.Task, error) {
+			return c.Task(ctx, args[0])
+		}, printTask),
 	}
 }
 
@@ -235,21 +226,13 @@ func newTaskCancelCommand(g *globals) *cobra.Command {
 		Example:           `  ingest task cancel 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
 		Args:              cli.Args(cobra.ExactArgs(1)),
 		ValidArgsFunction: g.completeTask,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.client()
-			if err != nil {
-				return err
-			}
-			t, err := c.Cancel(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if g.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), t)
-			}
-			g.notice(cmd, "task %s is asked to stop (ingest task show %s tells when it has)", t.ID, t.ID)
-			return nil
+		RunE: answered(g, func(ctx context.Context, c *client.Client, args []string) (wire.Task, error) {
+			return c.Cancel(ctx, args[0])
 		},
+			func(cmd *cobra.Command, t wire.Task) error {
+				g.notice(cmd, "task %s is asked to stop (ingest task show %s tells when it has)", t.ID, t.ID)
+				return nil
+			}),
 	}
 }
 

@@ -32,21 +32,13 @@ func steerCommand(g *globals, name, what, long, notice string, do func(*client.C
 		Example:           "  ingest task " + name + " 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60",
 		Args:              cli.Args(cobra.ExactArgs(1)),
 		ValidArgsFunction: g.completeTask,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.client()
-			if err != nil {
-				return err
-			}
-			t, err := do(c, cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if g.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), t)
-			}
-			g.notice(cmd, "task %s "+notice, t.ID, t.ID)
-			return nil
+		RunE: answered(g, func(ctx context.Context, c *client.Client, args []string) (wire.Task, error) {
+			return do(c, ctx, args[0])
 		},
+			func(cmd *cobra.Command, t wire.Task) error {
+				g.notice(cmd, "task %s "+notice, t.ID, t.ID)
+				return nil
+			}),
 	}
 }
 
@@ -64,19 +56,13 @@ that of tasks that ask for none. What runs already is not interrupted.`,
 			if err != nil || n < contract.MinPriority || n > contract.MaxPriority {
 				return cli.Usage(cmd, "priority %q is not a number between %d and %d", args[1], contract.MinPriority, contract.MaxPriority)
 			}
-			c, err := g.client()
-			if err != nil {
-				return err
+			set := func(ctx context.Context, c *client.Client, args []string) (wire.Task, error) {
+				return c.SetPriority(ctx, args[0], n)
 			}
-			t, err := c.SetPriority(cmd.Context(), args[0], n)
-			if err != nil {
-				return err
-			}
-			if g.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), t)
-			}
-			g.notice(cmd, "task %s has priority %d", t.ID, t.Priority)
-			return nil
+			return answered(g, set, func(cmd *cobra.Command, t wire.Task) error {
+				g.notice(cmd, "task %s has priority %d", t.ID, t.Priority)
+				return nil
+			})(cmd, args)
 		},
 	}
 }
@@ -90,20 +76,12 @@ stays as it is; the new one names it.`,
 		Example:           `  ingest task retry 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
 		Args:              cli.Args(cobra.ExactArgs(1)),
 		ValidArgsFunction: g.completeTask,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.client()
-			if err != nil {
-				return err
-			}
-			s, err := c.Retry(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if g.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), s)
-			}
-			g.notice(cmd, "task %s tries again (ingest task watch %s follows it)", s.TaskID, s.TaskID)
-			return nil
+		RunE: answered(g, func(ctx context.Context, c *client.Client, args []string) (wire.Submitted, error) {
+			return c.Retry(ctx, args[0])
 		},
+			func(cmd *cobra.Command, s wire.Submitted) error {
+				g.notice(cmd, "task %s tries again (ingest task watch %s follows it)", s.TaskID, s.TaskID)
+				return nil
+			}),
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/internal/cli"
+	"ingest/internal/client"
 	"ingest/internal/webhook"
 	httpsource "ingest/sources/http"
 )
@@ -129,20 +130,10 @@ func newWebhookShowCommand(g *globals) *cobra.Command {
 		Short:   "Show a webhook with its last deliveries",
 		Example: `  ingest webhook show 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
 		Args:    cli.Args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.client()
-			if err != nil {
-				return err
-			}
-			w, err := c.Webhook(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if g.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), w)
-			}
-			return printWebhook(cmd.OutOrStdout(), w)
+		RunE: answered(g, func(ctx context.Context, c *client.Client, args []string) (wire.Webhook, error) {
+			return c.Webhook(ctx, args[0])
 		},
+			func(cmd *cobra.Command, w wire.Webhook) error { return printWebhook(cmd.OutOrStdout(), w) }),
 	}
 }
 
@@ -194,21 +185,13 @@ func newWebhookEnableCommand(g *globals) *cobra.Command {
 		Short:   "Tell a webhook again that was disabled because it took nothing",
 		Example: `  ingest webhook enable 4f6f2f5c-8d0e-4d0a-9a53-0e6a6f5f3f60`,
 		Args:    cli.Args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := g.client()
-			if err != nil {
-				return err
-			}
-			w, err := c.EnableWebhook(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if g.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), w)
-			}
-			g.notice(cmd, "webhook %s is enabled (ingest webhook test %s tries it)", w.ID, w.ID)
-			return nil
+		RunE: answered(g, func(ctx context.Context, c *client.Client, args []string) (wire.Webhook, error) {
+			return c.EnableWebhook(ctx, args[0])
 		},
+			func(cmd *cobra.Command, w wire.Webhook) error {
+				g.notice(cmd, "webhook %s is enabled (ingest webhook test %s tries it)", w.ID, w.ID)
+				return nil
+			}),
 	}
 }
 

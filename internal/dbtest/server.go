@@ -1,20 +1,20 @@
 package dbtest
 
 import (
-	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"ingest/internal/testserver"
 )
 
 // patience is how long a server may take to answer on a machine that is busy.
@@ -38,11 +38,10 @@ type Server struct {
 	dir   string
 	port  string
 	as    *syscall.Credential
-	cmd   *exec.Cmd
-	log   bytes.Buffer
-	ended chan struct{}
 	admin *sql.DB
 	made  atomic.Int64
+
+	process *testserver.Process
 }
 
 var shared struct {
@@ -126,10 +125,7 @@ func Exec(tb testing.TB, url string, statements ...string) {
 }
 
 // Kill ends the server at once, as a crash of its machine's kernel would end all of it.
-func (s *Server) Kill() {
-	s.cmd.Process.Kill()
-	<-s.ended
-}
+func (s *Server) Kill() { s.process.Kill() }
 
 // Restart starts a server that was killed again, at its port and with what it kept.
 func (s *Server) Restart() error { return s.run() }
@@ -145,7 +141,7 @@ func start(k kind) (*Server, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	for range 3 {
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = testserver.FreePort(); err != nil {
 			break
 		}
 		if err = s.run(); err == nil {
@@ -175,41 +171,25 @@ func (s *Server) run() error {
 			return nil
 		}
 		s.Kill()
-		if time.Now().After(deadline) || !bytes.Contains(s.log.Bytes(), []byte("in use")) {
-			return fmt.Errorf("%w\n%s", err, s.log.String())
+		if out := s.process.Output(); time.Now().After(deadline) || !strings.Contains(out, "in use") {
+			return fmt.Errorf("%w\n%s", err, out)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 	return err
 }
 
-// spawn starts the process. It ends with this one, whatever ends that: the thread
-// that has started it is kept, since the kernel ties it to the thread.
+// spawn starts the process.
 func (s *Server) spawn() error {
 	program, args, err := s.kind.command(s.dir, s.port)
 	if err != nil {
 		return err
 	}
-	s.log.Reset()
-	s.cmd = exec.Command(program, args...)
-	s.cmd.Dir = s.dir
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	// Processes that a killed server leaves hold its output open for a moment.
-	s.cmd.WaitDelay = time.Second
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: s.as}
-	started, ended := make(chan error, 1), make(chan struct{})
-	s.ended = ended
-	cmd := s.cmd
-	go func() {
-		runtime.LockOSThread()
-		defer close(ended)
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			cmd.Wait()
-		}
-	}()
-	return <-started
+	cmd := exec.Command(program, args...)
+	cmd.Dir = s.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	s.process, err = testserver.Start(cmd)
+	return err
 }
 
 // ready waits until the server answers a query.
@@ -219,19 +199,10 @@ func (s *Server) ready(deadline time.Time) error {
 		return err
 	}
 	defer db.Close()
-	for {
-		if _, err = db.Exec("SELECT 1"); err == nil {
-			return nil
-		}
-		select {
-		case <-s.ended:
-			return fmt.Errorf("it has ended: %w", err)
-		case <-time.After(20 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("it does not answer: %w", err)
-		}
-	}
+	return s.process.Await(time.Until(deadline), func() error {
+		_, err := db.Exec("SELECT 1")
+		return err
+	})
 }
 
 func (s *Server) stop() {
@@ -246,15 +217,6 @@ func (s *Server) stop() {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, errors.Join(err, l.Close())
 }
 
 // program finds a program in the path or in folders that Debian keeps out of it.

@@ -3,18 +3,12 @@
 package s3test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/uuid"
+
+	"ingest/internal/testserver"
 )
 
 // A Kind is one make of server, as scripts/servers builds it.
@@ -90,9 +86,8 @@ type Server struct {
 	Endpoint string // http://127.0.0.1:PORT
 	Client   *s3.Client
 
-	dir  string
-	addr string
-	cmd  *exec.Cmd
+	dir     string
+	process *testserver.Process
 }
 
 // Start starts a server, which ends with the test.
@@ -117,63 +112,24 @@ func Run(k Kind, dir string) (s *Server, stop func(), err error) {
 			return nil, nil, err
 		}
 	}
-	addr, err := freeAddr()
+	port, err := testserver.FreePort()
 	if err != nil {
 		return nil, nil, err
 	}
-	s = &Server{Kind: k, Endpoint: "http://" + addr, dir: dir, addr: addr, Client: NewClient("http://" + addr)}
+	addr := "127.0.0.1:" + port
 	args, env := k.start(dir, addr)
-	s.cmd = exec.Command(bin, args...)
-	s.cmd.Env = append(append(os.Environ(), env...), k.more...)
-	s.cmd.Dir = dir
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var out lockedBuffer
-	s.cmd.Stdout, s.cmd.Stderr = &out, &out
-	started, ended := make(chan error, 1), make(chan struct{})
-	go func() {
-		// The signal comes when the thread dies that has started the server: this one
-		// is nobody else's and lives as long as that.
-		runtime.LockOSThread()
-		err := s.cmd.Start()
-		if started <- err; err == nil {
-			_ = s.cmd.Wait()
-		}
-		close(ended)
-	}()
-	if err := <-started; err != nil {
+	cmd := exec.Command(bin, args...)
+	cmd.Env = append(append(os.Environ(), env...), k.more...)
+	cmd.Dir = dir
+	s = &Server{Kind: k, Endpoint: "http://" + addr, dir: dir, Client: NewClient("http://" + addr)}
+	if s.process, err = testserver.Start(cmd); err != nil {
 		return nil, nil, err
 	}
-	stop = func() {
-		_ = s.cmd.Process.Kill()
-		<-ended
+	if err := s.process.Ready(s.Endpoint+k.health, time.Minute); err != nil {
+		s.process.Kill()
+		return nil, nil, fmt.Errorf("%s does not start: %w\n%s", k.Name, err, s.process.Output())
 	}
-	if err := s.ready(ended); err != nil {
-		stop()
-		return nil, nil, fmt.Errorf("%s does not start: %w\n%s", k.Name, err, out.String())
-	}
-	return s, stop, nil
-}
-
-// ready waits until the server answers.
-func (s *Server) ready(ended <-chan struct{}) error {
-	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		resp, err := http.Get(s.Endpoint + s.Kind.health)
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode < 500 {
-				return nil
-			}
-			err = fmt.Errorf("status %s", resp.Status)
-		}
-		select {
-		case <-ended:
-			return fmt.Errorf("it ended")
-		default:
-		}
-		if time.Now().After(deadline) {
-			return err
-		}
-	}
+	return s, s.process.Kill, nil
 }
 
 // Bucket makes a fresh bucket.
@@ -219,31 +175,4 @@ func program(k Kind) (string, error) {
 		return "", fmt.Errorf("%s %s is not there: run scripts/servers, which builds it (%w)", k.Name, k.Version, err)
 	}
 	return path, nil
-}
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// lockedBuffer is what a server prints.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

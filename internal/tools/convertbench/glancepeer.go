@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"ingest/internal/testserver"
 )
 
 // pasteFile is Debian's. Its pipelines know nobody's project without a Keystone, and an
@@ -86,7 +87,7 @@ func startGlance(ctx context.Context, parent string) (g glance, stop func(), err
 		return g, nil, err
 	}
 	clean := func() { _ = os.RemoveAll(dir) }
-	port, err := freePort()
+	port, err := testserver.FreePort()
 	if err == nil {
 		err = prepareGlance(ctx, dir, port)
 	}
@@ -169,13 +170,4 @@ func (g glance) up(ctx context.Context, exited chan error, log string) error {
 		}
 	}
 	return errors.New("glance-api does not answer")
-}
-
-func freePort() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return portOf(ln), nil
 }
