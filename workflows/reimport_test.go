@@ -465,3 +465,13 @@ func TestReimportRefusesWhatIsNoRequest(t *testing.T) {
 		}
 	}
 }
+
+// A run is its maker's, with the roles of when the schedule was made.
+func TestReimportIsInItsMakersName(t *testing.T) {
+	r := newRota(t, func(s *contract.ScheduleSpec) { s.Import.UserID, s.Import.Roles = "ann", []string{"ci", "member"} })
+	end := r.want(contract.RunSwitched)
+	var req contract.ImportRequest
+	if err := json.Unmarshal(r.taskOf(contract.RunImportID(end.TaskID)).Request, &req); err != nil || !slices.Equal(req.Roles, []string{"ci", "member"}) {
+		t.Errorf("imported as %+v, %v", req, err)
+	}
+}
