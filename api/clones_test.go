@@ -14,7 +14,7 @@ import (
 
 const cloneID = "9f3c6f0a-5f38-4a8e-9d5b-0b9f0f4f7a11"
 
-func newCloneBench(t *testing.T) *bench {
+func newCloneBench(t testing.TB) *bench {
 	return newBench(t, func(d *Deps) {
 		d.Identity, d.Defaults.Schemes, d.Stores = proven{}, []string{"https", "glance"}, []string{"local", "far"}
 		d.Regions = map[string]Region{"north": {URL: "https://image.north.example:9292/v"}, "south": {Credential: "south-cloud"}}

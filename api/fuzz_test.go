@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,40 @@ func FuzzRequests(f *testing.F) {
 			var e wire.ErrorBody
 			if json.Unmarshal(w.Body.Bytes(), &e) != nil || e.Error.Code == "" || e.Error.Remedy == "" {
 				t.Fatalf("the refusal says too little: %s", w.Body)
+			}
+		}
+	})
+}
+
+// FuzzCloneInput makes clones of any input: what is taken reads an image of an image service
+// and nothing else, and is private unless it says otherwise.
+func FuzzCloneInput(f *testing.F) {
+	for _, rest := range []string{
+		fromEast, fromEast + `},"same_id":true,"image_id":"` + cloneID + `","stores":["far"],"all_stores":false,"priority":0,"x":{"a":"b"`,
+		`"region":"north"},"image_properties":{"visibility":"public","name":"\u0000","protected":true}`, `"url":"http://[::1]:9292/%2e%2e?x#y","region":"south","credential":"\ud800"`,
+		`"credential":"mine"},"image_properties":null,"all_stores_must_succeed":null,"stores":null`, `"url":"HTTPS://h\\@g/"`, "\xff",
+	} {
+		f.Add(rest)
+	}
+	shared := newCloneBench(f)
+	f.Fuzz(func(t *testing.T, rest string) {
+		b := *shared
+		b.t, b.imports.started = t, nil
+		a := b.do("POST", "/v2/tasks", `{"type":"clone","input":{"source":{"image_id":"`+cloneID+`",`+rest+`}}`, rolesHeader("red", "member")...)
+		if a.StatusCode != 201 {
+			var e wire.ErrorBody
+			if a.into(t, &e); a.StatusCode > 413 || e.Error.Code == "" || e.Error.Remedy == "" {
+				t.Fatalf("%s: got %d %s", rest, a.StatusCode, a.body)
+			}
+			return
+		}
+		for _, req := range b.imports.started {
+			u, err := url.Parse(req.Source.URL)
+			if err != nil || u.Scheme != "glance" || u.User != nil || !strings.HasSuffix(u.Path, "/"+cloneID) || req.Target.AsIs || req.CheckClone() != nil {
+				t.Fatalf("%s: started %+v, %v", rest, req, req.CheckClone())
+			}
+			if v := req.Image.Visibility; v == "" || v == "public" || !strings.Contains(rest, "visibility") && v != "private" {
+				t.Fatalf("%s: a member has made a %q image", rest, v)
 			}
 		}
 	})

@@ -192,3 +192,30 @@ func TestStoredAsFetched(t *testing.T) {
 		}
 	}
 }
+
+// Another version of the bytes is refused, though its image service still says the old one's
+// digest: what was staged of the old one is never gone on with.
+func TestNotKeptIfItChanges(t *testing.T) {
+	rawPath := noiseDisk(t, aheadBytes)
+	g, url := newGate(t, rawPath, true, aheadGate)
+	p, store := newPipeline(t, filepath.Dir(rawPath))
+	p.Sources = sources.Set{told{loopbackPipeline("").Sources[0], &sources.About{DiskFormat: "raw", ContainerFormat: "bare", Digests: []string{fileDigest(t, rawPath)}}}}
+	j := newJob(url, contract.TargetSpec{AsIs: true})
+	j.ahead = true
+	run := j.beginFetch(t, p)
+	run.until(t, store, 16<<20)
+	other := bytes.Clone(read(t, rawPath))
+	other[0]++
+	g.change(`"two"`, other)
+	if err := <-run.ended; errcode.Of(err) != errcode.SourceChanged {
+		t.Errorf("the fetch ended with %v", err)
+	}
+	g.release()
+	if err := j.run(t, p); errcode.Of(err) != errcode.ChecksumMismatch {
+		t.Errorf("another attempt ended with %v", err)
+	}
+	if err := p.Cleanup(t.Context(), contract.CleanupParams{TaskID: j.task, ImageID: j.image}); err != nil {
+		t.Fatal(err)
+	}
+	nothingLeft(t, p, store)
+}
