@@ -42,7 +42,7 @@ func (o *options) declare(f *flag.FlagSet) {
 	f.IntVar(&o.items, "items", 10_000, "items of the large bulk; 0 leaves it out")
 	f.IntVar(&o.pairs, "pairs", 3, "pairs of a bulk and bare workflows; the median counts; 0 leaves them out")
 	f.IntVar(&o.pairItems, "pair-items", 1000, "items of each bulk of a pair")
-	f.IntVar(&o.window, "window", 16, "items that run at once")
+	f.IntVar(&o.window, "window", 8, "items that run at once: as many as a bulk has by itself")
 	f.IntVar(&o.imports, "imports", 2, "imports that the server converts at once")
 	f.DurationVar(&o.longest, "for", 0, "how long the large bulk may take; the figures are then those of what is done (default: to its end)")
 	f.StringVar(&o.profile, "profile", "", "folder for processor profiles of the servers, numbered by side")
