@@ -122,6 +122,33 @@ func bulkTurns(t *testing.T, repo metadata.Repository) {
 	})
 }
 
+// bulkHosts asks for the items that begin next while some hosts are left out, of bulks of a
+// few hosts and of very many, each with two stores.
+func bulkHosts(t *testing.T, repo metadata.Repository) {
+	for _, hosts := range []int{3, 200} {
+		id := fmt.Sprint("of ", hosts)
+		var items []metadata.BulkItem
+		for n := range 2 * hosts {
+			it := fullItem(id, n+1)
+			it.State, it.SameAs, it.Host, it.Store, it.Urgency = metadata.ItemPending, 0, fmt.Sprintf("h%03d", n/2), fmt.Sprint("s", n%2), 5
+			items = append(items, it)
+		}
+		do(t, repo, func(ctx context.Context, tx metadata.Tx) error {
+			return errors.Join(tx.PutBulk(ctx, fullBulk(id)), tx.AddBulkItems(ctx, items))
+		})
+		do(t, repo, func(ctx context.Context, tx metadata.Tx) error {
+			f := metadata.ItemFilter{States: []metadata.ItemState{metadata.ItemPending}, Turns: true, Limit: 3, NotHosts: []string{"h000"}, NotStores: []string{"s1"}}
+			got, err := tx.BulkItems(ctx, id, f)
+			var numbers []int
+			for _, it := range got {
+				numbers = append(numbers, it.N)
+			}
+			same(t, numbers, []int{3, 5, 7}[:min(3, hosts-1)])
+			return err
+		})
+	}
+}
+
 // bulkDone finds what was done before, by its digest, while its image is there.
 func bulkDone(t *testing.T, repo metadata.Repository) {
 	do(t, repo, func(ctx context.Context, tx metadata.Tx) error {

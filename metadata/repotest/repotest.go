@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"ManyClaim", manyClaim},
 		{"BulkRoundTrip", bulkRoundTrip},
 		{"BulkTurns", bulkTurns},
+		{"BulkHosts", bulkHosts},
 		{"BulkDone", bulkDone},
 		{"BulkTasks", bulkTasks},
 		{"BandwidthRoundTrip", bandwidthRoundTrip},
