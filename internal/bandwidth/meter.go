@@ -3,6 +3,7 @@ package bandwidth
 import (
 	"context"
 	"io"
+	"slices"
 	"sync/atomic"
 )
 
@@ -71,13 +72,29 @@ func of(ctx context.Context) *Meter {
 }
 
 // Admit waits until bytes may be read from a source, and returns how many: n of them, or
-// fewer where there is a limit. What does not come is for Return.
-func Admit(ctx context.Context, n int) (int, error) {
+// fewer where there is a limit. What does not come is for Return. They are also of the
+// budgets that are named, wider ones than those of the context.
+func Admit(ctx context.Context, n int, also ...*Bucket) (int, error) {
 	m := of(ctx)
-	if m == nil || len(m.Reads) == 0 {
+	switch f := reads(m, also); {
+	case len(f) == 0:
 		return n, nil
+	case m == nil:
+		return f.take(ctx, n)
+	default:
+		return m.take(ctx, f, n)
 	}
-	return m.take(ctx, m.Reads, n)
+}
+
+// reads are the budgets of what is read.
+func reads(m *Meter, also []*Bucket) Flow {
+	switch {
+	case m == nil || len(m.Reads) == 0:
+		return also
+	case len(also) == 0:
+		return m.Reads
+	}
+	return slices.Concat(m.Reads, also)
 }
 
 // AdmitAll waits until all of n bytes may be read.
@@ -93,9 +110,9 @@ func AdmitAll(ctx context.Context, n int) error {
 }
 
 // Return gives back what was admitted and did not come.
-func Return(ctx context.Context, n int) {
-	if m := of(ctx); m != nil && n > 0 {
-		m.Reads.give(n)
+func Return(ctx context.Context, n int, also ...*Bucket) {
+	if n > 0 {
+		reads(of(ctx), also).give(n)
 	}
 }
 

@@ -37,12 +37,12 @@ func newBody(parent context.Context, cancel context.CancelCauseFunc, ctx context
 // Read reads on, for no longer than the stall timeout. No clock runs between
 // two calls, so that a reader may take any time, and so may the budgets of the context.
 func (b *body) Read(p []byte) (int, error) {
-	may, err := bandwidth.Admit(b.parent, len(p))
+	may, err := bandwidth.Admit(b.parent, len(p), b.host.budget...)
 	if err != nil {
 		return 0, err
 	}
 	n, err := b.receive(p[:may])
-	bandwidth.Return(b.parent, may-n)
+	bandwidth.Return(b.parent, may-n, b.host.budget...)
 	return n, err
 }
 
@@ -57,9 +57,6 @@ func (b *body) receive(p []byte) (int, error) {
 	case err == nil && !quick:
 		return n, errcode.New(errcode.SourceTooSlow, "the source sends less than %d bytes a second", b.meter.min)
 	case err == nil || err == io.EOF:
-		if err := b.host.spend(b.parent, n); err != nil {
-			return n, err
-		}
 		return n, err
 	case b.parent.Err() != nil:
 		return n, b.parent.Err()

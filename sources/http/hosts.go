@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"ingest/internal/bandwidth"
 )
 
 // A HostLimit is what one host may be asked for by this process. The zero value
@@ -78,7 +80,7 @@ func (h *hosts) take(ctx context.Context, u *url.URL) (*host, error) {
 	one := h.all[key]
 	if one == nil {
 		h.forget()
-		one = &host{limit: h.limit(key, strings.ToLower(u.Hostname()))}
+		one = newHost(h.limit(key, strings.ToLower(u.Hostname())))
 		h.all[key] = one
 	}
 	one.users++
@@ -127,14 +129,22 @@ func (h *hosts) pause(u *url.URL, d time.Duration) {
 
 // host is the budget of one host. Who comes first is served first.
 type host struct {
-	limit HostLimit
-	users int // under the mutex of hosts
+	limit  HostLimit
+	budget []*bandwidth.Bucket // of the bytes of its answers, none without a limit
+	users  int                 // under the mutex of hosts
 
 	mu      sync.Mutex
 	busy    int
 	waiting []chan struct{}
 	until   time.Time // nobody asks before it
-	free    time.Time // when the bytes taken so far are within the bandwidth
+}
+
+func newHost(limit HostLimit) *host {
+	h := &host{limit: limit}
+	if limit.BytesPerSecond > 0 {
+		h.budget = []*bandwidth.Bucket{bandwidth.NewBucket(bandwidth.Rate(limit.BytesPerSecond))}
+	}
+	return h
 }
 
 func (h *host) take(ctx context.Context) error {
@@ -199,22 +209,6 @@ func (h *host) pause(d time.Duration) {
 	if until := time.Now().Add(d); until.After(h.until) {
 		h.until = until
 	}
-}
-
-// spend waits until n bytes that have come are within the bandwidth.
-func (h *host) spend(ctx context.Context, n int) error {
-	if h.limit.BytesPerSecond <= 0 || n <= 0 {
-		return nil
-	}
-	h.mu.Lock()
-	now := time.Now()
-	if h.free.Before(now) {
-		h.free = now
-	}
-	h.free = h.free.Add(time.Duration(float64(n) / float64(h.limit.BytesPerSecond) * float64(time.Second)))
-	wait := h.free.Sub(now)
-	h.mu.Unlock()
-	return sleep(ctx, wait)
 }
 
 // sleep waits for d, or returns the context's error.

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"ingest/internal/bandwidth"
 	"ingest/internal/errcode"
 	"ingest/internal/faultproxy"
 	"ingest/sources"
@@ -216,6 +217,40 @@ func TestBandwidth(t *testing.T) {
 	}
 	if took := time.Since(begin); took < 200*time.Millisecond {
 		t.Errorf("1 MiB at 4 MiB/s took %v", took)
+	}
+}
+
+// TestBandwidthIsWaitedFor: who reads is seen to wait for the budget of the host, and the
+// source is not the one that is slow.
+func TestBandwidthIsWaitedFor(t *testing.T) {
+	w := newWeb(t, sourcetest.Content(40<<10, 27))
+	o := testOptions()
+	o.PerHost.BytesPerSecond, o.MinRate, o.RateWindow, o.StallTimeout = 20<<10, 64<<10, 100*time.Millisecond, 300*time.Millisecond
+	s := open(t, o, w.url)
+	var m bandwidth.Meter
+	r, err := s.Stream(bandwidth.With(t.Context(), &m), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	begun, waits := time.Now(), 0
+	done := make(chan error)
+	go func() {
+		_, err := io.Copy(io.Discard, r)
+		done <- err
+	}()
+	for tick := time.Tick(200 * time.Millisecond); ; {
+		select {
+		case err := <-done:
+			if took := time.Since(begun); err != nil || took < time.Second || waits < 4 {
+				t.Errorf("40 KiB at 20 a second took %v, and was seen to wait %d times: %v", took, waits, err)
+			}
+			return
+		case <-tick:
+			if m.Waits() {
+				waits++
+			}
+		}
 	}
 }
 
