@@ -115,6 +115,17 @@ func (a *api) cloneOf(from cloneSource) (contract.SourceSpec, error) {
 	return none, badField("input.source.url", "", "name the image service: by its url, by the region, or by the credential of its cloud")
 }
 
+// checkTask is checkRequest for a task, which may be a clone.
+func (a *api) checkTask(req contract.ImportRequest) error {
+	if req.Method == contract.MethodClone {
+		if err := req.CheckClone(); err != nil {
+			return err
+		}
+		req.Method, req.TaskType = "", ""
+	}
+	return a.checkRequest(req)
+}
+
 // acceptClone accepts a clone. The same one once more, which shows where the id of the image
 // is asked for, means the task that is there; another image of that id is in the way.
 func (a *api) acceptClone(ctx context.Context, req contract.ImportRequest, _ bool) (wire.Submitted, error) {

@@ -128,6 +128,9 @@ func TestCloneIsRefused(t *testing.T) {
 	if len(b.imports.started) > 0 {
 		t.Errorf("started %+v", b.imports.started)
 	}
+	// It is a task of its own, and no import that is called so.
+	b.do("POST", "/v1/imports", `{"method":"clone","source":{"url":"glance://h/`+cloneID+`"}}`, red...).want(t, 400, errcode.BadRequest)
+	b.do("POST", "/v1/imports", `{"source":{"url":"glance://h/`+cloneID+`"},"target":{"as_is":true}}`, red...).want(t, 400, errcode.BadRequest)
 	// A server that reads from no image services clones none.
 	b = newBench(t, func(d *Deps) { d.Defaults.Schemes = []string{"https"} })
 	b.do("POST", "/v2/tasks", cloneOf(fromEast, "")).want(t, 400, errcode.SourceScheme)

@@ -146,7 +146,7 @@ func (a *api) again(r *http.Request, old metadata.Task) (contract.ImportRequest,
 	if req.Method == contract.MethodLocate {
 		return req, a.mayLocateAgain(r, req)
 	}
-	if err := a.checkRequest(req); err != nil {
+	if err := a.checkTask(req); err != nil {
 		return req, err
 	}
 	return req, a.permit(req)

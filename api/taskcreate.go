@@ -91,7 +91,7 @@ func (a *api) mayCreate(r *http.Request, req *contract.ImportRequest) error {
 	if err := a.sign(r, req); err != nil {
 		return err
 	}
-	if err := a.checkRequest(*req); err != nil {
+	if err := a.checkTask(*req); err != nil {
 		return err
 	}
 	if err := a.mayMake(r, "add_task", newImage(*req, "")); err != nil {

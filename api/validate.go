@@ -182,7 +182,7 @@ func (a *api) checkBeside(req contract.ImportRequest) error {
 		}
 	}
 	// Whatever the workflow would refuse is refused here.
-	return req.CheckMethod()
+	return req.Check()
 }
 
 func (a *api) checkSource(s contract.SourceSpec) error {

@@ -17,5 +17,5 @@ func CloneImage(ctx workflow.Context, req contract.ImportRequest) (contract.Impo
 	if req.Image.Visibility == "" {
 		req.Image.Visibility = "private"
 	}
-	return bring(ctx, newState(ctx, req))
+	return bring(ctx, newState(ctx, req), contract.ImportRequest.CheckClone)
 }

@@ -155,6 +155,17 @@ func TestCloneImageIsCancelled(t *testing.T) {
 	}
 }
 
+// Nor is a clone an import that says so.
+func TestImportDoesNotClone(t *testing.T) {
+	r := cloneRequest
+	r.Method = contract.MethodClone
+	b := newBench(t)
+	_, err := b.run(r)
+	if v := ended(t, err); v.Code != errcode.BadRequest || len(b.order()) > 0 {
+		t.Errorf("ended with %+v after %v", v, b.order())
+	}
+}
+
 func TestCloneImageChecksItsRequest(t *testing.T) {
 	for name, change := range map[string]func(*contract.ImportRequest){
 		"another method": func(r *contract.ImportRequest) { r.Method = contract.MethodLocate }, "no service": func(r *contract.ImportRequest) { r.Source.URL = "https://h/x" },

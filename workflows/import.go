@@ -10,15 +10,16 @@ import (
 // of it. It may be started by anyone, under any workflow id, with or without
 // ids in the request; a task that has ended already is answered with its end.
 func ImportImage(ctx workflow.Context, req contract.ImportRequest) (contract.ImportResult, error) {
-	return bring(ctx, newState(ctx, req))
+	return bring(ctx, newState(ctx, req), contract.ImportRequest.Check)
 }
 
-// bring runs an import, or a clone, which is one whose bytes stay as they are.
-func bring(ctx workflow.Context, st *state) (contract.ImportResult, error) {
+// bring runs an import, or a clone, which is one whose bytes stay as they are: that of the
+// catalogue's request, once it is known. check judges the request that the workflow has.
+func bring(ctx workflow.Context, st *state, check func(contract.ImportRequest) error) (contract.ImportResult, error) {
 	if err := st.serve(ctx); err != nil {
 		return contract.ImportResult{}, err
 	}
-	if err := st.req.CheckMethod(); err != nil {
+	if err := check(st.req); err != nil {
 		return contract.ImportResult{}, undo(ctx, st, err)
 	}
 	reg, err := register(ctx, st)

@@ -63,14 +63,6 @@ func (s SourceSpec) besideURL() string {
 	return ""
 }
 
-// CheckMethod is Check, or CheckClone of a request that clones.
-func (r ImportRequest) CheckMethod() error {
-	if r.Method == MethodClone {
-		return r.CheckClone()
-	}
-	return r.Check()
-}
-
 // Cloned makes sure that what another image service says of an image is enough to keep a
 // copy of it: what the bytes are, and what they come to.
 func (a *About) Cloned() error {
