@@ -91,3 +91,46 @@ func TestGlanceDifferences(t *testing.T) {
 	}
 	t.Logf("%d requests, %d intended differences", rep.Requests, rep.Expected)
 }
+
+// TestLocationDifferences replays changes of locations at a Glance that shows them.
+func TestLocationDifferences(t *testing.T) {
+	t.Parallel()
+	src := t.TempDir()
+	if err := os.Mkdir(filepath.Join(src, "external"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	one, other := read(t, disk(t, 121, mib)), read(t, disk(t, 122, mib))
+	for name, body := range map[string][]byte{"a.raw": one, "b.raw": one, "c.raw": other} {
+		if err := os.WriteFile(filepath.Join(src, "external", name), body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	origin := httptest.NewServer(http.FileServer(http.Dir(src)))
+	t.Cleanup(origin.Close)
+	s := start(t, append([]string{"--store", "web=" + origin.URL, "--hash-algo", "sha512", "--show-multiple-locations", "--access-rules", standardRules(t)}, loopback...))
+	mine := &apidiff.Service{Name: "ingest", URL: s.url}
+	glance := &apidiff.Service{Name: "Glance", URL: glancetest.StartTrusting(t, glancetest.NewDefaults, fmt.Sprintf(`
+[DEFAULT]
+show_multiple_locations = true
+enabled_backends = local:file,web:http
+[glance_store]
+default_backend = local
+[local]
+filesystem_store_datadir = %s
+[web]
+[import_filtering_opts]
+allowed_ports = [%d]
+allowed_hosts = [127.0.0.1]
+`, t.TempDir(), origin.Listener.Addr().(*net.TCPAddr).Port)).Endpoint}
+	for _, service := range []*apidiff.Service{glance, mine} {
+		service.Let("origin", origin.URL)
+	}
+	rep, err := apidiff.Replay(glance, mine, apidiff.LocationRequests(), apidiff.LocationDifferences())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Unexpected)+len(rep.Unseen) > 0 {
+		t.Errorf("the answers differ: %v", rep)
+	}
+	t.Logf("%d requests, %d intended differences", rep.Requests, rep.Expected)
+}

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"ingest/internal/apidiff"
@@ -25,10 +26,16 @@ listed here; a difference that is not listed, and one that is and does not show,
 In a request ` + "`*`" + ` stands for anything and ` + "`${name}`" + ` for the id of an image that an earlier request has made; places in bodies are written as
 ` + "`$.images[0].name`" + `.
 
+%s
+## Locations
+
+%d requests that change where the bytes of images lie are replayed by TestLocationDifferences, with ` + "`show_multiple_locations`" + ` at both, and a web server as a store.
+
 %s`
 
 func TestDifferencesPage(t *testing.T) {
-	want := fmt.Sprintf(differencesText, len(apidiff.ImageRequests()), apidiff.Document(apidiff.ImageDifferences()))
+	want := fmt.Sprintf(differencesText, len(apidiff.ImageRequests()), apidiff.Document(apidiff.ImageDifferences()),
+		len(apidiff.LocationRequests()), apidiff.Document(apidiff.LocationDifferences()))
 	if *update {
 		if err := os.WriteFile(differencesPage, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -43,7 +50,7 @@ func TestDifferencesPage(t *testing.T) {
 // TestImageRequests keeps the list of requests one that differences can be told from.
 func TestImageRequests(t *testing.T) {
 	titles := map[string]bool{}
-	for _, r := range apidiff.ImageRequests() {
+	for _, r := range slices.Concat(apidiff.ImageRequests(), apidiff.LocationRequests()) {
 		if titles[r.Title()] {
 			t.Errorf("two requests are called %q", r.Title())
 		}
