@@ -17,6 +17,7 @@ import (
 	"ingest/internal/contract"
 	"ingest/internal/identity"
 	"ingest/internal/policy"
+	"ingest/internal/provenance"
 	"ingest/internal/ratelimit"
 	"ingest/internal/schemas"
 	"ingest/metadata"
@@ -46,6 +47,13 @@ type Planner interface {
 	// Plan says what an import would do. errcode.DryRunTimedOut says that it took
 	// longer than a request waits.
 	Plan(ctx context.Context, req contract.ImportRequest) (contract.Forecast, error)
+}
+
+// Space knows how much room stores and staging have.
+type Space interface {
+	// Promise measures the place of a reservation, and has that recorded which is
+	// promised there.
+	Promise(ctx context.Context, r metadata.Reservation, record func(metadata.Room) error) error
 }
 
 // Blobs reads and removes what images are made of.
@@ -99,6 +107,10 @@ type Deps struct {
 	// Uploads takes the bytes that clients send; nil takes none.
 	Uploads      Uploads
 	UploadLimits UploadLimits
+	// Provenance makes the records of where the bytes of uploads come from.
+	Provenance provenance.Recorder
+	// Space measures what the places of uploads have left; nil measures nothing.
+	Space Space
 	// Converter computes images in other formats than their own; nil computes none.
 	Converter Converter
 	// Regions are the other clouds that images can be taken over from, by the names

@@ -69,9 +69,9 @@ func (a *api) approach(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// left looks at what a request was answered: one that nobody was let in by, a refused
+// answered looks at what a request was answered: one that nobody was let in by, a refused
 // login among them, counts against its address.
-func (a *api) left(r *http.Request, status int) {
+func (a *api) answered(r *http.Request, status int) {
 	if status == http.StatusUnauthorized {
 		a.Failures.Take(ratelimit.Address(r.RemoteAddr))
 	}

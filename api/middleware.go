@@ -44,7 +44,7 @@ func (a *api) wrap(mux *http.ServeMux) http.Handler {
 		rec.Header().Set("X-Request-Id", id)
 		ctx := context.WithValue(r.Context(), requestIDKey, id)
 		defer a.finish(rec, r.WithContext(ctx), began)
-		defer func() { a.left(r, rec.status) }()
+		defer func() { a.answered(r, rec.status) }()
 
 		who, err := identity.Caller{}, checkURL(r.URL)
 		if err == nil {

@@ -17,7 +17,7 @@ func (a *api) provenance(w http.ResponseWriter, r *http.Request) error {
 	}
 	p, err := a.Catalogue.Provenance(r.Context(), img.ID)
 	if errcode.Of(err) == errcode.NotFound {
-		return errcode.New(errcode.NotFound, "image %s has no provenance record: only an import makes one", img.ID)
+		return errcode.New(errcode.NotFound, "image %s has no provenance record: what gives it its bytes makes one", img.ID)
 	}
 	if err != nil {
 		return err

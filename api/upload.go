@@ -91,10 +91,10 @@ func (a *api) uploadFile(w http.ResponseWriter, r *http.Request) error {
 			if err := a.permitFound(req, out); err != nil {
 				return err
 			}
-			_, err = a.Catalogue.FinishUpload(k.ctx, k.row, metadata.ImageActivation{
-				ImageID: img.ID, Size: out.Size, VirtualSize: out.VirtualSize, Checksum: out.Checksum,
-				HashAlgo: out.HashAlgo, HashValue: out.HashValue, Store: out.Store, Key: u.Key(),
-			})
+			act, err := a.activation(k, img, u, req, out)
+			if err == nil {
+				_, err = a.Catalogue.FinishUpload(k.ctx, k.row, act)
+			}
 			return err
 		})
 	})
@@ -189,6 +189,9 @@ func (a *api) permitFound(req contract.ImportRequest, out contract.Uploaded) err
 		Request: req, Fetched: contract.Fetched{Size: out.Size}, Target: contract.TargetSpec{Format: req.Source.Format, Store: out.Store},
 		Detected: contract.Detected{Format: req.Source.Format, Subformat: out.Subformat, VirtualSize: out.VirtualSize},
 	}
+	if out.Guest != nil {
+		v.Facts = out.Guest.Properties
+	}
 	for _, f := range out.Findings {
 		v.Findings = append(v.Findings, policy.Finding{Code: errcode.Code(f.Code), Message: f.Message})
 	}
@@ -220,9 +223,13 @@ func (a *api) receive(r *http.Request, conn *http.ResponseController, img metada
 	if u.Stage {
 		row.Place, row.Key = a.Uploads.StagedHere(), ""
 	}
-	taken, err := a.Catalogue.BeginUpload(r.Context(), row)
-	if err != nil {
+	var taken metadata.Image
+	err = a.promise(r.Context(), row, func(row metadata.Upload) (err error) {
+		taken, err = a.Catalogue.BeginUpload(r.Context(), row)
 		return err
+	})
+	if err != nil {
+		return unfit(err)
 	}
 	// A read that fails ends the request's context before it says why; and bytes that are
 	// all here are kept although their client does not wait for the answer.

@@ -20,14 +20,14 @@ type keptUpload struct {
 	stop context.CancelCauseFunc
 	row  metadata.Upload
 
+	began    time.Time
 	a        *api
 	mu       sync.Mutex
-	written  int64
 	promised int64
 }
 
 func keepUpload(ctx context.Context, a *api, row metadata.Upload) *keptUpload {
-	k := &keptUpload{a: a, row: row, promised: row.Bytes}
+	k := &keptUpload{a: a, row: row, began: time.Now().UTC().Truncate(time.Microsecond), promised: row.Bytes}
 	k.ctx, k.stop = context.WithCancelCause(ctx)
 	go k.run()
 	return k
@@ -53,9 +53,14 @@ func (k *keptUpload) run() {
 	}
 }
 
-// keep says how far the upload is, and asks for so many bytes. The caller holds mu.
+// keep says that the upload is still received, and asks for so many bytes. The caller
+// holds mu.
 func (k *keptUpload) keep(bytes int64) error {
-	err := k.a.Catalogue.KeepUpload(k.ctx, k.row, k.written, max(k.promised, bytes))
+	keep := func(row metadata.Upload) error { return k.a.Catalogue.KeepUpload(k.ctx, row, max(k.promised, bytes)) }
+	if bytes <= k.promised {
+		return keep(k.row)
+	}
+	err := k.a.promise(k.ctx, k.row, keep)
 	if err == nil {
 		k.promised = max(k.promised, bytes)
 	}
@@ -68,18 +73,28 @@ const (
 	mostPromise  = 256 << 20
 )
 
+// promise has it recorded what an upload is promised, with what its place has left.
+func (a *api) promise(ctx context.Context, row metadata.Upload, record func(metadata.Upload) error) error {
+	if a.Space == nil {
+		return record(row)
+	}
+	return a.Space.Promise(ctx, row.Reservation(), func(room metadata.Room) error {
+		row.Left = &room
+		return record(row)
+	})
+}
+
 // reach asks for room for the bytes up to end. Where the next step does not fit, just
 // what is needed may.
 func (k *keptUpload) reach(end int64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.written = end
 	if end <= k.promised {
 		return context.Cause(k.ctx)
 	}
 	step := max(end, k.promised+min(max(k.promised, firstPromise), mostPromise))
 	err := k.keep(step)
-	if step > end && errcode.Of(err) == errcode.QuotaExceeded {
+	if code := errcode.Of(err); step > end && (code == errcode.QuotaExceeded || code == errcode.NoSpace) {
 		err = k.keep(end)
 	}
 	return err
@@ -102,7 +117,12 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 	_ = b.conn.SetReadDeadline(time.Now().Add(b.stall))
 	n, err := b.Reader.Read(p)
 	switch {
-	case err == nil || err == io.EOF:
+	case err == nil:
+		return n, nil
+	case err == io.EOF:
+		// Behind the body the connection is watched for the client's going. A deadline that
+		// passes then would end this request's context, and that of all that follow on it.
+		_ = b.conn.SetReadDeadline(time.Time{})
 		return n, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return n, errcode.New(errcode.UploadStalled, "nothing came for %v", b.stall)

@@ -111,19 +111,26 @@ func (c *Catalogue) activateImage(ctx context.Context, tx Tx, own Image, ia Imag
 	if before.MinDisk == 0 {
 		after.MinDisk = ia.MinDisk
 	}
-	after.Properties = map[string]string{}
-	for name, value := range ia.Properties {
-		after.Properties[plain(name)] = plain(value)
-	}
-	maps.Copy(after.Properties, before.Properties)
-	for name, value := range ia.Override {
-		after.Properties[plain(name)] = plain(value)
-	}
+	after.Properties = mergedProperties(before, ia)
 	setStores(&after, nil, ia.FailedStores)
 	if _, err := c.storeImage(ctx, tx, before, after); err != nil {
 		return err
 	}
 	return c.addProvenance(ctx, tx, ia)
+}
+
+// mergedProperties are those of an image that becomes active: its owner's above what was
+// found out, and below what the operator sets.
+func mergedProperties(before Image, ia ImageActivation) map[string]string {
+	out := map[string]string{}
+	for name, value := range ia.Properties {
+		out[plain(name)] = plain(value)
+	}
+	maps.Copy(out, before.Properties)
+	for name, value := range ia.Override {
+		out[plain(name)] = plain(value)
+	}
+	return out
 }
 
 // titled gives an image what its owner has left open, of what is known beside its

@@ -38,6 +38,9 @@ type Room struct {
 	// Used is how much of what is reserved is written already and so missing
 	// from Free, by part; it was measured before Free.
 	Used map[Part]int64
+	// Promised is the room of each part as it was when this was measured. One that is gone
+	// since may have been written whole, which Free does not show.
+	Promised map[Part]int64
 }
 
 // A Part names a reservation.
@@ -117,10 +120,16 @@ func admitRoom(r Reservation, all []Reservation, room Room) error {
 	if room.Free < 0 {
 		return nil
 	}
-	left := room.Free
+	left, there := room.Free, map[Part]bool{r.Of(): true}
 	for _, have := range all {
+		there[have.Of()] = true
 		if have.Place == r.Place && have.Kind == r.Kind && have.Of() != r.Of() {
 			left -= max(0, have.Room-room.Used[have.Of()])
+		}
+	}
+	for part, promised := range room.Promised {
+		if !there[part] {
+			left -= max(0, promised-room.Used[part])
 		}
 	}
 	need := max(0, r.Room-room.Used[r.Of()])

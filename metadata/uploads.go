@@ -27,6 +27,14 @@ type Upload struct {
 	Key     string
 	Bytes   int64     // promised to it, bytes
 	Touched time.Time // when it was last kept
+	// Left is what the place has left, if that was measured: what is promised anew has to
+	// fit it.
+	Left *Room
+}
+
+// Reservation is how the upload stands in the catalogue.
+func (u Upload) Reservation() Reservation {
+	return Reservation{TaskID: u.ID, Kind: u.kind(), Part: u.ImageID, Owner: u.Owner, Place: u.Place, Key: u.Key, Bytes: u.Bytes, Room: u.Bytes}
 }
 
 func (u Upload) kind() string {
@@ -75,29 +83,47 @@ func (c *Catalogue) BeginUpload(ctx context.Context, u Upload) (Image, error) {
 			return Image{}, err
 		}
 		now := c.moment()
-		r := Reservation{TaskID: u.ID, Kind: u.kind(), Part: u.ImageID, Owner: before.Owner, Place: u.Place, Key: u.Key,
-			Bytes: u.Bytes, Room: u.Bytes, CreatedAt: now, UpdatedAt: now}
+		r := u.Reservation()
+		r.Owner, r.CreatedAt, r.UpdatedAt = before.Owner, now, now
 		if err := c.admitBytes(ctx, tx, r, 0); err != nil {
+			return Image{}, err
+		}
+		if err := u.fits(ctx, tx, r); err != nil {
 			return Image{}, err
 		}
 		return after, tx.PutReservation(ctx, r)
 	})
 }
 
-// KeepUpload says that an upload is still received, that written bytes of it are
-// there, and that it shall have room for so many. errcode.Gone says that its image was
-// deleted, errcode.Conflict that it was given up, errcode.QuotaExceeded that its owner
-// may not have so much.
-func (c *Catalogue) KeepUpload(ctx context.Context, u Upload, written, bytes int64) error {
+// fits holds what an upload is promised against what its place has left.
+func (u Upload) fits(ctx context.Context, tx Tx, r Reservation) error {
+	if u.Left == nil || r.Room == 0 {
+		return nil
+	}
+	all, err := tx.Reservations(ctx)
+	if err != nil {
+		return err
+	}
+	return admitRoom(r, all, *u.Left)
+}
+
+// KeepUpload says that an upload is still received, and that it shall have room for so
+// many bytes. errcode.Gone says that its image was deleted, errcode.Conflict that it was
+// given up, errcode.QuotaExceeded that its owner may not have so much, errcode.NoSpace that
+// the place does not.
+func (c *Catalogue) KeepUpload(ctx context.Context, u Upload, bytes int64) error {
 	return c.repo.InTx(ctx, func(tx Tx) error {
 		_, r, err := c.underWay(ctx, tx, u)
 		if err != nil || r.Key == StagedWhole { // it needs no more than it has
 			return err
 		}
 		had := r.Bytes
-		r.Bytes, r.Room, r.UpdatedAt = max(had, bytes), max(0, max(had, bytes)-written), c.moment()
+		r.Bytes, r.Room, r.UpdatedAt = max(had, bytes), max(had, bytes), c.moment()
 		if r.Bytes > had {
 			if err := c.admitBytes(ctx, tx, r, had); err != nil {
+				return err
+			}
+			if err := u.fits(ctx, tx, r); err != nil {
 				return err
 			}
 		}
@@ -127,7 +153,11 @@ func (c *Catalogue) FinishUpload(ctx context.Context, u Upload, a ImageActivatio
 		after.Status, after.Size, after.VirtualSize = ImageActive, &size, &virtual
 		after.Checksum, after.HashAlgo, after.HashValue = a.Checksum, a.HashAlgo, a.HashValue
 		after.ContentDigest, after.Store, after.Key, after.Copies = a.ContentDigest, a.Store, a.Key, nil
-		return c.storeImage(ctx, tx, before, after)
+		after.Properties = mergedProperties(before, a)
+		if after, err = c.storeImage(ctx, tx, before, after); err != nil {
+			return Image{}, err
+		}
+		return after, c.addProvenance(ctx, tx, a)
 	})
 }
 

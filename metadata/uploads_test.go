@@ -35,8 +35,8 @@ func TestUploadIsHeldAgainstItsQuota(t *testing.T) {
 		return err
 	})
 	u := f.uploading("1", false, 0)
-	f.ok(f.KeepUpload(t.Context(), u, 0, 100))
-	f.unchanged(errcode.QuotaExceeded, func(ctx context.Context) error { return f.KeepUpload(ctx, u, 100, 101) })
+	f.ok(f.KeepUpload(t.Context(), u, 100))
+	f.unchanged(errcode.QuotaExceeded, func(ctx context.Context) error { return f.KeepUpload(ctx, u, 101) })
 	f.unchanged(errcode.QuotaExceeded, func(ctx context.Context) error { // another one at once
 		_, err := f.BeginUpload(ctx, metadata.Upload{ID: "u", ImageID: "image-0", Place: "local"})
 		return err
@@ -53,9 +53,9 @@ func TestUploadIsHeldAgainstItsQuota(t *testing.T) {
 func TestStagedWholeTakesNoMoreThanItHas(t *testing.T) {
 	f, _ := newLimited(t)
 	u := f.uploading("1", true, 0)
-	f.ok(f.KeepUpload(t.Context(), u, 10, 100))
+	f.ok(f.KeepUpload(t.Context(), u, 100))
 	f.ok(f.FinishStaging(t.Context(), u, 10))
-	f.ok(f.KeepUpload(t.Context(), u, 10, 100))
+	f.ok(f.KeepUpload(t.Context(), u, 100))
 	all, err := f.Reservations(t.Context())
 	if err != nil || len(all) != 1 || all[0].Bytes != 10 || all[0].Room != 0 {
 		t.Errorf("promised %+v, %v, want the 10 bytes that are there", all, err)
@@ -108,7 +108,7 @@ func TestUploadOfADeletedImage(t *testing.T) {
 	if _, err := f.DeleteImage(t.Context(), u.ImageID); err != nil {
 		t.Fatal(err)
 	}
-	f.unchanged(errcode.Gone, func(ctx context.Context) error { return f.KeepUpload(ctx, u, 1, 20) })
+	f.unchanged(errcode.Gone, func(ctx context.Context) error { return f.KeepUpload(ctx, u, 20) })
 	f.unchanged(errcode.Gone, func(ctx context.Context) error {
 		_, err := f.FinishUpload(ctx, u, metadata.ImageActivation{ImageID: u.ImageID, Size: 10, Store: "local", Key: "k"})
 		return err
@@ -126,7 +126,7 @@ func TestUploadIsGivenUpAsItWasSeen(t *testing.T) {
 	if err != nil || len(seen) != 1 {
 		t.Fatal(seen, err)
 	}
-	f.ok(f.KeepUpload(t.Context(), u, 1, 10))
+	f.ok(f.KeepUpload(t.Context(), u, 10))
 	if given, err := f.AbandonUpload(t.Context(), seen[0]); err != nil || given {
 		t.Errorf("given up %v, %v", given, err)
 	}
@@ -134,5 +134,5 @@ func TestUploadIsGivenUpAsItWasSeen(t *testing.T) {
 	if given, err := f.AbandonUpload(t.Context(), seen[0]); err != nil || !given {
 		t.Errorf("given up %v, %v", given, err)
 	}
-	f.unchanged(errcode.Conflict, func(ctx context.Context) error { return f.KeepUpload(ctx, u, 2, 10) })
+	f.unchanged(errcode.Conflict, func(ctx context.Context) error { return f.KeepUpload(ctx, u, 10) })
 }

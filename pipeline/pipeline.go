@@ -85,6 +85,9 @@ type Pipeline struct {
 	detector *detect.Detector
 	aheads   atomic.Int64 // that run
 	headings headings     // of files that Stream has made
+
+	looksOnce sync.Once
+	looks     chan struct{}
 }
 
 // Observe is told how far a step is: bytes done of total (-1 if unknown), and

@@ -20,7 +20,8 @@ type Reach = func(end int64) error
 
 // Save takes the bytes of an image as a client sends them, and keeps them as they are:
 // what their first MiB refuses is not read any further, the digests are taken on the
-// way, and nothing is committed before the whole structure was checked. An image may
+// way, and nothing is committed before the whole structure was checked and all of the disk
+// in it was read. An image may
 // have no bytes at all. What is not committed is aborted; a caller who does not make an
 // image of what is removes it by Discard.
 func (p *Pipeline) Save(ctx context.Context, u contract.Upload, body io.Reader, reach Reach) (contract.Uploaded, error) {
@@ -115,6 +116,10 @@ func (p *Pipeline) examineDisks(ctx context.Context, in *insight, out *contract.
 		}
 		for _, f := range found {
 			out.Findings = append(out.Findings, contract.Finding{Code: string(f.Code), Message: f.Message})
+		}
+		if err == nil && in.box == nil {
+			out.Detected = in.detected(rep)
+			err = p.describe(ctx, disk, rep, found, out)
 		}
 		if err = errors.Join(err, disk.Close()); err != nil {
 			return err

@@ -101,7 +101,7 @@ func TestImageProvenance(t *testing.T) {
 func TestImageWithoutProvenance(t *testing.T) {
 	m := newMachine(t, succeed)
 	m.ingest("import", "https://example.org/d", "--name", "n", "-q").want(t, 0, `.*`, "")
-	m.ingest("image", "provenance", "n").want(t, 1, "", `error: NOT_FOUND .*only an import makes one.*`)
+	m.ingest("image", "provenance", "n").want(t, 1, "", `error: NOT_FOUND .*what gives it its bytes makes one.*`)
 	unsigned := newMachine(t, recorded(nil, func(d *contract.DiskDone) { d.Converted.ContentDigest = "other" }))
 	unsigned.ingest("import", "https://example.org/d", "--name", "n", "-q").want(t, 0, `.*`, "")
 	unsigned.ingest("image", "provenance", "n").want(t, 0, `.*signed by +nobody\n`, "")

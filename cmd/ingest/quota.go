@@ -38,7 +38,8 @@ func (s *services) openQuotas(repo metadata.Repository) error {
 
 // keepSpace has the pipeline ask for space before it uses any.
 func (s *services) keepSpace() {
-	s.pipeline.Space = &space.Keeper{Spare: spareRoom, Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: s.pipeline.StagingDir, Host: s.pipeline.HostQueue}
+	s.space = &space.Keeper{Spare: spareRoom, Catalogue: s.catalogue, Stores: s.pipeline.Stores, StagingDir: s.pipeline.StagingDir, Host: s.pipeline.HostQueue}
+	s.pipeline.Space = s.space
 }
 
 // watchQuotas reads the quotas again when their file changes.

@@ -33,6 +33,7 @@ import (
 	"ingest/internal/ratelimit"
 	"ingest/internal/reconcile"
 	"ingest/internal/schemas"
+	"ingest/internal/space"
 	"ingest/internal/temporalclient"
 	"ingest/metadata"
 	"ingest/pipeline"
@@ -57,6 +58,7 @@ type services struct {
 	// imageProperties are what the operator's schema of images names, nil for the usual.
 	imageProperties map[string]schemas.Object
 	quotas          *quota.Holder
+	space           *space.Keeper
 	client          client.Client
 	sweeper         *reconcile.Sweeper
 	recorder        provenance.Recorder
@@ -321,7 +323,7 @@ func (s *services) handler(addr net.Addr, g gate) http.Handler {
 		Schedules: s.scheduler(),
 		Checker:   s.checker(),
 		Blobs:     api.Stores(s.pipeline.Stores),
-		Uploads:   s.pipeline, UploadLimits: s.uploadLimits(), Methods: s.c.Upload.Methods, Regions: s.regions(), Converter: converter{s.pipeline},
+		Uploads:   s.pipeline, Space: s.space, Provenance: s.recorder, UploadLimits: s.uploadLimits(), Methods: s.c.Upload.Methods, Regions: s.regions(), Converter: converter{s.pipeline},
 		Locations: s.pipeline, ShowDirectURL: s.c.Upload.DirectURL, ShowLocations: s.c.Upload.Locations,
 		Cache:    s.cache,
 		Defaults: s.apiDefaults(),

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"encoding/json"
 	"net/url"
 	"strings"
 )
@@ -32,8 +33,22 @@ type Uploaded struct {
 	HashValue   string
 	Checksum    string // MD5, if it is switched on
 	Subformat   string
+	// ContentDigest is that of the disk's content, "" for what is no bare disk, or unfolds
+	// to too much.
+	ContentDigest string
+	// Detected is what a bare disk was found to be, and Guest what is inside.
+	Detected Detected
+	Guest    *GuestFacts
+	// Reports are those of detection and validation, as an import has them.
+	Reports []UploadReport
 	// Findings are warnings of the checks.
 	Findings []Finding
+}
+
+// An UploadReport is what one stage found.
+type UploadReport struct {
+	Stage  string
+	Detail json.RawMessage
 }
 
 // A Finding is a warning about an image.

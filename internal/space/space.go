@@ -8,11 +8,13 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"ingest/internal/fsutil"
 	"ingest/metadata"
 	"ingest/pipeline"
+	"ingest/sources/staged"
 	"ingest/stores"
 )
 
@@ -28,6 +30,8 @@ type Keeper struct {
 	Spare int64
 	// Free measures what is left below a folder, bytes; nil means fsutil.Free.
 	Free func(dir string) (int64, error)
+
+	mu sync.Mutex
 }
 
 var _ pipeline.Keeper = (*Keeper)(nil)
@@ -35,16 +39,27 @@ var _ pipeline.Keeper = (*Keeper)(nil)
 // Claim implements pipeline.Keeper.
 func (k *Keeper) Claim(ctx context.Context, c pipeline.Claim) error {
 	r := metadata.Reservation{TaskID: c.TaskID, Kind: metadata.ReserveStage, Part: c.Part, Place: k.Host, Bytes: c.Bytes, Room: c.Room}
-	measure := k.staging
 	if c.Kind == pipeline.ClaimStore {
 		r.Kind, r.Place, r.Key = metadata.ReserveStore, c.Store, c.Key
+	}
+	return k.Promise(ctx, r, func(room metadata.Room) error { return k.Catalogue.Reserve(ctx, r, room) })
+}
+
+// Promise measures the place of a reservation and has that recorded which is promised
+// there. One at a time does so: what was promised, written and ended between another one's
+// look and its record would be seen by neither.
+func (k *Keeper) Promise(ctx context.Context, r metadata.Reservation, record func(metadata.Room) error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	measure := k.staging
+	if r.Kind == metadata.ReserveStore {
 		measure = k.store
 	}
 	room, err := measure(ctx, r)
 	if err != nil {
 		return err
 	}
-	return k.Catalogue.Reserve(ctx, r, room)
+	return record(room)
 }
 
 // others lists who has reserved something in the same place, r's task included.
@@ -66,9 +81,12 @@ func (k *Keeper) staging(ctx context.Context, r metadata.Reservation) (metadata.
 	if err != nil {
 		return metadata.Room{}, err
 	}
-	room := metadata.Room{Free: -1, Used: map[metadata.Part]int64{}}
+	room := metadata.Room{Free: -1, Used: map[metadata.Part]int64{}, Promised: map[metadata.Part]int64{}}
 	for _, have := range parts {
-		room.Used[have.Of()] = allocated(filepath.Join(k.StagingDir, filepath.Base(have.TaskID), filepath.Base(have.Part)))
+		room.Promised[have.Of()] = have.Room
+		dir := filepath.Join(k.StagingDir, filepath.Base(have.TaskID))
+		// What a client sends has a name of its own.
+		room.Used[have.Of()] = allocated(filepath.Join(dir, filepath.Base(have.Part))) + allocated(filepath.Join(dir, staged.FileName))
 	}
 	free := k.Free
 	if free == nil {
@@ -82,7 +100,7 @@ func (k *Keeper) staging(ctx context.Context, r metadata.Reservation) (metadata.
 
 // store measures a store. One that cannot tell how much room it has has enough.
 func (k *Keeper) store(ctx context.Context, r metadata.Reservation) (metadata.Room, error) {
-	room := metadata.Room{Free: -1, Used: map[metadata.Part]int64{}}
+	room := metadata.Room{Free: -1, Used: map[metadata.Part]int64{}, Promised: map[metadata.Part]int64{}}
 	st := k.Stores[r.Place]
 	sp, ok := st.(stores.Space)
 	if !ok {
@@ -100,6 +118,7 @@ func (k *Keeper) store(ctx context.Context, r metadata.Reservation) (metadata.Ro
 		written[u.Key] += u.Bytes
 	}
 	for _, have := range parts {
+		room.Promised[have.Of()] = have.Room
 		n, uploading := written[have.Key]
 		if !uploading && have.Key != "" {
 			// Committed, while its task has still to end.

@@ -73,8 +73,7 @@ func TestStagingCountsWhatIsWrittenOnce(t *testing.T) {
 	want(t, claim("b", 5<<20), errcode.NoSpace)
 	want(t, claim("a", 6<<20), "")
 	want(t, claim("nobody", 1), errcode.NotFound)
-	other := *k
-	other.Host = "there"
+	other := &Keeper{Catalogue: k.Catalogue, Stores: k.Stores, StagingDir: k.StagingDir, Host: "there", Free: k.Free}
 	free = 1 << 20
 	want(t, other.Claim(t.Context(), pipeline.Claim{TaskID: "a", Kind: pipeline.ClaimStage, Part: "member-0", Bytes: 1 << 20, Room: 1 << 20}), "")
 }
