@@ -139,12 +139,18 @@ func TestFetchesShareABudget(t *testing.T) {
 	measure := func(what string, budget bandwidth.Rate, settle, span time.Duration) {
 		t.Helper()
 		time.Sleep(settle)
-		begun, before := time.Now(), sent()
-		time.Sleep(span)
-		used := float64(sent()-before) / time.Since(begun).Seconds() / float64(budget)
-		t.Logf("%s: %.3f of the budget", what, used)
-		if used < 0.8 || used > 1.1 {
-			t.Errorf("%s: %.2f of the budget were used", what, used)
+		for tries := 3; ; tries-- {
+			begun, before := time.Now(), sent()
+			time.Sleep(span)
+			used := float64(sent()-before) / time.Since(begun).Seconds() / float64(budget)
+			t.Logf("%s: %.3f of the budget", what, used)
+			if used < 0.8 && tries > 1 {
+				continue // a machine that does something else as well: it is never too much
+			}
+			if used < 0.8 || used > 1.1 {
+				t.Errorf("%s: %.2f of the budget were used", what, used)
+			}
+			return
 		}
 	}
 	measure("as submitted", 8*mib, 3*time.Second, 10*time.Second)
