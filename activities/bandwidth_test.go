@@ -77,7 +77,6 @@ type transfer struct {
 	item  int
 	speed float64 // of the source and the network, bytes a second
 	store string  // that is written to; "" reads from the source
-	pause time.Duration
 }
 
 // start begins a transfer of a worker, and returns how to end it.
@@ -85,30 +84,38 @@ func (tr *traffic) start(w *Bandwidth, x transfer) (end func()) {
 	if x.bulk == "" {
 		x.bulk = trafficBulk
 	}
+	move := func(ctx context.Context) (int, error) {
+		n, err := 1<<20, error(nil)
+		if x.store != "" {
+			n, err = bandwidth.WriteAt(ctx, x.store, nowhere{}, make([]byte, n), 0)
+		} else {
+			n, err = bandwidth.Admit(ctx, n)
+		}
+		if err == nil {
+			time.Sleep(time.Duration(float64(n) / x.speed * float64(time.Second)))
+		}
+		return n, err
+	}
+	return tr.carry(w, contract.BulkTaskID(x.bulk, x.item, 1), move, fmt.Sprintf("item%d", x.item), "all", x.bulk, x.store)
+}
+
+// carry has a step of a task move bytes until it is ended.
+func (tr *traffic) carry(w *Bandwidth, taskID string, move func(context.Context) (int, error), as ...string) (end func()) {
 	ctx, cancel := context.WithCancel(tr.t.Context())
 	tr.all.Go(func() {
-		b := &beat{ctx: ctx, d: Deps{Bandwidth: w}, w: work{taskID: contract.BulkTaskID(x.bulk, x.item, 1)}}
+		b := &beat{ctx: ctx, d: Deps{Bandwidth: w}, w: work{taskID: taskID}}
 		ctx, leave, err := b.metered()
 		if err != nil {
 			tr.t.Error(err)
 			return
 		}
 		defer leave()
-		for {
-			n := 1 << 20
-			if x.store != "" {
-				n, err = bandwidth.WriteAt(ctx, x.store, nowhere{}, make([]byte, n), 0)
-			} else {
-				n, err = bandwidth.Admit(ctx, n)
-			}
+		for ctx.Err() == nil {
+			n, err := move(ctx)
 			if err != nil {
 				return
 			}
-			tr.count(n, fmt.Sprintf("item%d", x.item), "all", x.bulk, x.store)
-			time.Sleep(time.Duration(float64(n)/x.speed*float64(time.Second)) + x.pause)
-			if ctx.Err() != nil {
-				return
-			}
+			tr.count(n, as...)
 		}
 	})
 	return cancel
@@ -334,25 +341,10 @@ var ownTasks = []string{contract.DerivedTaskID("own0"), contract.DerivedTaskID("
 
 // startTask begins a transfer of a task that is in no bulk.
 func (tr *traffic) startTask(w *Bandwidth, id, name string) (end func()) {
-	ctx, cancel := context.WithCancel(tr.t.Context())
-	tr.all.Go(func() {
-		b := &beat{ctx: ctx, d: Deps{Bandwidth: w}, w: work{taskID: id}}
-		ctx, leave, err := b.metered()
-		if err != nil {
-			tr.t.Error(err)
-			return
-		}
-		defer leave()
-		for {
-			n, err := bandwidth.Admit(ctx, 64<<10)
-			if err != nil {
-				return
-			}
-			tr.count(n, name, "all")
-			time.Sleep(time.Millisecond)
-		}
-	})
-	return cancel
+	return tr.carry(w, id, func(ctx context.Context) (int, error) {
+		time.Sleep(time.Millisecond)
+		return bandwidth.Admit(ctx, 64<<10)
+	}, name, "all")
 }
 
 // TestWants follows what a share is used for.
