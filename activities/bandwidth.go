@@ -88,7 +88,7 @@ func (b *Bandwidth) join(ctx context.Context, key metadata.BudgetKey) *bandwidth
 		b.shares[key] = s
 	}
 	s.users++
-	known := s.known
+	known := s.known || b.failed // keep asks again
 	if !b.keeping {
 		b.keeping = true
 		go b.keep()
@@ -163,7 +163,9 @@ func (b *Bandwidth) tidy(now time.Time) bool {
 	return b.keeping
 }
 
-// renew asks the catalogue for all shares; if one is named, only unless it is known.
+// renew asks the catalogue for all shares; if one is named, only unless it is known, and
+// not of a catalogue that did not answer the one before: the last of many would ask for
+// long, and keep asks again.
 func (b *Bandwidth) renew(ctx context.Context, unknown *share) {
 	b.renewing.Lock()
 	defer b.renewing.Unlock()
@@ -197,7 +199,7 @@ func (b *Bandwidth) renew(ctx context.Context, unknown *share) {
 func (b *Bandwidth) claims(now time.Time, unknown *share) (claims []metadata.BandwidthClaim, shares []*share) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if unknown != nil && unknown.known {
+	if unknown != nil && (unknown.known || b.failed) {
 		return nil, nil
 	}
 	for key, s := range b.shares {

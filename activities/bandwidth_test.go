@@ -311,6 +311,30 @@ func TestCatalogueIsAway(t *testing.T) {
 	})
 }
 
+// silent is a catalogue that does not answer at all.
+type silent struct{ metadata.Repository }
+
+func (silent) InTx(ctx context.Context, _ func(metadata.Tx) error) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestCatalogueIsSilent: steps that begin do not queue up for a catalogue that says nothing.
+func TestCatalogueIsSilent(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		w := NewBandwidth(metadata.New(silent{}), 0, zerolog.Nop())
+		t.Cleanup(w.Stop)
+		w.every = time.Hour
+		begun := time.Now()
+		for n := range 20 {
+			w.join(t.Context(), metadata.BudgetKey{Kind: metadata.BudgetHost, Scope: trafficBulk, Name: fmt.Sprint(n)})
+		}
+		if took := time.Since(begun); took > 2*renewTime {
+			t.Errorf("twenty steps wait %v", took)
+		}
+	})
+}
+
 // TestOwnBudgets are those of a process and of single imports.
 func TestOwnBudgets(t *testing.T) {
 	inTime(t, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"ingest/api/wire"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/metadata"
 )
 
 // cloneSource says which image of which image service is cloned.
@@ -127,18 +128,35 @@ func (a *api) checkTask(req contract.ImportRequest) error {
 }
 
 // acceptClone accepts a clone. The same one once more, which shows where the id of the image
-// is asked for, means the task that is there; another image of that id is in the way.
+// is asked for, means the task that is there, for as long as its image is; another image of
+// that id is in the way.
 func (a *api) acceptClone(ctx context.Context, req contract.ImportRequest, _ bool) (wire.Submitted, error) {
 	if req.ImageID != "" && req.IdempotencyKey == "" {
+		_, err := a.Catalogue.Image(ctx, req.ImageID)
+		if errcode.Of(err) == errcode.NotFound {
+			return a.accept(ctx, req, false)
+		}
+		if err != nil {
+			return wire.Submitted{}, err
+		}
 		t, ok, err := a.twin(ctx, req)
 		if err != nil {
 			return wire.Submitted{}, err
 		}
-		if ok && sameAsk(t.Request, req) {
+		if ok && sameClone(t, req) {
 			return a.begin(ctx, t, true), nil
 		}
 	}
 	return a.accept(ctx, req, false)
+}
+
+// sameClone reports whether a task clones what is asked for. One that is tried again has the
+// priority that was set last, and nobody has asked for.
+func sameClone(t metadata.Task, req contract.ImportRequest) bool {
+	if old, err := requestOf(t); err == nil && t.RetryOf != "" {
+		req.Priority = old.Priority
+	}
+	return sameAsk(t.Request, req)
 }
 
 // cloneTold is what a clone was asked for, as its task shows it: where the image is in one

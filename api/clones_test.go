@@ -96,6 +96,25 @@ func TestCloneIsTriedAgain(t *testing.T) {
 	if err != nil || got.Type != contract.TypeClone || got.ImageID != cloneID || req.Method != contract.MethodClone || req.Source.URL == "" {
 		t.Errorf("again: %+v, %v, started %+v", got, err, req)
 	}
+	// The same asked for now means the attempt that runs.
+	same := b.do("POST", "/v2/tasks", cloneOf(fromEast, `,"same_id":true`), red...).want(t, 201, "")
+	if same.Header.Get("Location") != "/v2/tasks/"+again.TaskID {
+		t.Errorf("beside the second attempt, the same made %s", same.Header.Get("Location"))
+	}
+}
+
+// A clone whose image was deleted is none: the same asked for again does not mean it.
+func TestCloneThatIsGone(t *testing.T) {
+	b, red := newCloneBench(t), rolesHeader("red", "member")
+	body := cloneOf(fromEast, `,"same_id":true`)
+	var task struct{ ID string }
+	b.do("POST", "/v2/tasks", body, red...).want(t, 201, "").into(t, &task)
+	b.finish(wire.Submitted{TaskID: task.ID, ImageID: cloneID}, []byte("bytes"))
+	b.do("DELETE", "/v2/images/"+cloneID, "", red...).want(t, 204, "")
+	a := b.do("POST", "/v2/tasks", body, red...)
+	if a.Header.Get("Location") == "/v2/tasks/"+task.ID || a.StatusCode != 409 && a.StatusCode != 201 {
+		t.Errorf("status %d, %s: the image is gone", a.StatusCode, a.Header.Get("Location"))
+	}
 }
 
 func TestCloneIsRefused(t *testing.T) {

@@ -110,7 +110,7 @@ func (c *Catalogue) ShareBandwidth(ctx context.Context, worker string, claims []
 		if err != nil {
 			return nil, err
 		}
-		s := sharing{tx: tx, worker: worker, now: c.moment()}
+		s := sharing{c: c, tx: tx, worker: worker, now: c.shareTime()}
 		if err := s.load(ctx, claims, limits); err != nil {
 			return nil, err
 		}
@@ -174,8 +174,14 @@ func projectBudget(ctx context.Context, tx Tx, owner string) (bandwidth.Rate, er
 	return least, err
 }
 
+// shareTime is the time by which shares are dated. It is that of the worker whose clock
+// goes furthest ahead of all that have ever asked, and goes on when that one is gone: so
+// that shares grow old, whoever has dated them.
+func (c *Catalogue) shareTime() time.Time { return c.moment().Add(time.Duration(c.ahead.Load())) }
+
 // A sharing is one run of ShareBandwidth's transaction.
 type sharing struct {
+	c      *Catalogue
 	tx     Tx
 	worker string
 	now    time.Time
@@ -197,8 +203,9 @@ func (s *sharing) load(ctx context.Context, claims []BandwidthClaim, limits []in
 	// Time is no earlier than anybody has written: so no share looks older than it is to
 	// a worker whose clock goes ahead of another's.
 	for _, one := range all {
-		if one.Renewed.After(s.now) {
+		if lead := one.Renewed.Sub(s.now); lead > 0 {
 			s.now = one.Renewed
+			s.c.ahead.Add(int64(lead))
 		}
 	}
 	s.shares = map[string][]BandwidthShare{}

@@ -17,10 +17,11 @@ type shareBench struct {
 	*fixture
 	now   time.Time
 	ahead map[string]time.Duration // of the workers' clocks
+	own   map[string]*metadata.Catalogue
 }
 
 func newShareBench(t *testing.T) *shareBench {
-	return &shareBench{fixture: newFixture(t), now: noon, ahead: map[string]time.Duration{}}
+	return &shareBench{fixture: newFixture(t), now: noon, ahead: map[string]time.Duration{}, own: map[string]*metadata.Catalogue{}}
 }
 
 var bulkBudget = metadata.BudgetKey{Kind: metadata.BudgetBulk, Scope: "b"}
@@ -28,8 +29,10 @@ var bulkBudget = metadata.BudgetKey{Kind: metadata.BudgetBulk, Scope: "b"}
 // ask renews a worker's share, and returns it; -1 says that there is no limit.
 func (s *shareBench) ask(worker string, key metadata.BudgetKey, want int64) int64 {
 	s.t.Helper()
-	c := metadata.New(s.repo, metadata.WithClock(func() time.Time { return s.now.Add(s.ahead[worker]) }))
-	got, err := c.ShareBandwidth(s.t.Context(), worker, []metadata.BandwidthClaim{{Key: key, Want: want}})
+	if s.own[worker] == nil {
+		s.own[worker] = metadata.New(s.repo, metadata.WithClock(func() time.Time { return s.now.Add(s.ahead[worker]) }))
+	}
+	got, err := s.own[worker].ShareBandwidth(s.t.Context(), worker, []metadata.BandwidthClaim{{Key: key, Want: want}})
 	s.ok(err)
 	if !got[0].Limited {
 		return -1
@@ -79,9 +82,10 @@ func TestFairShares(t *testing.T) {
 	}
 }
 
-// TestSharesOfTheDead kills a worker: others get its share, but not before it has ended.
+// TestSharesOfTheDead kills a worker: others get its share, but not before it has ended,
+// and not later because a clock goes wrong.
 func TestSharesOfTheDead(t *testing.T) {
-	for name, ahead := range map[string]time.Duration{"same clocks": 0, "goes ahead": time.Minute, "goes behind": -time.Minute} {
+	for name, ahead := range map[string]time.Duration{"same clocks": 0, "goes ahead": time.Hour, "goes behind": -time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			s := newShareBench(t)
 			s.ahead["w1"] = ahead
@@ -101,7 +105,7 @@ func TestSharesOfTheDead(t *testing.T) {
 			if took < metadata.BandwidthLease {
 				t.Errorf("given away %v after it was granted for %v", took, metadata.BandwidthLease)
 			}
-			if ahead == 0 && took > metadata.BandwidthLease+3*time.Second {
+			if took > metadata.BandwidthLease+3*time.Second {
 				t.Errorf("given back only after %v", took)
 			}
 		})

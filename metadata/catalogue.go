@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"ingest/internal/errcode"
@@ -31,6 +32,8 @@ type Catalogue struct {
 	limits  func(owner string) Limits
 	delayed bool // deleted images keep their bytes for a time
 	sharing Sharing
+	// ahead is by how much the clock of shares goes ahead of now; see shareTime.
+	ahead atomic.Int64
 }
 
 // An Option adjusts a Catalogue.
