@@ -24,9 +24,9 @@ type Fixture struct {
 	Place func(content []byte)
 	// Left lists what attempts have left beside the destination, or below it.
 	Left func() []string
-	// Inject has so many requests that write fail, beginning with the next one; of the
-	// fault None there are no more. nil if no server is asked.
-	Inject func(fault Fault, times int)
+	// Inject has so many requests that write fail, behind some that do not; of the fault
+	// None there are no more. nil if no server is asked.
+	Inject func(fault Fault, skip, times int)
 	// Sent counts the bytes that a server was sent; nil if nobody does.
 	Sent func() int64
 	// Part is the size around which others are tried, bytes.

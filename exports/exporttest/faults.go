@@ -3,6 +3,7 @@ package exporttest
 import (
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 
 	"ingest/internal/errcode"
@@ -24,14 +25,15 @@ const (
 type Troubles struct {
 	mu    sync.Mutex
 	fault Fault
+	skip  int
 	times int
 }
 
 // Inject is for Fixture.Inject.
-func (t *Troubles) Inject(fault Fault, times int) {
+func (t *Troubles) Inject(fault Fault, skip, times int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.fault, t.times = fault, times
+	t.fault, t.skip, t.times = fault, skip, times
 }
 
 // strikes takes one fault of the kind, if the request writes.
@@ -41,13 +43,15 @@ func (t *Troubles) strikes(r *http.Request, kinds ...Fault) (Fault, bool) {
 	if r.Method != http.MethodPut && r.Method != http.MethodPost || t.times == 0 {
 		return None, false
 	}
-	for _, kind := range kinds {
-		if kind == t.fault {
-			t.times--
-			return kind, true
-		}
+	if !slices.Contains(kinds, t.fault) {
+		return None, false
 	}
-	return None, false
+	if t.skip > 0 {
+		t.skip--
+		return None, false
+	}
+	t.times--
+	return t.fault, true
 }
 
 // Before answers a request in the place of the server, or returns true.
@@ -82,9 +86,9 @@ func (f *fixture) faulty(fault Fault, times int, want func(err error)) {
 	}
 	for _, n := range []int{f.Part / 2, 3*f.Part + 1} {
 		p := Content(n, 20)
-		f.Inject(fault, times)
+		f.Inject(fault, 0, times)
 		err := f.send(f.Context(), p, nil)
-		f.Inject(None, 0)
+		f.Inject(None, 0, 0)
 		if want(err); err != nil {
 			f.holdsNothing()
 			f.sent(p)
@@ -132,24 +136,27 @@ func testLost(f *fixture) {
 	if f.Inject == nil {
 		return
 	}
-	for _, n := range []int{f.Part / 2, 3*f.Part + 1} {
-		p := Content(n, 21)
-		for times := 1; times <= 8; times++ {
-			f.Inject(Lost, times)
-			err := f.send(f.Context(), p, nil)
-			f.Inject(None, 0)
-			switch {
-			case f.Blind:
-				f.transient(err)
-				f.refused(f.send(f.Context(), p, nil), errcode.DestinationExist)
-			case err != nil:
-				f.transient(err)
-				f.sent(p)
-			}
-			f.holds(p)
-			f.tidy()
-			f.Place(nil)
-			*f = *f.other()
+	for _, c := range []struct{ size, skip, times int }{
+		{f.Part / 2, 0, 1}, {f.Part / 2, 0, 3},
+		// The begin, four parts and the end of an object, and the end with all repetitions.
+		{3*f.Part + 1, 0, 1}, {3*f.Part + 1, 1, 1}, {3*f.Part + 1, 4, 1}, {3*f.Part + 1, 5, 1}, {3*f.Part + 1, 5, 3}, {3*f.Part + 1, 1, 100},
+	} {
+		p := Content(c.size, 21)
+		f.Inject(Lost, c.skip, c.times)
+		err := f.send(f.Context(), p, nil)
+		f.Inject(None, 0, 0)
+		switch {
+		case err == nil:
+		case f.Blind:
+			f.transient(err)
+			f.refused(f.send(f.Context(), p, nil), errcode.DestinationExist)
+		default:
+			f.transient(err)
+			f.sent(p)
 		}
+		f.holds(p)
+		f.tidy()
+		f.Place(nil)
+		*f = *f.other()
 	}
 }
