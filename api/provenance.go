@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"ingest/internal/access"
 	"ingest/internal/errcode"
 	"ingest/internal/provenance"
 )
@@ -22,9 +23,13 @@ func (a *api) provenance(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	media := provenance.StatementMedia
+	media, statement := provenance.StatementMedia, p.Document
 	if d, err := provenance.Open(p.Document); err == nil {
-		media = d.Media()
+		media, statement = d.Media(), d.Payload
+	}
+	if a.tells(r, statement) { // what is left of it would be no record any more: it may be signed
+		return errcode.New(errcode.Forbidden, "the record of image %s tells of properties that you may not read", img.ID).
+			With(errcode.Evidence{Structure: "property protections", Field: "properties", Value: string(access.Read)})
 	}
 	w.Header().Set("Content-Type", media)
 	w.Header().Set("Content-Length", strconv.Itoa(len(p.Document)))

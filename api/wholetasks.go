@@ -51,7 +51,7 @@ func (a *api) ownEvents(r *http.Request) (metadata.Task, []metadata.Event, error
 		return t, nil, err
 	}
 	events, err := a.Catalogue.Events(r.Context(), t.ID)
-	return t, events, err
+	return t, a.reportsShown(r, events), err
 }
 
 func (a *api) listWholeTasks(w http.ResponseWriter, r *http.Request) error {
