@@ -45,6 +45,7 @@ func TestScheduleCatchesUp(t *testing.T) {
 	missed := []time.Time{last.Add(time.Minute), last.Add(2 * time.Minute), last.Add(3 * time.Minute)}
 	// The three are 25, 85 and 145 seconds late then; the service has half a minute to begin.
 	time.Sleep(time.Until(missed[2].Add(25 * time.Second)))
+	away := time.Now()
 	s.restart()
 	ready := time.Now()
 	eventually(t, 80*time.Second, "the next run in time", func() (bool, string) {
@@ -53,6 +54,10 @@ func TestScheduleCatchesUp(t *testing.T) {
 	})
 	got := s.due(sched.ID)
 	for i, at := range missed {
+		if away.Sub(at) < catchup && ready.Sub(at) >= catchup {
+			t.Logf("missed time %d was due either way: the server took %v to begin", i+1, ready.Sub(away))
+			continue
+		}
 		if want := ready.Sub(at) < catchup; slices.ContainsFunc(got, at.Equal) != want {
 			t.Errorf("missed time %d, %v late when the server was ready: caught up %v, want %v; all are %s", i+1, ready.Sub(at), !want, want, show(got))
 		}
