@@ -52,6 +52,9 @@ func (a *ActivateActivity) activation(ctx context.Context, p contract.ActivatePa
 	given, above := a.d.policy().Properties(p.Request.Owner)
 	out, act = contract.ImportResult{TaskID: p.Request.TaskID}, metadata.Activation{TaskID: p.Request.TaskID}
 	about := aboutOf(p)
+	if about.Properties, err = a.d.told(p); err != nil {
+		return out, act, 0, err
+	}
 	if own.Name == "" {
 		own.Name = about.Name
 	}

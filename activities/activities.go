@@ -38,6 +38,9 @@ type Deps struct {
 	// Policy returns the operator's policy in force; nil, or one that returns nil,
 	// means that there is none.
 	Policy func() *policy.Policy
+	// MayCreate reports whether property protections let the user of a request make a
+	// property; nil lets everybody make any.
+	MayCreate func(r contract.ImportRequest, property string) bool
 	// Owner owns what is imported without an owner; "" means DefaultOwner.
 	Owner string
 	// Provenance makes the record that is kept with each image.

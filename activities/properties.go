@@ -1,7 +1,11 @@
 package activities
 
 import (
+	"maps"
+	"slices"
+
 	"ingest/internal/contract"
+	"ingest/internal/errcode"
 	"ingest/pipeline"
 )
 
@@ -49,4 +53,27 @@ func aboutOf(p contract.ActivateParams) contract.About {
 		return contract.About{}
 	}
 	return *p.Fetched.About
+}
+
+// told are the properties that the source's own cloud says, as far as the user of the
+// request may make them: whoever runs that cloud may say anything. A clone has all of them,
+// or there is none.
+func (d Deps) told(p contract.ActivateParams) (map[string]string, error) {
+	all := aboutOf(p).Properties
+	if d.MayCreate == nil {
+		return all, nil
+	}
+	out := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		switch {
+		case d.MayCreate(p.Request, name):
+			out[name] = all[name]
+		case p.Target.AsIs:
+			return nil, errcode.New(errcode.Forbidden, "property protections do not allow you to create the property %q, which the source has", name).
+				With(errcode.Evidence{Structure: "property protections", Field: name, Value: "create"})
+		default:
+			d.Log.Info().Str("task", p.Request.TaskID).Str("property", name).Msg("a protected property of the source is left out")
+		}
+	}
+	return out, nil
 }

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -88,6 +89,46 @@ func TestCatalogueBecomesTheImage(t *testing.T) {
 	// The version is that of the system which the catalogue does not name.
 	if _, ok := img.Properties["os_version"]; ok || img.Name != "web\ufffd" || img.MinDisk != 7 || img.MinRAM != 512 || !img.Hidden || !cmp.Equal(img.Tags, []string{"blue"}) {
 		t.Errorf("image %+v", img)
+	}
+}
+
+// What another cloud says is not beyond property protections: an import leaves a property
+// out that its user may not create, and a clone, which has all, is refused.
+func TestCatalogueIsHeldAgainstProtections(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		asIs  bool
+		roles []string
+		want  errcode.Code
+		takes bool
+	}{
+		{"an import", false, []string{"member"}, "", false}, {"an import of whom it is allowed to", false, []string{"billing"}, "", true},
+		{"an import of nobody", false, nil, "", false},
+		{"a clone", true, []string{"member"}, errcode.Forbidden, false}, {"a clone of whom it is allowed to", true, []string{"billing"}, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t)
+			b.deps.MayCreate = func(r contract.ImportRequest, property string) bool {
+				return property != "x_billing" || slices.Contains(r.Roles, "billing")
+			}
+			if err := b.deps.Catalogue.Start(t.Context(), taskID); err != nil {
+				t.Fatal(err)
+			}
+			p := activateParams()
+			p.Target.AsIs, p.Request.Roles = c.asIs, c.roles
+			p.Fetched.About = &contract.About{Name: "web", Properties: map[string]string{"x_billing": "gold", "hw_disk_bus": "scsi"}}
+			_, err := b.run(contract.ActivateActivity, p)
+			if c.want != "" {
+				if app := appError(t, err); app.Type() != string(c.want) || !app.NonRetryable() {
+					t.Errorf("ended with %v", app)
+				}
+				return
+			}
+			img, err2 := b.deps.Catalogue.Image(t.Context(), imageID)
+			if _, has := img.Properties["x_billing"]; err != nil || err2 != nil || has != c.takes || img.Properties["hw_disk_bus"] != "scsi" {
+				t.Errorf("properties %v, %v, %v", img.Properties, err, err2)
+			}
+		})
 	}
 }
 

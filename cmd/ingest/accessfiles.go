@@ -6,7 +6,9 @@ import (
 
 	"ingest/internal/access"
 	"ingest/internal/config"
+	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/identity"
 )
 
 // accessFiles are what the operator says of what callers may do.
@@ -14,6 +16,19 @@ type accessFiles struct {
 	rules       func() *access.Rules
 	protections func() *access.Protections
 	watch       []func(context.Context)
+}
+
+// mayCreate judges properties that a source's own cloud says by who asked for them: for an
+// import that was started by hand, or by a schedule, that is nobody with a role. It is nil
+// if no properties are protected.
+func (a *accessFiles) mayCreate() func(contract.ImportRequest, string) bool {
+	if a.protections == nil {
+		return nil
+	}
+	return func(r contract.ImportRequest, property string) bool {
+		who := identity.Caller{Project: r.Owner, User: r.UserID, Roles: r.Roles}
+		return a.protections().Allow(access.Create, property, who, a.rules())
+	}
 }
 
 // openAccess reads the files.

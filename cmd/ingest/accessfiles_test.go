@@ -10,6 +10,7 @@ import (
 
 	"ingest/internal/access"
 	"ingest/internal/config"
+	"ingest/internal/contract"
 	"ingest/internal/errcode"
 	"ingest/internal/identity"
 )
@@ -46,6 +47,11 @@ func TestServerReadsItsAccessFiles(t *testing.T) {
 	if s.access.rules().Allows("get_images", member, access.NewTarget("red")) || len(s.access.watch) != 2 ||
 		s.access.protections().Allow(access.Create, "x_a", member, s.access.rules()) || !s.access.protections().Allow(access.Create, "a", member, s.access.rules()) {
 		t.Error("the files are not in force")
+	}
+	may := s.access.mayCreate()
+	maker, other := contract.ImportRequest{Owner: "red", Roles: []string{"maker"}}, contract.ImportRequest{Owner: "red", Roles: []string{"member"}}
+	if !may(maker, "x_a") || may(other, "x_a") || !may(other, "a") || may(contract.ImportRequest{Owner: "red"}, "x_a") {
+		t.Error("what sources say is not held against the protections")
 	}
 	for _, c := range []struct {
 		name string

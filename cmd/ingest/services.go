@@ -293,7 +293,8 @@ func temporalNamed() bool {
 // deps is what the activities are made of.
 func (s *services) deps() activities.Deps {
 	return activities.Deps{
-		Steps: stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
+		MayCreate: s.access.mayCreate(),
+		Steps:     stalled(s.pipeline), Catalogue: s.catalogue, Signaller: s.client,
 		Log: s.log, HostQueue: s.pipeline.HostQueue, Provenance: s.recorder, Policy: s.policy.Current,
 		Concurrency: max(activities.DefaultConcurrency, 2*s.c.Imports), SpaceWait: s.c.Quota.Wait, Reaper: s.reaper(), Looker: s.pipeline,
 	}
