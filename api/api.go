@@ -192,7 +192,9 @@ type api struct {
 	manifests  chan struct{}
 	uploading  counted
 	converting counted
-	locating   counted
+	// convertingOf counts those of each project.
+	convertingOf counted
+	locating     counted
 	// description returns the OpenAPI document.
 	description func() []byte
 }

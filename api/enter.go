@@ -73,7 +73,7 @@ func (a *api) approach(w http.ResponseWriter, r *http.Request) error {
 // login among them, counts against its address.
 func (a *api) answered(r *http.Request, status int) {
 	if status == http.StatusUnauthorized {
-		a.Failures.Take(ratelimit.Address(r.RemoteAddr))
+		a.Failures.Charge(ratelimit.Address(r.RemoteAddr))
 	}
 }
 

@@ -36,9 +36,12 @@ type Rendering interface {
 	Close() error
 }
 
-// conversionsAtOnce bounds how many downloads are converted at once: each keeps a core
-// busy.
-const conversionsAtOnce = 8
+// Bounds of how many downloads are converted at once: each keeps a core busy. A project
+// leaves some to the others, however slowly it reads what it is sent.
+const (
+	conversionsAtOnce = 8
+	conversionsOfOne  = 6
+)
 
 // askedFormat is the target that a download's query names, ok false if it names none,
 // or what the image is stored as.
@@ -79,9 +82,9 @@ func (a *api) askedFormat(r *http.Request, img metadata.Image) (t contract.Targe
 
 // downloadAs sends an image in another format than it is stored in.
 func (a *api) downloadAs(w http.ResponseWriter, r *http.Request, img metadata.Image, t contract.TargetSpec) error {
-	leave, err := a.converting.enter("", conversionsAtOnce)
+	leave, err := a.enterConversion(r)
 	if err != nil {
-		return errcode.New(errcode.TooManyRequests, "%d downloads are converted at once already", conversionsAtOnce)
+		return err
 	}
 	defer leave()
 	var from []contract.Stored
@@ -98,6 +101,20 @@ func (a *api) downloadAs(w http.ResponseWriter, r *http.Request, img metadata.Im
 		return a.streamFile(w, r, c)
 	}
 	return a.answerFile(w, r, img, c)
+}
+
+// enterConversion takes part in what is converted at once.
+func (a *api) enterConversion(r *http.Request) (leave func(), err error) {
+	leaveOwn, err := a.convertingOf.enter(project(r.Context()), conversionsOfOne)
+	if err != nil {
+		return nil, errcode.New(errcode.TooManyRequests, "%d downloads of the project are converted at once already", conversionsOfOne)
+	}
+	leaveAll, err := a.converting.enter("", conversionsAtOnce)
+	if err != nil {
+		leaveOwn()
+		return nil, errcode.New(errcode.TooManyRequests, "%d downloads are converted at once already", conversionsAtOnce)
+	}
+	return func() { leaveAll(); leaveOwn() }, nil
 }
 
 // streamFile answers a request for a file that is made from its begin to its end. It has

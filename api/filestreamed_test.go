@@ -4,16 +4,20 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/identity"
 	"ingest/internal/imgtest"
 )
 
@@ -178,5 +182,72 @@ func TestCompressedDownloadBreaksOff(t *testing.T) {
 	res, part, err := b.get(path + "/file?disk_format=vmdk&subformat=streamOptimized")
 	if err == nil || res == nil || res.StatusCode != 200 || len(part) == 0 {
 		t.Errorf("got %v, %v, %d bytes; want a part of the file and a broken connection", res, err, len(part))
+	}
+}
+
+// Faulty conversions begin an answer and have a bug then.
+type faulty struct{}
+
+func (faulty) Render(context.Context, []contract.Stored, int64, string, contract.TargetSpec) (Rendering, error) {
+	return faultyRendering{}, nil
+}
+
+type faultyRendering struct{ Rendering }
+
+func (faultyRendering) Size() int64    { return -1 }
+func (faultyRendering) Format() string { return "vmdk" }
+func (faultyRendering) Close() error   { return nil }
+
+func (faultyRendering) Stream(w io.Writer, begin func(int64)) error {
+	begin(-1)
+	_, _ = w.Write(make([]byte, 1<<20))
+	panic("a bug")
+}
+
+// An answer of unknown length that a bug has cut off does not look whole.
+func TestPanicInTheMiddleBreaksTheConnection(t *testing.T) {
+	b := newUploadBench(t, func(d *Deps) { d.Converter = faulty{} })
+	path := b.newImage(rawImage)
+	b.put(path+"/file", bytes.NewReader(make([]byte, 1<<20))).want(t, 204, "")
+	if res, raw, err := b.get(path + "/file?disk_format=vmdk"); err == nil {
+		t.Errorf("%d bytes came as a whole: %v", len(raw), res)
+	}
+}
+
+// One project does not keep all others from converting.
+func TestConversionsAtOnce(t *testing.T) {
+	a := &api{}
+	enter := func(project string) (func(), error) {
+		r := httptest.NewRequest("GET", "/", nil)
+		return a.enterConversion(r.WithContext(identity.With(r.Context(), identity.Caller{Project: project})))
+	}
+	var leave []func()
+	for _, c := range []struct {
+		project string
+		want    int
+	}{{"red", conversionsOfOne}, {"blue", conversionsAtOnce - conversionsOfOne}, {"green", 0}} {
+		n := 0
+		for {
+			out, err := enter(c.project)
+			if err != nil {
+				if errcode.Of(err) != errcode.TooManyRequests {
+					t.Error(err)
+				}
+				break
+			}
+			leave = append(leave, out)
+			n++
+		}
+		if n != c.want {
+			t.Errorf("%s converts %d at once, want %d", c.project, n, c.want)
+		}
+	}
+	for _, out := range leave {
+		out()
+	}
+	if out, err := enter("green"); err != nil {
+		t.Errorf("what has ended keeps its room: %v", err)
+	} else if out(); len(a.converting.n)+len(a.convertingOf.n) > 0 {
+		t.Errorf("counted still: %v, %v", a.converting.n, a.convertingOf.n)
 	}
 }

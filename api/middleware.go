@@ -93,20 +93,25 @@ func (a *api) admit(cross *http.CrossOriginProtection, r *http.Request) error {
 	return nil
 }
 
-// finish logs a request, and answers one whose handler panicked.
+// finish logs a request, and answers one whose handler panicked. If its answer had begun,
+// the connection breaks: an answer without a length would look whole.
 func (a *api) finish(rec *recorder, r *http.Request, began time.Time) {
+	broken := false
 	if p := recover(); p != nil {
 		if p == http.ErrAbortHandler {
 			panic(p)
 		}
 		a.Log.Error().Any("panic", p).Bytes("stack", debug.Stack()).Str("request_id", requestID(r.Context())).Msg("handler panicked")
-		if rec.status == 0 {
+		if broken = rec.status != 0; !broken {
 			a.fail(rec, r, errcode.New(errcode.Internal, "the request could not be answered"))
 		}
 	}
 	a.Log.Debug().Str("method", r.Method).Str("path", r.URL.Path).Int("status", rec.status).
 		Int64("bytes", rec.bytes).Dur("took", time.Since(began)).
 		Str("project", rec.caller.Project).Str("user", rec.caller.User).Str("request_id", requestID(r.Context())).Msg("request")
+	if broken {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // incomingID takes over the caller's request id if it is one, so that a request

@@ -39,38 +39,65 @@ func New(perSecond float64, burst int) *Limiter {
 	return &Limiter{perSecond: perSecond, burst: burst, now: time.Now, buckets: lru.New[string, *rate.Limiter](MaxBuckets)}
 }
 
-// Take takes a request out of the bucket of key. 0 admits it; else it is refused, and
-// would be admitted after that time if nobody asks before.
+// Take takes a request out of the bucket of key. 0 admits it; else it is refused, takes
+// nothing, and would be admitted after that time if nobody asks before.
 func (l *Limiter) Take(key string) time.Duration {
-	return l.ask(key, true)
-}
-
-// Peek is Take, but takes nothing.
-func (l *Limiter) Peek(key string) time.Duration { return l.ask(key, false) }
-
-func (l *Limiter) ask(key string, take bool) time.Duration {
 	if l == nil {
 		return 0
 	}
-	l.mu.Lock()
-	b, ok := l.buckets.Get(key)
-	if !ok && !take {
-		l.mu.Unlock()
+	b, now := l.bucket(key, true), l.now()
+	if b.AllowN(now, 1) {
+		return 0
+	}
+	return l.wait(b, now)
+}
+
+// Peek is Take, but takes nothing.
+func (l *Limiter) Peek(key string) time.Duration {
+	if l == nil {
+		return 0
+	}
+	b := l.bucket(key, false)
+	if b == nil {
 		return 0 // who was never seen has a full bucket
 	}
-	if !ok {
+	return l.wait(b, l.now())
+}
+
+// Charge takes a request out of the bucket of key that was made already, also if that has
+// none left: what many have begun at once, when none of them was known to fail, is paid
+// for afterwards.
+func (l *Limiter) Charge(key string) {
+	if l != nil {
+		l.bucket(key, true).ReserveN(l.now(), 1)
+	}
+}
+
+// bucket returns that of key, nil if it is new and shall not be made.
+func (l *Limiter) bucket(key string, add bool) *rate.Limiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, ok := l.buckets.Get(key)
+	if !ok && add {
 		b = rate.NewLimiter(rate.Limit(l.perSecond), l.burst)
 		l.buckets.Put(key, b)
 	}
-	l.mu.Unlock()
-	now := l.now()
-	r := b.ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if wait > 0 || !take { // who is refused takes nothing
-		r.CancelAt(now)
-	}
-	return wait
+	return b
 }
+
+// wait is the time until a bucket has a request, at least a nanosecond if it has none.
+// Looking is no reservation that is cancelled: of several at once, only the last one
+// would be given back.
+func (l *Limiter) wait(b *rate.Limiter, now time.Time) time.Duration {
+	short := 1 - b.TokensAt(now)
+	if short <= 0 {
+		return 0
+	}
+	return time.Duration(min(max(short/l.perSecond*float64(time.Second), 1), float64(longestWait)))
+}
+
+// longestWait bounds what is said, not what is waited.
+const longestWait = 100 * 365 * 24 * time.Hour
 
 // Project names the bucket of a project.
 func Project(id string) string { return "project " + id }

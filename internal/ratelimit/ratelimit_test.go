@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 )
@@ -36,6 +37,51 @@ func TestNoLimit(t *testing.T) {
 			t.Fatal("limited")
 		}
 	}
+}
+
+// TestLookingTakesNothing has many look, and be refused, at the same time.
+func TestLookingTakesNothing(t *testing.T) {
+	now := time.Unix(1000, 0)
+	l := New(1, 2)
+	l.now = func() time.Time { return now }
+	look := func(f func()) {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 2000 {
+					f()
+				}
+			})
+		}
+		wg.Wait()
+	}
+	l.Take("a")
+	look(func() { l.Peek("a") })
+	if wait := l.Take("a"); wait != 0 {
+		t.Errorf("looking has taken what was left: wait %s", wait)
+	}
+	look(func() { l.Take("a") })
+	if wait := l.Take("a"); wait != time.Second {
+		t.Errorf("who was refused has pushed the moment away to %s, want 1s", wait)
+	}
+}
+
+// TestChargeIsPaidForAfterwards charges what was begun at once.
+func TestChargeIsPaidForAfterwards(t *testing.T) {
+	now := time.Unix(1000, 0)
+	l := New(1, 2)
+	l.now = func() time.Time { return now }
+	for range 10 {
+		l.Charge("a")
+	}
+	if wait := l.Peek("a"); wait != 9*time.Second {
+		t.Errorf("ten of two: wait %s, want 9s", wait)
+	}
+	now = now.Add(9 * time.Second)
+	if wait := l.Peek("a"); wait != 0 {
+		t.Errorf("paid for: wait %s", wait)
+	}
+	(*Limiter)(nil).Charge("a")
 }
 
 func TestMemoryIsBounded(t *testing.T) {

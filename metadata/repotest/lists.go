@@ -219,3 +219,24 @@ func listTasks(t testing.TB, repo metadata.Repository, f metadata.TaskFilter) []
 	})
 	return ids
 }
+
+// manyMarks lists by as many tags and properties as an image may have.
+func manyMarks(t *testing.T, repo metadata.Repository) {
+	const most = 128
+	img := metadata.Image{ID: "all", Owner: "p", Visibility: "public", Status: metadata.ImageActive, CreatedAt: noon, UpdatedAt: noon, Properties: map[string]string{}}
+	for i := range most {
+		img.Tags = append(img.Tags, fmt.Sprintf("t%d", i))
+		img.Properties[fmt.Sprintf("p%d", i)] = "v"
+	}
+	one := img
+	one.ID, one.Tags = "one", img.Tags[:most-1]
+	do(t, repo, func(ctx context.Context, tx metadata.Tx) error {
+		return errors.Join(tx.PutImage(ctx, img), tx.PutImage(ctx, one))
+	})
+	for _, seen := range []*metadata.Seen{nil, {Project: "p"}, {Project: "q"}} {
+		f := metadata.ImageFilter{Tags: img.Tags, Properties: img.Properties, Seen: seen}
+		if got := fmt.Sprint(listImages(t, repo, f)); got != "[all]" {
+			t.Errorf("seen by %v: %s", seen, got)
+		}
+	}
+}

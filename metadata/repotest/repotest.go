@@ -69,6 +69,7 @@ func Run(t *testing.T, open func(testing.TB) metadata.Repository) {
 		{"Cancel", cancel},
 		{"View", view},
 		{"ImageFilters", imageFilters},
+		{"ManyMarks", manyMarks},
 		{"RandomLists", randomLists},
 		{"HostileFilters", hostileFilters},
 		{"Members", members},

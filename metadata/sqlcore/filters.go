@@ -64,24 +64,34 @@ func (l *imageList) narrow(q *bun.SelectQuery) error {
 	return nil
 }
 
+// mostJoined is how many marks are joined: SQLite joins 64 tables at most, and MariaDB 61.
+const mostJoined = 16
+
 // having narrows q to images with all tags and properties that are asked for. id is the
 // column of the image's id in what is read before: each row's marks are looked up behind
 // it, in this order, and images that do not have them are not read at all. An image has a
-// mark once, so that no row is doubled.
+// mark once, so that no row is doubled. Of very many, the rest is looked up by itself.
 func (l *imageList) having(q *bun.SelectQuery, id string) {
 	n := 0
-	next := func(table, index string) string {
+	mark := func(table, index string, is func(q *bun.SelectQuery, as string)) {
 		as := fmt.Sprintf("mark%d", n)
-		n++
-		q.Join("CROSS JOIN " + l.t.dialect.from(table, as, index)).Where(as + ".image_id = " + id)
-		return as
+		from := l.t.dialect.from(table, as, index)
+		if n++; n <= mostJoined {
+			q.Join("CROSS JOIN " + from).Where(as + ".image_id = " + id)
+			is(q, as)
+			return
+		}
+		has := l.t.db.NewSelect().TableExpr(from).ColumnExpr("1").Where(as + ".image_id = " + id)
+		is(has, as)
+		q.Where("EXISTS (?)", has)
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.f.Properties)) {
-		as := next("image_properties", "image_properties_by_value")
-		q.Where(as+".name = ?", name).Where(as+".value_hash = ?", valueHash(l.f.Properties[name]))
+		mark("image_properties", "image_properties_by_value", func(q *bun.SelectQuery, as string) {
+			q.Where(as+".name = ?", name).Where(as+".value_hash = ?", valueHash(l.f.Properties[name]))
+		})
 	}
 	for _, tag := range l.f.Tags {
-		q.Where(next("image_tags", "")+".tag = ?", tag)
+		mark("image_tags", "", func(q *bun.SelectQuery, as string) { q.Where(as+".tag = ?", tag) })
 	}
 }
 
