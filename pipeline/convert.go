@@ -216,8 +216,11 @@ func (p *Pipeline) writeDisks(ctx context.Context, disk formats.Disk, t contract
 		w.sums.zeros(out.Size - out.SourceSize)
 		sums := w.sums.result()
 		sums.Resumed = resumed
-		sums.ReadBack = !resumed && w.sums.trail.proves(out.Size)
+		sums.ReadBack = !resumed && w.sums.trail.proves(ctx, out.Size, w.alive)
 		out.Sums = &sums
+		if ctx.Err() != nil {
+			return contract.Converted{}, context.Cause(ctx)
+		}
 	}
 	w.n.Done = &out
 	text, err := w.note()
@@ -355,6 +358,9 @@ func (w *writer) Checkpoint(ctx context.Context, state func() formats.Checkpoint
 		return w.note()
 	})
 }
+
+// alive shows that something moves while all is written.
+func (w *writer) alive(n int64) { w.o(w.size, w.size, sign("reread", n)) }
 
 // note is what has been done so far.
 func (w *writer) note() (text []byte, err error) {

@@ -1,11 +1,13 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"hash/crc32"
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"ingest/formats"
 	"ingest/formats/transfer"
@@ -31,7 +33,8 @@ type trail struct {
 	data    []uint64 // a bit for each unit that was given as data
 	readers sync.WaitGroup
 	once    sync.Once
-	doubt   atomic.Bool // something was not read, or is not what was given
+	doubt   atomic.Bool  // something was not read, or is not what was given
+	bytes   atomic.Int64 // that were read
 }
 
 type trailUnit struct {
@@ -89,6 +92,7 @@ func (t *trail) read() {
 
 func (t *trail) whole(p []byte, off int64) bool {
 	n, err := t.r.ReadAt(p, off)
+	t.bytes.Add(int64(n))
 	return n == len(p) && (err == nil || errors.Is(err, io.EOF))
 }
 
@@ -99,13 +103,35 @@ func (t *trail) stop() {
 }
 
 // proves reports whether the size bytes that were written are those that were given: the
-// units of data have their checksums, and all else is zeros. A nil trail proves nothing.
-func (t *trail) proves(size int64) bool {
+// units of data have their checksums, and all else is zeros. What has fallen behind the
+// writing may take a while: alive is told of the bytes that were read, about once a
+// second, and the end of the context leaves a doubt. A nil trail proves nothing.
+func (t *trail) proves(ctx context.Context, size int64, alive func(n int64)) bool {
 	if t == nil {
 		return false
 	}
-	t.stop()
-	return !t.doubt.Load() && t.restIsZero(size)
+	proven := make(chan bool, 1)
+	go func() {
+		t.stop()
+		proven <- !t.doubt.Load() && t.restIsZero(size)
+	}()
+	tick := time.NewTicker(pulseEvery)
+	defer tick.Stop()
+	ended := ctx.Done()
+	for read := int64(-1); ; {
+		select {
+		case ok := <-proven:
+			return ok && ctx.Err() == nil
+		case <-ended:
+			t.doubt.Store(true)
+			ended = nil
+		case <-tick.C:
+			if n := t.bytes.Load(); n != read {
+				read = n
+				alive(n)
+			}
+		}
+	}
 }
 
 // restIsZero looks at the data that lies in no unit of data.
@@ -120,6 +146,9 @@ func (t *trail) restIsZero(size int64) bool {
 			return true
 		}
 		for off = start; off < min(end, size); {
+			if t.doubt.Load() {
+				return false
+			}
 			unit := off / transfer.UnitBytes
 			next := min((unit+1)*transfer.UnitBytes, end, size)
 			if !t.has(unit) && (!t.whole(buf[:next-off], off) || !binio.IsZero(buf[:next-off])) {

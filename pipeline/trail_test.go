@@ -1,12 +1,14 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
@@ -187,5 +189,65 @@ func TestResumedIsReadBackWhole(t *testing.T) {
 	store.after.Store(0)
 	if _, err := p.Checksum(t.Context(), j.checksumParams(), nil, nil); err != nil || store.after.Load() < 60<<20 {
 		t.Errorf("%d bytes read back, %v; resumed: %v", store.after.Load(), err, j.converted.Sums.Resumed)
+	}
+}
+
+// A slowStore takes its time for each read.
+type slowStore struct{ *fs.Store }
+
+func (s *slowStore) Begin(ctx context.Context, key string, size int64) (stores.Upload, error) {
+	up, err := s.Store.Begin(ctx, key, size)
+	return slowUpload{up}, err
+}
+
+type slowUpload struct{ stores.Upload }
+
+func (u slowUpload) Written() (io.ReaderAt, error) {
+	r, err := u.Upload.(stores.Rereader).Written()
+	return slowReader{counted{r, new(atomic.Int64)}}, err
+}
+
+type slowReader struct{ counted }
+
+func (r slowReader) ReadAt(p []byte, off int64) (int, error) {
+	time.Sleep(700 * time.Millisecond)
+	return r.counted.ReadAt(p, off)
+}
+
+// TestReadingThatFallsBehind has the reading take longer than the writing: it shows that
+// it lives, and ends when the conversion is to end.
+func TestReadingThatFallsBehind(t *testing.T) {
+	src := imgtest.WriteRaw(t, imgtest.New(16<<20, 3, imgtest.Run{Len: 16 << 20, Kind: imgtest.Noise}))
+	for _, cancelled := range []bool{false, true} {
+		p, _ := newPipeline(t, filepath.Dir(src))
+		p.VerifyMinimum = contract.VerifyNone
+		p.Stores[p.DefaultStore] = &slowStore{Store: p.Stores[p.DefaultStore].(*fs.Store)}
+		j := newJob(src, contract.TargetSpec{Format: "raw"})
+		j.verify = contract.VerifyStored
+		var err error
+		if j.fetched, err = p.Fetch(t.Context(), j.fetchParams(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.check(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		signs := 0
+		out, err := p.Convert(ctx, j.convertParams(), func(_, _ int64, hint []byte) {
+			if bytes.HasPrefix(hint, []byte(`{"reread"`)) {
+				if signs++; cancelled {
+					cancel()
+				}
+			}
+		})
+		switch {
+		case signs == 0:
+			t.Error("nothing shows that what was written is read back")
+		case cancelled && !errors.Is(err, context.Canceled):
+			t.Errorf("cancelled: %v", err)
+		case !cancelled && (err != nil || !out.Sums.ReadBack):
+			t.Errorf("%+v, %v", out.Sums, err)
+		}
 	}
 }
