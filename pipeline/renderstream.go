@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -92,7 +93,7 @@ func (r *Rendering) Stream(w io.Writer, begin func(size int64)) error {
 // headingKey names what decides about a file's bytes: the objects, which never change
 // under their keys, and the codec with its options.
 func (r *Rendering) headingKey() string {
-	parts := []string{r.encoder.Codec(), r.target.Format, string(r.disk.Info().Format)}
+	parts := []string{r.encoder.Codec(), r.target.Format, string(r.disk.Info().Format), strconv.FormatInt(r.disk.Size(), 10)}
 	for _, at := range r.stored.from {
 		parts = append(parts, at.Store, at.Key)
 	}

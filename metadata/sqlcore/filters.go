@@ -64,35 +64,53 @@ func (l *imageList) narrow(q *bun.SelectQuery) error {
 	return nil
 }
 
-// mostJoined is how many marks are joined: SQLite joins 64 tables at most, and MariaDB 61.
-const mostJoined = 16
+// mostJoined is how many marks of a kind are joined: SQLite joins 64 tables at most, and
+// MariaDB 61. PostgreSQL looks for the best order of many for minutes.
+const mostJoined = 6
 
 // having narrows q to images with all tags and properties that are asked for. id is the
 // column of the image's id in what is read before: each row's marks are looked up behind
 // it, in this order, and images that do not have them are not read at all. An image has a
-// mark once, so that no row is doubled. Of very many, the rest is looked up by itself.
+// mark once, so that no row is doubled. Of very many, the rest is counted.
 func (l *imageList) having(q *bun.SelectQuery, id string) {
 	n := 0
-	mark := func(table, index string, is func(q *bun.SelectQuery, as string)) {
+	next := func(table, index string) string {
 		as := fmt.Sprintf("mark%d", n)
-		from := l.t.dialect.from(table, as, index)
-		if n++; n <= mostJoined {
-			q.Join("CROSS JOIN " + from).Where(as + ".image_id = " + id)
-			is(q, as)
-			return
-		}
-		has := l.t.db.NewSelect().TableExpr(from).ColumnExpr("1").Where(as + ".image_id = " + id)
-		is(has, as)
-		q.Where("EXISTS (?)", has)
+		n++
+		q.Join("CROSS JOIN " + l.t.dialect.from(table, as, index)).Where(as + ".image_id = " + id)
+		return as
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.f.Properties)) {
-		mark("image_properties", "image_properties_by_value", func(q *bun.SelectQuery, as string) {
-			q.Where(as+".name = ?", name).Where(as+".value_hash = ?", valueHash(l.f.Properties[name]))
+	names := slices.Sorted(maps.Keys(l.f.Properties))
+	joined := min(len(names), mostJoined)
+	for _, name := range names[:joined] {
+		as := next("image_properties", "image_properties_by_value")
+		q.Where(as+".name = ?", name).Where(as+".value_hash = ?", valueHash(l.f.Properties[name]))
+	}
+	if rest := names[joined:]; len(rest) > 0 {
+		l.counted(q, "image_properties", id, len(rest), func(some *bun.SelectQuery) {
+			for _, name := range rest {
+				some.WhereOr("(c.name = ? AND c.value_hash = ?)", name, valueHash(l.f.Properties[name]))
+			}
 		})
 	}
-	for _, tag := range l.f.Tags {
-		mark("image_tags", "", func(q *bun.SelectQuery, as string) { q.Where(as+".tag = ?", tag) })
+	tags := slices.Compact(slices.Sorted(slices.Values(l.f.Tags)))
+	joined = min(len(tags), mostJoined)
+	for _, tag := range tags[:joined] {
+		q.Where(next("image_tags", "")+".tag = ?", tag)
 	}
+	if rest := tags[joined:]; len(rest) > 0 {
+		l.counted(q, "image_tags", id, len(rest), func(some *bun.SelectQuery) { some.Where("c.tag IN (?)", bun.In(rest)) })
+	}
+}
+
+// counted narrows q to images that have n of the marks that some are.
+func (l *imageList) counted(q *bun.SelectQuery, table, id string, n int, some func(q *bun.SelectQuery)) {
+	marks := l.t.db.NewSelect().TableExpr(table + " AS c").ColumnExpr("COUNT(*)").Where("c.image_id = " + id)
+	marks.WhereGroup(" AND ", func(g *bun.SelectQuery) *bun.SelectQuery {
+		some(g)
+		return g
+	})
+	q.Where("(?) = ?", marks, n)
 }
 
 // alive leaves out what is deleted, unless it is asked for.
