@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,4 +97,31 @@ func TestPolicyOfUploadsKnowsRoles(t *testing.T) {
 		b.put(path, strings.NewReader("x"), rolesHeader("red", "member")...).want(t, 403, errcode.PolicyFormat)
 		b.put(path, strings.NewReader("x"), rolesHeader("red", "member,trusted")...).want(t, 204, "")
 	}
+}
+
+// The roles of who submits a bulk count for its items, when they are judged and later on.
+func TestPolicyOfBulksKnowsRoles(t *testing.T) {
+	p, problems := policy.Parse("policy.yaml", []byte("version: 1\ndefaults:\n  sources:\n    - {action: allow, host: good.example.org}\n  exempt: {trusted: all}\n"))
+	if p == nil {
+		t.Fatal(problems)
+	}
+	b, bulks := bulkBench(t, func(d *Deps) {
+		d.Identity = proven{}
+		d.Policy = func() *policy.Policy { return p }
+	})
+	const manifest = `{"items":[{"source":{"url":"https://elsewhere.example.org/a"}}]}`
+	if a := b.do("POST", "/v1/bulk", manifest, rolesHeader("red", "member")...); a.StatusCode != 403 {
+		t.Errorf("a member's: status %d", a.StatusCode)
+	}
+	b.do("POST", "/v1/bulk", manifest, rolesHeader("red", "member,trusted")...).want(t, 202, "")
+	items, err := b.cat.BulkItems(t.Context(), bulks.started[0].BulkID, metadata.ItemFilter{})
+	if err != nil || len(items) != 1 {
+		t.Fatalf("%+v, %v", items, err)
+	}
+	var req contract.ImportRequest
+	if err := json.Unmarshal(items[0].Request, &req); err != nil || !slices.Equal(req.Roles, []string{"member", "trusted"}) {
+		t.Errorf("the item is asked for as %+v, %v", req.Roles, err)
+	}
+	// The same once more is the same, whatever its roles are by now.
+	b.do("POST", "/v1/bulk", manifest, rolesHeader("red", "trusted,member")...).want(t, 200, "")
 }

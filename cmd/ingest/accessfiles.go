@@ -18,9 +18,8 @@ type accessFiles struct {
 	watch       []func(context.Context)
 }
 
-// mayCreate judges properties that a source's own cloud says by who asked for them: for an
-// import that was started by hand, or by a schedule, that is nobody with a role. It is nil
-// if no properties are protected.
+// mayCreate judges properties that a source's own cloud says by the roles in the request: a
+// workflow that was started by hand has none. It is nil if no properties are protected.
 func (a *accessFiles) mayCreate() func(contract.ImportRequest, string) bool {
 	if a.protections == nil {
 		return nil

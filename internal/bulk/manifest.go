@@ -83,6 +83,9 @@ func (m *Manifest) Settings() metadata.BulkSettings {
 // A Submission is who asks for a bulk, and as what.
 type Submission struct {
 	ID, Owner, UserID, WorkflowID string
+	// Roles are those of the user, by which the operator's policy goes; nil if nothing
+	// proves them.
+	Roles []string
 	// Check judges the request of an item; nil finds nothing wrong.
 	Check func(contract.ImportRequest) error
 }
@@ -164,7 +167,7 @@ func (r *resolver) item(n int, raw rawItem) (metadata.BulkItem, error) {
 	if err := fill(&it, n); err != nil {
 		return metadata.BulkItem{}, err
 	}
-	req := contract.ImportRequest{ImageID: it.ImageID, Owner: r.s.Owner, UserID: r.s.UserID, Source: it.Source, Target: it.Target, Image: it.Image,
+	req := contract.ImportRequest{ImageID: it.ImageID, Owner: r.s.Owner, UserID: r.s.UserID, Roles: r.s.Roles, Source: it.Source, Target: it.Target, Image: it.Image,
 		Verify: it.Verify, Priority: it.Priority, Bandwidth: it.Bandwidth, StoresSpec: it.StoresSpec}
 	if err := r.check(req); err != nil {
 		return metadata.BulkItem{}, err
@@ -190,7 +193,7 @@ func (r *resolver) row(n int, it Item, req contract.ImportRequest) (metadata.Bul
 		return out, errcode.Wrap(err, errcode.Internal, "write the request of item %d", n)
 	}
 	asked := req
-	asked.Priority, asked.UserID, asked.Bandwidth = nil, "", 0
+	asked.Priority, asked.UserID, asked.Roles, asked.Bandwidth = nil, "", nil, 0
 	if out.Digest, err = digest(asked); err != nil {
 		return out, err
 	}
