@@ -191,6 +191,15 @@ func taskTarget(task metadata.Task) access.Target {
 // taskFor returns the task that a path names, if the caller may do with it what rule
 // says. One that the caller may not see is answered like one that does not exist.
 func (a *api) taskFor(r *http.Request, rule string) (metadata.Task, error) {
+	task, err := a.wholeTaskFor(r, rule)
+	if err != nil {
+		return task, err
+	}
+	return a.taskShown(r, task), nil
+}
+
+// wholeTaskFor is taskFor with the properties in it that the caller may not read.
+func (a *api) wholeTaskFor(r *http.Request, rule string) (metadata.Task, error) {
 	id := r.PathValue("id")
 	task, err := a.Catalogue.Task(r.Context(), id)
 	if err != nil {
@@ -204,5 +213,5 @@ func (a *api) taskFor(r *http.Request, rule string) (metadata.Task, error) {
 	if err := a.judge(r, rule, t); err != nil {
 		return metadata.Task{}, err
 	}
-	return a.taskShown(r, task), nil
+	return task, nil
 }

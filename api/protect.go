@@ -54,8 +54,15 @@ func (a *api) taskShown(r *http.Request, t metadata.Task) metadata.Task {
 		return t
 	}
 	if visible := a.readable(r, req.Image.Properties); len(visible) != len(req.Image.Properties) {
+		v := a.veilOver(r, req.Image.Properties)
 		req.Image.Properties = visible
 		t.Request = mustJSON(req)
+		if v.named(t.Message) {
+			t.Message = aboutHidden
+		}
+		if t.Error != nil && v.named(string(mustJSON(t.Error))) {
+			t.Error = &metadata.TaskError{Code: t.Error.Code, Stage: t.Error.Stage, Message: aboutHidden}
+		}
 	}
 	return t
 }

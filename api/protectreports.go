@@ -20,11 +20,12 @@ type veil struct {
 
 // reportsShown returns events without the properties, in their details, that the caller
 // may not read. A detail that cannot be understood is left out.
-func (a *api) reportsShown(r *http.Request, events []metadata.Event) []metadata.Event {
+func (a *api) reportsShown(r *http.Request, t metadata.Task, events []metadata.Event) []metadata.Event {
 	if a.Protections() == nil {
 		return events
 	}
 	v := a.veilOf(r)
+	v.properties(decoded(t.Request)) // of which verdicts speak too
 	details := make([]any, len(events))
 	for i, e := range events { // all of them first: verdicts speak of what others found
 		details[i] = decoded(e.Detail)
@@ -36,6 +37,9 @@ func (a *api) reportsShown(r *http.Request, events []metadata.Event) []metadata.
 	out := slices.Clone(events)
 	for i := range out {
 		v.verdicts(details[i])
+		if v.named(out[i].Message) {
+			out[i].Message = aboutHidden
+		}
 		if out[i].Detail != nil {
 			out[i].Detail = nil
 			if details[i] != nil {
@@ -86,7 +90,19 @@ func (v *veil) take(all map[string]any) {
 	}
 }
 
-// verdicts takes out of verdicts what they say of properties that are hidden.
+// veilOver knows of those of some properties that the caller may not read.
+func (a *api) veilOver(r *http.Request, all map[string]string) *veil {
+	v := a.veilOf(r)
+	for name := range all {
+		if v.hidden(name) {
+			v.names = append(v.names, name)
+		}
+	}
+	return v
+}
+
+// verdicts takes out of verdicts, and of errors that came of them, what they say of
+// properties that are hidden.
 func (v *veil) verdicts(of any) {
 	switch of := of.(type) {
 	case []any:
@@ -94,8 +110,12 @@ func (v *veil) verdicts(of any) {
 			v.verdicts(one)
 		}
 	case map[string]any:
-		if of["rule"] != nil && of["outcome"] != nil && v.speaks(of) {
-			of["subject"], of["message"] = "a property that you may not read", "this is about a property that you may not read"
+		verdict := of["rule"] != nil && of["outcome"] != nil
+		if failure := of["code"] != nil && of["message"] != nil; (verdict || failure) && v.speaks(of) {
+			of["message"] = aboutHidden
+			if verdict {
+				of["subject"] = "a property that you may not read"
+			}
 			delete(of, "evidence")
 			delete(of, "remedy")
 		}
@@ -105,9 +125,15 @@ func (v *veil) verdicts(of any) {
 	}
 }
 
-// speaks reports whether a verdict names a property that was taken out.
-func (v *veil) speaks(verdict map[string]any) bool {
-	text := string(mustJSON(verdict))
+// speaks reports whether a verdict or an error names a property that was taken out.
+func (v *veil) speaks(of map[string]any) bool {
+	return v.named(string(mustJSON(of)))
+}
+
+// aboutHidden stands for what is said of properties that are hidden.
+const aboutHidden = "this is about a property that you may not read"
+
+func (v *veil) named(text string) bool {
 	return slices.ContainsFunc(v.names, func(name string) bool { return strings.Contains(text, name) })
 }
 

@@ -56,3 +56,31 @@ func TestReportsDoNotTellOfProtectedProperties(t *testing.T) {
 	b.do("GET", record, "", member...).want(t, 403, errcode.Forbidden)
 	b.do("GET", record, "", admin...).want(t, 200, "")
 }
+
+// What the policy has said of properties that the request gave is hidden, too: no stage
+// has found them. So is a step's message that names one.
+func TestReportsDoNotTellOfGivenProperties(t *testing.T) {
+	b := newBench(t, withProtections(t, someProtections))
+	member, admin := rolesHeader("red", "member"), rolesHeader("red", "admin")
+	s := b.submit(`{"source":{"url":"https://h/i"},"image":{"properties":{"x_secret_key":"hush"}}}`, admin...)
+	verdict := contract.PolicyVerdict{Rule: "defaults.properties", Outcome: "deny", Code: errcode.PolicyGuest, Subject: "x_secret_key hush", Message: "x_secret_key is hush"}
+	if err := b.cat.AddReport(t.Context(), s.TaskID, "", contract.PolicyStage, contract.PolicyReport{Point: "request", Verdicts: []contract.PolicyVerdict{verdict}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.cat.SetStage(t.Context(), s.TaskID, metadata.Event{Stage: "validate", Message: "x_secret_key is hush"}); err != nil {
+		t.Fatal(err)
+	}
+	err := b.cat.Fail(t.Context(), s.TaskID, metadata.TaskError{Code: errcode.PolicyGuest, Stage: "validate", Message: "x_secret_key is hush"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"", "/events", "/policy"} {
+		path = "/v1/tasks/" + s.TaskID + path
+		if shown := string(b.do("GET", path, "", member...).want(t, 200, "").body); strings.Contains(shown, "hush") || strings.Contains(shown, "x_secret_key") {
+			t.Errorf("%s tells: %s", path, shown)
+		}
+		if whole := string(b.do("GET", path, "", admin...).want(t, 200, "").body); !strings.Contains(whole, "x_secret_key is hush") {
+			t.Errorf("%s does not tell who may read it: %s", path, whole)
+		}
+	}
+}

@@ -46,12 +46,12 @@ func eventsOf(events []metadata.Event) []wire.Event {
 
 // ownEvents returns a task that the caller sees, with its history.
 func (a *api) ownEvents(r *http.Request) (metadata.Task, []metadata.Event, error) {
-	t, err := a.taskFor(r, "get_task")
+	t, err := a.wholeTaskFor(r, "get_task")
 	if err != nil {
 		return t, nil, err
 	}
 	events, err := a.Catalogue.Events(r.Context(), t.ID)
-	return t, a.reportsShown(r, events), err
+	return a.taskShown(r, t), a.reportsShown(r, t, events), err
 }
 
 func (a *api) listWholeTasks(w http.ResponseWriter, r *http.Request) error {
