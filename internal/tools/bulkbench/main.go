@@ -27,8 +27,8 @@ type options struct {
 	items     int    // of the large bulk
 	pairs     int
 	pairItems int
-	window    int // items that run at once
-	imports   int // of the server
+	window    int           // items that run at once
+	imports   int           // of the server
 	longest   time.Duration // of the large bulk
 	profile   string
 	keep      bool
