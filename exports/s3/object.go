@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -29,6 +30,8 @@ const (
 	// while they are sent in place of being kept in memory.
 	parallel = 3
 	maxKept  = 16 << 20
+	// arrival is how long parts that were begun may take when all is cut off.
+	arrival = 5 * time.Second
 )
 
 // castagnoli is the table of CRC-32C, which processors compute.
@@ -202,10 +205,15 @@ func (o *object) parts(parent context.Context, s exports.Sending, there map[int3
 		done += p.size
 		s.Observe(done)
 	}
+	sending, end := arriving(ctx)
+	defer end()
 	for range parallel {
 		senders.Go(func() {
 			for p := range todo {
-				etag, err := o.sendPart(ctx, p)
+				if ctx.Err() != nil {
+					continue
+				}
+				etag, err := o.sendPart(sending, p)
 				if err != nil {
 					cancel(err)
 					continue // the reader ends, and what it has given until then is taken
@@ -233,6 +241,14 @@ func (o *object) parts(parent context.Context, s exports.Sending, there map[int3
 	}
 	slices.SortFunc(out, func(a, b types.CompletedPart) int { return int(*a.PartNumber - *b.PartNumber) })
 	return out, err
+}
+
+// arriving returns a context that goes on for a moment when ctx ends: parts that are on
+// their way arrive, need not be sent again, and come behind no Abort.
+func arriving(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(arrival, cancel) })
+	return out, cancel
 }
 
 // read reads the content part by part.
@@ -314,15 +330,38 @@ func (o *object) Remove(ctx context.Context) error {
 // Abort throws the parts away.
 func (o *object) Abort(ctx context.Context) error { return o.drop(ctx) }
 
+// drop aborts the upload until it holds nothing: a part that was on its way when its
+// request was cut off can arrive behind the first time (Amazon S3 API Reference,
+// AbortMultipartUpload).
 func (o *object) drop(ctx context.Context) error {
 	if o.memory.UploadID == "" {
 		return nil
 	}
-	_, err := o.Client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &o.Bucket, Key: &o.Key, UploadId: &o.memory.UploadID})
-	if isMissing(err) {
-		err = nil
+	for wait := 10 * time.Millisecond; ; wait *= 2 {
+		_, err := o.Client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &o.Bucket, Key: &o.Key, UploadId: &o.memory.UploadID})
+		if err != nil && !isMissing(err) {
+			return serviceError(err, "give up", o.Shown())
+		}
+		left, err := o.list(ctx)
+		if err != nil && !isMissing(err) {
+			return serviceError(err, "list the parts of", o.Shown())
+		}
+		if len(left) == 0 || wait > time.Second { // what is left then is the bucket's rules' to remove
+			return nil
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
 	}
-	return serviceError(err, "give up", o.Shown())
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Close does nothing.
