@@ -41,6 +41,7 @@ func TestScheduleCatchesUp(t *testing.T) {
 	s.ran(sched.ID, contract.RunSwitched)
 	eventually(t, 80*time.Second, "a run by itself", func() (bool, string) { return len(s.due(sched.ID)) > 0, "" })
 	s.kill9()
+	s.givesTurn() // minutes of waiting, and little behind them
 	last := time.Now().Truncate(time.Minute)
 	missed := []time.Time{last.Add(time.Minute), last.Add(2 * time.Minute), last.Add(3 * time.Minute)}
 	// The three are 25, 85 and 145 seconds late then; the service has half a minute to begin.

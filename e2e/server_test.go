@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ type server struct {
 	began    time.Time // when the process was started
 	ready    time.Time // when it had printed its greeting
 
+	given sync.Once // its place among those that run at once
+
 	cmd    *exec.Cmd
 	exited chan error // what Wait returned
 	dir    string     // holds what the processes wrote
@@ -47,8 +50,8 @@ func start(t testing.TB, args []string, env ...string) *server {
 func startIn(t testing.TB, data string, args []string, env ...string) *server {
 	t.Helper()
 	slots <- struct{}{}
-	t.Cleanup(func() { <-slots })
 	s := &server{t: t, data: data, dir: t.TempDir(), args: args}
+	t.Cleanup(s.givesTurn)
 	t.Cleanup(func() {
 		s.kill9()
 		if t.Failed() {
@@ -58,6 +61,10 @@ func startIn(t testing.TB, data string, args []string, env ...string) *server {
 	s.run(env...)
 	return s
 }
+
+// givesTurn lets another server have this one's place among those that run at once. What
+// hardly does anything from here on can give it early.
+func (s *server) givesTurn() { s.given.Do(func() { <-slots }) }
 
 // run starts a process and waits until it has greeted.
 func (s *server) run(env ...string) {
