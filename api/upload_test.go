@@ -94,7 +94,7 @@ func TestUploadLimits(t *testing.T) {
 }
 
 func TestUploadThatStandsStill(t *testing.T) {
-	b := newUploadBench(t)
+	b := newUploadBench(t, func(d *Deps) { d.UploadLimits.Stall = 3 * time.Second })
 	path := b.newImage(rawImage)
 	conn := b.begin(t, path+"/file", noise(t, 2<<20))
 	defer conn.Close()
@@ -152,7 +152,8 @@ func TestUploadsAtOnce(t *testing.T) {
 // the requests behind it.
 func TestConnectionIsGoodBehindASlowUpload(t *testing.T) {
 	b := newUploadBench(t, func(d *Deps) {
-		d.Uploads = slowUploads{d.Uploads}
+		d.UploadLimits.Stall = 2 * time.Second
+		d.Uploads = slowUploads{d.Uploads, 3 * time.Second}
 	})
 	path := b.newImage(rawImage)
 	conn := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
@@ -179,10 +180,13 @@ func TestConnectionIsGoodBehindASlowUpload(t *testing.T) {
 }
 
 // slowUploads takes its time once all bytes are there.
-type slowUploads struct{ Uploads }
+type slowUploads struct {
+	Uploads
+	takes time.Duration
+}
 
 func (s slowUploads) Save(ctx context.Context, u contract.Upload, body io.Reader, reach func(int64) error) (contract.Uploaded, error) {
 	out, err := s.Uploads.Save(ctx, u, body, reach)
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(s.takes)
 	return out, err
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -42,7 +43,7 @@ func newUploadBench(t *testing.T, adjust ...func(*Deps)) *uploadBench {
 	pipe := &pipeline.Pipeline{Readers: readers.All(), Stores: all, DefaultStore: "local", StagingDir: b.staging, HostQueue: "ingest-host-a", MD5: true, Limits: formats.DefaultLimits()}
 	b.bench = newBench(t, append([]func(*Deps){func(d *Deps) {
 		d.Uploads, d.Blobs, d.Converter = pipe, Stores(all), renderer{pipe}
-		d.UploadLimits = UploadLimits{Stall: 300 * time.Millisecond, Keep: 20 * time.Millisecond}
+		d.UploadLimits = UploadLimits{Stall: time.Minute, Keep: 20 * time.Millisecond}
 	}}, adjust...)...)
 	srv := httptest.NewServer(b.handler)
 	t.Cleanup(srv.Close)
@@ -81,28 +82,38 @@ func (b *uploadBench) image(path string) wire.Image {
 }
 
 // nothingLeft checks that the store and the staging folder hold nothing, that nothing
-// is promised, and that the image is as it was.
+// is promised, and that the image is as it was. Behind a client that has gone this comes
+// about step by step, the image first.
 func (b *uploadBench) nothingLeft(path string) {
 	b.t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
-	for b.image(path).Status != "queued" && time.Now().Before(deadline) {
+	left := b.left(path)
+	for until := time.Now().Add(30 * time.Second); len(left) > 0 && time.Now().Before(until); left = b.left(path) {
 		time.Sleep(10 * time.Millisecond)
 	}
+	for _, what := range left {
+		b.t.Error(what)
+	}
+}
+
+// left says what an upload has not given back.
+func (b *uploadBench) left(path string) (out []string) {
+	b.t.Helper()
 	if img := b.image(path); img.Status != "queued" || img.Size != nil {
-		b.t.Errorf("the image is %s", img.Status)
+		out = append(out, "the image is "+img.Status)
 	}
 	for u, err := range b.store.Uploads(b.t.Context(), time.Now().Add(time.Hour)) {
-		b.t.Errorf("left in the store: %v, %v", u, err)
+		out = append(out, fmt.Sprintf("left in the store: %v, %v", u, err))
 	}
 	for o, err := range b.store.Objects(b.t.Context()) {
-		b.t.Errorf("left in the store: %v, %v", o, err)
+		out = append(out, fmt.Sprintf("left in the store: %v, %v", o, err))
 	}
 	if list, err := os.ReadDir(b.staging); err != nil || len(list) > 0 {
-		b.t.Errorf("left in staging: %v, %v", list, err)
+		out = append(out, fmt.Sprintf("left in staging: %v, %v", list, err))
 	}
 	if all, err := b.cat.Reservations(b.t.Context()); err != nil || len(all) > 0 {
-		b.t.Errorf("still promised: %v, %v", all, err)
+		out = append(out, fmt.Sprintf("still promised: %v, %v", all, err))
 	}
+	return out
 }
 
 const (
@@ -145,11 +156,10 @@ func (b *uploadBench) begin(t *testing.T, path string, part []byte) net.Conn {
 
 func (b *uploadBench) saving(path, status string) {
 	b.t.Helper()
-	for range 500 {
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		if b.image(path).Status == status {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	b.t.Fatalf("the image is %s, want %s", b.image(path).Status, status)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"ingest/internal/errcode"
 	"ingest/metadata"
@@ -47,7 +48,10 @@ func unsureCatalogue(t *testing.T, lose func(context.Context, *metadata.Catalogu
 		}
 		return lost
 	}})
-	return plain, func(d *Deps) { d.Catalogue = cat }
+	return plain, func(d *Deps) {
+		d.Catalogue = cat
+		d.UploadLimits.Keep = time.Minute // so that the answer that is lost is that to the end
+	}
 }
 
 // The bytes of an image that became active are not removed because the answer of the
