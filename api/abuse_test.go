@@ -24,18 +24,17 @@ type live struct {
 	addr string
 }
 
-const quick = 400 * time.Millisecond
-
-func newLive(t *testing.T) live {
+// newLive gives heads and bodies so much time.
+func newLive(t *testing.T, most time.Duration) live {
 	t.Helper()
 	before := resources()
-	b := newBench(t, func(d *Deps) { d.BodyTime = quick })
+	b := newBench(t, func(d *Deps) { d.BodyTime = most })
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := NewServer(b.handler)
-	srv.ReadHeaderTimeout = quick
+	srv.ReadHeaderTimeout = most
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ln) }()
 	t.Cleanup(func() {
@@ -59,11 +58,10 @@ func settle(t *testing.T, before held) {
 	t.Helper()
 	const slack = 12
 	var now held
-	for range 100 {
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if now = resources(); now.goroutines <= before.goroutines+slack && now.files <= before.files+slack {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Errorf("held before %+v, and now %+v", before, now)
 }
@@ -84,7 +82,7 @@ func (l live) raw(send string, patience time.Duration) string {
 }
 
 func TestOddRequests(t *testing.T) {
-	l := newLive(t)
+	l := newLive(t, 10*time.Second)
 	const tail = "Host: h\r\nConnection: close\r\n\r\n"
 	long := strings.Repeat("x", 8000)
 	for _, c := range []struct{ name, send, want string }{
@@ -120,7 +118,7 @@ func TestOddRequests(t *testing.T) {
 		{"a body that is announced and too long", fmt.Sprintf("POST /v2/images HTTP/1.1\r\nContent-Length: %d\r\n", 1<<40) + tail + `{"name":"` + strings.Repeat("x", 2*MaxBody), "HTTP/1.1 413"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := l.raw(c.send, 5*time.Second)
+			got := l.raw(c.send, 30*time.Second)
 			if !strings.HasPrefix(got, c.want) {
 				t.Errorf("got %.300q, want %q", got, c.want)
 			}
@@ -134,7 +132,7 @@ func TestOddRequests(t *testing.T) {
 // TestSlowClients: who sends a byte now and then is sent away in time, and others are
 // served meanwhile.
 func TestSlowClients(t *testing.T) {
-	l := newLive(t)
+	l := newLive(t, 3*time.Second)
 	const n = 60
 	begins := []string{
 		"GET /versions HTTP/1.1\r\nHost: h\r\nX-A: ",
@@ -160,15 +158,15 @@ func TestSlowClients(t *testing.T) {
 					}
 				}
 			}()
-			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 			if _, err := io.ReadAll(conn); os.IsTimeout(err) {
 				t.Errorf("%.40q is still served", begins[i%len(begins)])
 			}
 		})
 	}
-	time.Sleep(quick / 2)
+	time.Sleep(200 * time.Millisecond)
 	for range 5 {
-		if got := l.raw("GET /versions HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 5*time.Second); !strings.HasPrefix(got, "HTTP/1.1 200") {
+		if got := l.raw("GET /versions HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", 20*time.Second); !strings.HasPrefix(got, "HTTP/1.1 200") {
 			t.Errorf("others are not served: %.200q", got)
 		}
 	}
@@ -176,15 +174,16 @@ func TestSlowClients(t *testing.T) {
 }
 
 // TestLateBodies: what came too late is 408, and a connection that is used again has the
-// whole time again.
+// whole time again: its bodies take longer together than one may.
 func TestLateBodies(t *testing.T) {
-	l := newLive(t)
+	const most, pause = 3 * time.Second, 400 * time.Millisecond
+	l := newLive(t, most)
 	conn, err := net.Dial("tcp", l.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	answers := bufio.NewReader(conn)
 	ask := func(begin, rest string, pause time.Duration) *http.Response {
 		t.Helper()
@@ -205,8 +204,8 @@ func TestLateBodies(t *testing.T) {
 		return resp
 	}
 	const post = "POST /v2/images HTTP/1.1\r\nHost: h\r\nContent-Length: 12\r\n\r\n"
-	for range 3 {
-		if resp := ask(post+`{"na`, `me":"n"}`, quick/2); resp.StatusCode != 201 {
+	for range most/pause + 1 {
+		if resp := ask(post+`{"na`, `me":"n"}`, pause); resp.StatusCode != 201 {
 			t.Errorf("got %d", resp.StatusCode)
 		}
 	}
@@ -218,7 +217,7 @@ func TestLateBodies(t *testing.T) {
 // TestParallelConflicts lets many change, import, withhold and delete the same images at
 // once: answers are those that are documented, and what is left is whole.
 func TestParallelConflicts(t *testing.T) {
-	l := newLive(t)
+	l := newLive(t, 30*time.Second)
 	client := &http.Client{Timeout: 30 * time.Second}
 	defer client.CloseIdleConnections()
 	do := func(method, path, body string, header ...string) (int, []byte) {
