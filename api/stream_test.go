@@ -170,7 +170,12 @@ func TestStreamsAreLimitedAndForgotten(t *testing.T) {
 
 func TestASlowListenerIsLetGo(t *testing.T) {
 	n := int64(0)
-	s := newStreams(func(context.Context, string) ([]frame, error) {
+	look := make(chan struct{})
+	s := newStreams(func(ctx context.Context, _ string) ([]frame, error) {
+		select {
+		case <-look:
+		case <-ctx.Done():
+		}
 		n++
 		return []frame{{event: "stage", seq: n, data: []byte("{}")}}, nil
 	}, time.Millisecond)
@@ -183,6 +188,7 @@ func TestASlowListenerIsLetGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 5 * maxBehind {
+		look <- struct{}{} // no more than the quick one has read
 		if _, more := <-quick.frames; !more {
 			t.Fatal("the quick listener is let go")
 		}
