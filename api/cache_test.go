@@ -71,11 +71,10 @@ func (b *cacheBench) change(fn func(*metadata.Image)) {
 // filled waits until the image is an entry.
 func (b *cacheBench) filled() {
 	b.t.Helper()
-	for range 10_000 {
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		if v := b.cache.View(); len(v.Entries) == 1 {
 			return
 		}
-		time.Sleep(time.Millisecond)
 	}
 	b.t.Fatalf("the image is not copied: %+v", b.cache.View())
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -105,12 +106,18 @@ func TestWhoAsksTooOftenWaits(t *testing.T) {
 			}
 		}
 		got := b.do("GET", "/v2/images", "", "X-Auth-Token", who).want(t, 429, errcode.TooManyRequests)
-		if s := got.Header.Get("Retry-After"); s != "1000" && s != "999" {
+		if s := got.Header.Get("Retry-After"); !nearly1000(s) {
 			t.Errorf("%s: Retry-After is %q", who, s)
 		}
 	}
 	b.do("GET", "/versions", "").want(t, 429, errcode.TooManyRequests) // of the same address as the guesses
 	b.do("GET", "/v1/healthz", "").want(t, 200, "")
+}
+
+// nearly1000 reports whether a text is a number of seconds of which a few may have gone.
+func nearly1000(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n > 900 && n <= 1000
 }
 
 // inquiries counts how often somebody was asked who a caller is.
@@ -147,7 +154,7 @@ func TestAddressesThatAskTooOftenAreNotLookedAt(t *testing.T) {
 	}
 	for _, token := range []string{"of-ann", "of-bob", "guess"} {
 		got := b.of("192.0.2.1:2000", "/v2/images", "X-Auth-Token", token, "X-Forwarded-For", "203.0.113.9").want(t, 429, errcode.TooManyRequests)
-		if s := got.Header.Get("Retry-After"); s != "1000" && s != "999" {
+		if s := got.Header.Get("Retry-After"); !nearly1000(s) {
 			t.Errorf("Retry-After is %q", s)
 		}
 	}
