@@ -21,10 +21,12 @@ func full() (turns *Turns, leave func()) {
 }
 
 func TestHeavyStepsWaitForRoomAndSaySo(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	var leave func()
 	b.deps.Heavy, leave = full()
-	b.deps.Stall = 50 * time.Millisecond
+	b.deps.Stall = 2 * time.Second
+	begun := time.Now()
 	var running atomic.Bool
 	b.steps.OnConvert = func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error) {
 		running.Store(true)
@@ -32,8 +34,11 @@ func TestHeavyStepsWaitForRoomAndSaySo(t *testing.T) {
 	}
 	go func() {
 		until(t, "a beat that tells of the wait, longer than a standstill may be", func() bool {
+			if time.Since(begun) < 2*b.deps.Stall {
+				return false
+			}
 			h := b.heard()
-			return b.ticks.Load() > 100 && len(h) > 0 && h[len(h)-1].Progress.Message != ""
+			return len(h) > 0 && h[len(h)-1].Progress.Message != ""
 		})
 		if running.Load() {
 			t.Error("the step runs without room")

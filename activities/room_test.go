@@ -14,8 +14,10 @@ import (
 func noSpace() error { return errcode.New(errcode.NoSpace, "the store has 3 bytes left") }
 
 func TestWaitsForSpaceAndSaysSo(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
-	b.deps.SpaceWait, b.deps.spaceEvery, b.deps.Stall = time.Hour, 5*time.Millisecond, 50*time.Millisecond
+	b.deps.SpaceWait, b.deps.spaceEvery, b.deps.Stall = time.Hour, 5*time.Millisecond, 2*time.Second
+	begun := time.Now()
 	b.deps.Heavy = NewTurns(1, nil)
 	var room atomic.Bool
 	b.steps.OnConvert = func(context.Context, contract.ConvertParams, pipeline.Observe) (contract.Converted, error) {
@@ -29,8 +31,11 @@ func TestWaitsForSpaceAndSaysSo(t *testing.T) {
 	}
 	go func() {
 		until(t, "a beat that tells of the wait, longer than a standstill may be", func() bool {
+			if time.Since(begun) < 2*b.deps.Stall {
+				return false
+			}
 			h := b.heard()
-			return b.ticks.Load() > 100 && len(h) > 0 && h[len(h)-1].Progress.Message == "waits for space: the store has 3 bytes left"
+			return len(h) > 0 && h[len(h)-1].Progress.Message == "waits for space: the store has 3 bytes left"
 		})
 		// Whoever makes the space gets a slot meanwhile.
 		if leave, err := b.deps.Heavy.Take(t.Context(), "another"); err == nil {
@@ -51,7 +56,7 @@ func TestWaitForSpaceEnds(t *testing.T) {
 		want errcode.Code
 	}{
 		{"no wait", 0, false, errcode.NoSpace},
-		{"too long", 30 * time.Millisecond, false, errcode.NoSpace},
+		{"too long", 2 * time.Second, false, errcode.NoSpace},
 		{"worker stops", time.Hour, true, errcode.WorkerStopping},
 	} {
 		t.Run(c.name, func(t *testing.T) {
