@@ -52,6 +52,7 @@ func TestLogHasTheCause(t *testing.T) {
 	b := newBench(t)
 	var log bytes.Buffer
 	b.deps.Log = zerolog.New(&log)
+	b.deps.tick = time.Hour // what is told meanwhile, and cut off by the end, has lines of its own
 	b.steps.OnFetch = func(context.Context, contract.FetchParams, pipeline.Observe) (contract.Fetched, error) {
 		return contract.Fetched{}, errors.New("dial tcp 10.1.2.3: refused")
 	}
