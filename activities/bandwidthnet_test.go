@@ -136,16 +136,18 @@ func TestFetchesShareABudget(t *testing.T) {
 		all.Go(func() { workers[w].fetch(ctx, n+1, servers[n%2].url) })
 	}
 	sent := func() int64 { return servers[0].sent.Load() + servers[1].sent.Load() }
-	measure := func(what string, budget bandwidth.Rate, settle, span time.Duration) {
+	measure := func(what string, budget bandwidth.Rate, settle, span time.Duration, changed bool) {
 		t.Helper()
 		time.Sleep(settle)
-		for tries := 3; ; tries-- {
+		for tries := 5; ; tries-- {
 			begun, before := time.Now(), sent()
 			time.Sleep(span)
 			used := float64(sent()-before) / time.Since(begun).Seconds() / float64(budget)
 			t.Logf("%s: %.3f of the budget", what, used)
-			if used < 0.8 && tries > 1 {
-				continue // a machine that does something else as well: it is never too much
+			// A machine that does something else as well: it is never too much, but where a
+			// change waits for a slow disk.
+			if (used < 0.8 || used > 1.1 && changed) && tries > 1 {
+				continue
 			}
 			if used < 0.8 || used > 1.1 {
 				t.Errorf("%s: %.2f of the budget were used", what, used)
@@ -153,11 +155,11 @@ func TestFetchesShareABudget(t *testing.T) {
 			return
 		}
 	}
-	measure("as submitted", 8*mib, 3*time.Second, 10*time.Second)
+	measure("as submitted", 8*mib, 3*time.Second, 10*time.Second, false)
 	if _, err := cat.ChangeBulk(ctx, trafficBulk, metadata.BulkChange{Do: metadata.BulkSet, Settings: json.RawMessage(`{"limits":{"bandwidth":"3MiB"}}`)}); err != nil {
 		t.Error(err)
 	}
-	measure("lowered", 3*mib, 3*time.Second, 5*time.Second)
+	measure("lowered", 3*mib, 3*time.Second, 5*time.Second, true)
 	stop()
 	all.Wait()
 }
@@ -166,17 +168,17 @@ func TestFetchesShareABudget(t *testing.T) {
 // still may wait for.
 func TestWaitForBandwidthIsNoStandstill(t *testing.T) {
 	b := newBench(t)
-	b.deps.Stall = 20 * time.Millisecond
+	b.deps.Stall = 500 * time.Millisecond
 	b.deps.Bandwidth = NewBandwidth(b.deps.Catalogue, bandwidth.Least, zerolog.Nop())
 	t.Cleanup(b.deps.Bandwidth.Stop)
 	b.steps.OnFetch = func(ctx context.Context, _ contract.FetchParams, _ pipeline.Observe) (contract.Fetched, error) {
-		return contract.Fetched{}, bandwidth.AdmitAll(ctx, 1100)
+		return contract.Fetched{}, bandwidth.AdmitAll(ctx, 2<<10)
 	}
 	begun := time.Now()
 	if _, err := b.run(contract.FetchActivity, fetchParams); err != nil {
 		t.Fatal(err)
 	}
-	if time.Since(begun) < 500*time.Millisecond {
+	if time.Since(begun) < 2*b.deps.Stall {
 		t.Error("there was nothing to wait for")
 	}
 }
