@@ -250,10 +250,11 @@ func TestAWebhookThatHangsHoldsUpNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.http.Timeout = time.Minute // the one that hangs is not given up while the others are told
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
+	defer func() { stop(); s.jobs.Wait() }()
 	sent := func() int { r.mu.Lock(); defer r.mu.Unlock(); return len(r.got) }
-	for end := time.Now().Add(5 * time.Second); sent() < 20 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); sent() < 20 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if err := s.Once(ctx); err != nil {
 			t.Fatal(err)
 		}
