@@ -162,7 +162,7 @@ func TestAFileIsReadAgainWhenItChanges(t *testing.T) {
 	}
 	write("get_images: '@'\nget_imags: '@'")
 	go h.Run(t.Context(), time.Millisecond, nil)
-	for until := time.Now().Add(5 * time.Second); !may(); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(30 * time.Second); !may(); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal("the new file does not come into force")
 		}

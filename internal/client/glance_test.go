@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"ingest/internal/errcode"
 )
@@ -142,6 +143,8 @@ func TestUploadIsRefusedFirst(t *testing.T) {
 		read = n
 		w.WriteHeader(http.StatusNoContent)
 	})
+	// A server that takes its time to say so is waited for.
+	c.slow.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 	const size = 3 << 20
 	for _, told := range []int64{size, -1, 0} {
 		body := io.LimitReader(zeros{}, max(told, 0))
