@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -58,7 +59,7 @@ func choosePorts(frontend int) (ports, error) {
 		out  *int
 	}{{frontend, &p.frontend}, {0, &p.history}, {0, &p.matching}, {0, &p.worker}}
 	for _, w := range wanted {
-		ln, err := net.Listen("tcp", address(w.port))
+		ln, err := listen(w.port)
 		if err != nil {
 			return p, fmt.Errorf("choose a port: %w", err)
 		}
@@ -66,6 +67,23 @@ func choosePorts(frontend int) (ports, error) {
 		*w.out = ln.Addr().(*net.TCPAddr).Port
 	}
 	return p, nil
+}
+
+// Ports that are chosen are let go before the server takes them. They are none of those
+// that systems give to connections which go out, of anybody, in between.
+const (
+	firstPort = 20000
+	portCount = 12000
+)
+
+// listen takes a port of the loopback address, 0 for one that is free.
+func listen(port int) (net.Listener, error) {
+	for tries := 0; port == 0 && tries < 100; tries++ {
+		if ln, err := net.Listen("tcp", address(firstPort+rand.N(portCount))); err == nil {
+			return ln, nil
+		}
+	}
+	return net.Listen("tcp", address(port))
 }
 
 func address(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }

@@ -23,7 +23,7 @@ type ui struct {
 // startUI returns once the interface answers. The UI server ends the process
 // if it cannot listen, so the port is tried first.
 func startUI(ctx context.Context, frontend, namespace string, port int) (*ui, error) {
-	ln, err := net.Listen("tcp", address(port))
+	ln, err := listen(port)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the Temporal web interface: %w", err)
 	}
