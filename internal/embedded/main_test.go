@@ -35,7 +35,7 @@ const (
 	queue   = "embedded-test"
 	half    = 10 // where the first attempt of count stays until it is killed
 	whole   = 20
-	timeout = 40 * time.Second // gives up on what hangs
+	timeout = 2 * time.Minute // gives up on what hangs
 )
 
 // countResult says what the last attempt of count did.
@@ -44,7 +44,8 @@ type countResult struct{ From, To int }
 // countTo counts in one activity, like a transfer counts bytes.
 func countTo(ctx workflow.Context) (countResult, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: time.Hour, HeartbeatTimeout: 2 * time.Second,
+		StartToCloseTimeout: time.Hour,
+		HeartbeatTimeout:    10 * time.Second, // longer than a disk stands still: only a worker that was killed is missed
 	})
 	var out countResult
 	err := workflow.ExecuteActivity(ctx, "count").Get(ctx, &out)
