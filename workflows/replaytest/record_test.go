@@ -91,7 +91,10 @@ func serve(t *testing.T, c client.Client, deaf bool, steps pipeline.Steps, queue
 	return cat
 }
 
-// impatient waits two seconds for a host, where the policy waits minutes. A
+// lost is the host that nobody serves.
+const lost = "lost"
+
+// impatient waits two seconds for the host that is lost, where the policy waits minutes. A
 // replay does not compare timeouts.
 type impatient struct {
 	interceptor.WorkerInterceptorBase
@@ -139,7 +142,7 @@ type outbound struct {
 }
 
 func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
-	if workflow.GetActivityOptions(ctx).ScheduleToStartTimeout > 0 {
+	if set := workflow.GetActivityOptions(ctx); set.ScheduleToStartTimeout > 0 && set.TaskQueue == contract.HostQueue(lost) {
 		ctx = workflow.WithScheduleToStartTimeout(ctx, 2*time.Second)
 	}
 	return o.Next.ExecuteActivity(ctx, name, args...)
@@ -247,7 +250,7 @@ func recordings() []recording {
 			}
 		}},
 		{name: "host-lost", ended: succeeded, steps: func(s *activitytest.Steps) {
-			queues := []string{contract.HostQueue("lost"), contract.HostQueue("alive")}
+			queues := []string{contract.HostQueue(lost), contract.HostQueue("alive")}
 			s.OnFetch = func(ctx context.Context, p contract.FetchParams, o pipeline.Observe) (contract.Fetched, error) {
 				f, err := plain.Fetch(ctx, p, o)
 				f.Queue = queues[0]
