@@ -180,7 +180,7 @@ func (s *Server) startServer(db *config.SQL, o Options) error {
 // it can be used.
 func (s *Server) setUp(ctx context.Context, o Options) error {
 	c, err := temporalclient.Dial(ctx, temporalclient.Options{
-		HostPort: s.hostPort, Namespace: o.Namespace, Logger: o.Logger, Wait: 10 * time.Second,
+		HostPort: s.hostPort, Namespace: o.Namespace, Logger: o.Logger, Wait: time.Minute,
 	})
 	if err != nil {
 		return err
