@@ -203,7 +203,7 @@ func TestBulkSoak(t *testing.T) {
 	s.leavesNothing()
 
 	again := s.submitBulk(manifest)
-	eventually(t, time.Minute, "the second bulk to end", func() (bool, string) {
+	eventually(t, 5*time.Minute, "the second bulk to end", func() (bool, string) {
 		got = s.bulk(again.ID)
 		return metadata.BulkStatus(got.Status).Finished(), show(got)
 	})
@@ -294,11 +294,10 @@ func (s *server) contentDigest(task string) string {
 // is there.
 func (s *server) leavesNothing() {
 	s.t.Helper()
-	for _, dir := range []string{s.path("store", "uploads"), s.path("staging")} {
-		if left := files(s.t, dir); len(left) > 0 {
-			s.t.Errorf("left in %s: %v", dir, left)
-		}
-	}
+	eventually(s.t, time.Minute, "no upload and no staged file", func() (bool, string) { // they go a moment behind the end of their task
+		left := append(files(s.t, s.path("store", "uploads")), files(s.t, s.path("staging"))...)
+		return len(left) == 0, show(left)
+	})
 	figures, err := s.api.Check(s.t.Context(), contract.CheckParams{AgeSeconds: 60}, func(l contract.CheckLine) {
 		if l.Difference != nil {
 			s.t.Errorf("fsck: %+v", *l.Difference)
@@ -349,7 +348,7 @@ func TestBulkIsAborted(t *testing.T) {
 // breaking anything off; and so is that of a single import.
 func TestBulkKeepsItsBandwidth(t *testing.T) {
 	t.Parallel()
-	from := serveFile(t, disk(t, 91, 96*mib), true, 0)
+	from := serveFile(t, disk(t, 91, 128*mib), true, 0)
 	s := start(t, loopback)
 	manifest := filepath.Join(t.TempDir(), "two.csv")
 	if err := os.WriteFile(manifest, []byte(fmt.Sprintf("key,url\na,%s\nb,%s?again\n", from.URL, from.URL)), 0o600); err != nil {
@@ -367,14 +366,21 @@ func TestBulkKeepsItsBandwidth(t *testing.T) {
 	keeps := func(rate int64) {
 		t.Helper()
 		time.Sleep(4 * time.Second) // what was asked for before is in the buffers of connections
-		begun, before := time.Now(), from.sent.Load()
-		time.Sleep(5 * time.Second)
-		used := float64(from.sent.Load()-before) / time.Since(begun).Seconds() / float64(rate)
-		t.Logf("%.2f of %d bytes a second", used, rate)
-		// A connection's buffers fill and empty by steps that are large for so short a time.
-		if used < 0.6 || used > 1.3 {
-			t.Errorf("%.2f of %d bytes a second are used", used, rate)
+		var all []float64
+		// A connection's buffers fill and empty by steps that are large for so short a time,
+		// and a busy machine stands still for some of it: one time of three is enough, which
+		// another limit does not meet.
+		for range 3 {
+			begun, before := time.Now(), from.sent.Load()
+			time.Sleep(5 * time.Second)
+			used := float64(from.sent.Load()-before) / time.Since(begun).Seconds() / float64(rate)
+			t.Logf("%.2f of %d bytes a second", used, rate)
+			if used >= 0.6 && used <= 1.3 {
+				return
+			}
+			all = append(all, used)
 		}
+		t.Errorf("%.2f of %d bytes a second are used", all, rate)
 	}
 	keeps(8 * mib)
 	if out := ingest(t, "--server", s.url, "bulk", "set", b.ID, "--bandwidth", "4MiB/s", "--bandwidth-per-store", "1GiB"); out.code != 0 {

@@ -38,8 +38,11 @@ func TestScheduleCatchesUp(t *testing.T) {
 	s := start(t, loopback)
 	const catchup = 115 * time.Second
 	sched := s.schedule("golden", from.URL+"/golden.img", "--every", "60s", "--catchup", catchup.String(), "--overlap", "buffer_all", "--trust", "none")
-	s.ran(sched.ID, contract.RunSwitched)
-	eventually(t, 80*time.Second, "a run by itself", func() (bool, string) { return len(s.due(sched.ID)) > 0, "" })
+	// The service may have begun a run of its own before: one of the two switches.
+	if task := s.trigger(sched.ID); task.Status != "success" {
+		t.Fatalf("the first run: %s", show(task))
+	}
+	eventually(t, 150*time.Second, "a run by itself", func() (bool, string) { return len(s.due(sched.ID)) > 0, "" })
 	s.kill9()
 	s.givesTurn() // minutes of waiting, and little behind them
 	last := time.Now().Truncate(time.Minute)
@@ -49,7 +52,7 @@ func TestScheduleCatchesUp(t *testing.T) {
 	away := time.Now()
 	s.restart()
 	ready := time.Now()
-	eventually(t, 80*time.Second, "the next run in time", func() (bool, string) {
+	eventually(t, 150*time.Second, "the next run in time", func() (bool, string) {
 		got := s.due(sched.ID)
 		return slices.ContainsFunc(got, func(at time.Time) bool { return at.After(missed[2]) }), show(got)
 	})

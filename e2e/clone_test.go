@@ -115,7 +115,7 @@ func (l *lab) cloneRefused() {
 // fetch, and goes on there.
 func cloneKilled(t *testing.T, from *server, img wire.Image) {
 	t.Helper()
-	proxy, err := faultproxy.Start(strings.TrimPrefix(from.url, "http://"), faultproxy.Shape{BytesPerSecond: 8 * mib})
+	proxy, err := faultproxy.Start(strings.TrimPrefix(from.url, "http://"), faultproxy.Shape{BytesPerSecond: 4 * mib})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +128,7 @@ func cloneKilled(t *testing.T, from *server, img wire.Image) {
 	}
 	s.await(sub.TaskID, contract.StageFetch, 20*mib)
 	before := proxy.Counts().ToClient
+	proxy.SetShape(faultproxy.Shape{})
 	s.crash(sub.TaskID)
 	got := s.succeeded(sub.TaskID, "")
 	if after := proxy.Counts().ToClient - before; after >= *img.Size {

@@ -21,7 +21,7 @@ func TestDatabaseServer(t *testing.T) {
 	pg := dbtest.StartPostgres(t)
 	url := pg.Database(t)
 	raw := disk(t, 61, 48*mib)
-	from := serveFile(t, raw, true, 8*mib)
+	from := serveFile(t, raw, true, 8*mib).slowBehind(24 * mib)
 	s := start(t, append([]string{"--database", url}, loopback...), env...)
 	id := s.submit(of(from.URL, contract.TargetSpec{Format: "qcow2"})).TaskID
 	s.await(id, contract.StageConvert, 4*mib)
@@ -70,7 +70,7 @@ func TestDatabaseServer(t *testing.T) {
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
 	first, second, third := disk(t, 62, 4*mib), disk(t, 63, 8*mib), disk(t, 64, 4*mib)
-	from := serveFile(t, second, true, 2*mib)
+	from := serveFile(t, second, true, 2*mib).slowBehind(4 * mib)
 	s := start(t, append([]string{"--file-roots", filepath.Dir(first) + ":" + filepath.Dir(third), "--reap-every", "0"}, loopback...))
 	raw := contract.TargetSpec{Format: "raw"}
 	before := s.submit(of("file://"+first, raw)).TaskID

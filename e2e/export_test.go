@@ -69,7 +69,7 @@ func (s *server) diesBehind(id string, there func() bool) {
 	s.restart(exportStall)
 	s.goesOn(id)
 	eventually(s.t, 2*time.Minute, "the destination", func() (bool, string) { return there(), show(s.progress(id)) })
-	time.Sleep(time.Second)
+	s.stalled(contract.StageExport)
 	if task := s.task(id); task.Finished() {
 		s.t.Fatalf("it does not stand still: %s", show(task))
 	}
@@ -91,11 +91,26 @@ var exportTargets = []struct {
 func TestKill9DuringExportToAFile(t *testing.T) {
 	t.Parallel()
 	raw, root := disk(t, 101, 192*mib), t.TempDir()
-	s := start(t, []string{"--file-roots", filepath.Dir(raw), "--export-roots", root})
+	s3 := s3test.Start(t, s3test.Versity())
+	far := s3test.NewProxy(t, s3)
+	g := &gate{most: 64 * mib} // what is stored comes through it, so that no export ends before the kill
+	g.open.Store(true)
+	t.Cleanup(func() { g.open.Store(true) })
+	far.Body(func(r *http.Request, body io.Reader) io.Reader {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/data/") {
+			return gated{g, body}
+		}
+		return body
+	})
+	file := credentialsFile(t, fmt.Sprintf("lab: {type: s3, endpoint: %q, access_key: %s, secret_key: %s}\n", far.Endpoint, s3test.AccessKey, s3test.SecretKey))
+	s := start(t, []string{"--file-roots", filepath.Dir(raw), "--export-roots", root,
+		"--credentials", file, "--store", "cloud=s3://" + s3.Bucket(t) + "/images?credential=lab", "--default-store", "cloud"})
 	image := s.stored(raw)
 	for _, c := range exportTargets {
 		t.Logf("sent %s", c.name)
 		path := filepath.Join(root, "disk."+c.format)
+		g.passed.Store(0)
+		g.open.Store(false)
 		id := s.export(image, c.target, contract.DestinationSpec{URL: "file://" + path})
 		hidden := path[:len(root)+1] + "." + filepath.Base(path) + ".export-" + id
 		eventually(t, time.Minute, "some bytes", func() (bool, string) {
@@ -103,6 +118,7 @@ func TestKill9DuringExportToAFile(t *testing.T) {
 			return err == nil && st.Size() > 8*mib, fmt.Sprint(err)
 		})
 		s.kill9()
+		g.open.Store(true)
 		if _, err := os.Stat(path); err == nil {
 			t.Error("the file was there before it was whole")
 		}
@@ -152,6 +168,7 @@ func TestKill9DuringExportToABucket(t *testing.T) {
 		most.Store(4)
 		key := "exports/disk." + c.format
 		id := s.export(image, c.target, contract.DestinationSpec{URL: "s3://" + bucket + "/" + key, Credential: "lab"})
+		// A sender has one part on its way: when all three are held up, the four are there.
 		eventually(t, 2*time.Minute, "more parts than are let pass", func() (bool, string) { return parts.Load() > 6, show(s.progress(id)) })
 		s.kill9()
 		most.Store(0)

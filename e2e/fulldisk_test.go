@@ -98,7 +98,7 @@ func TestFullDisk(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := s.in(t)
-			from := serveFile(t, raw, c.ranges, 8*mib)
+			from := serveFile(t, raw, c.ranges, 8*mib).slowBehind(24 * mib)
 			id := s.submit(of(from.URL, c.target)).TaskID
 			s.await(id, c.stage, 8*mib)
 			began := time.Now()

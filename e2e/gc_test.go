@@ -125,6 +125,7 @@ func TestFsckFindsAndMends(t *testing.T) {
 	for _, id := range ids {
 		images = append(images, s.finished(id).ImageID)
 	}
+	s.nothingLeft() // the check would see it
 	fsck := func(code int, args ...string) struct {
 		contract.CheckFigures
 		Found []contract.Difference

@@ -14,8 +14,15 @@ import (
 	"ingest/internal/provenance"
 )
 
-// promised is how soon after the restart of a killed server an import goes on.
-const promised = 15 * time.Second
+const (
+	// promised is how soon after the restart of a killed server an import goes on: ten
+	// seconds until its worker counts as dead, two until the next attempt, and what the
+	// server and the attempt take to begin.
+	promised = 15 * time.Second
+	// busyMore is what a busy machine may add. What is wrong adds more: other timeouts
+	// and pauses are half a minute and longer.
+	busyMore = 10 * time.Second
+)
 
 // loopback lets a server reach origins.
 var loopback = []string{"--allow-net", "127.0.0.0/8"}
@@ -34,8 +41,8 @@ func (s *server) goesOn(id string) {
 	})
 	took := time.Since(s.began)
 	s.t.Logf("ready %.1f s after the restart, work goes on after %.1f s", s.ready.Sub(s.began).Seconds(), took.Seconds())
-	if took > promised {
-		s.t.Errorf("work went on %v after the restart, promised are %v", took, promised)
+	if took > promised+busyMore {
+		s.t.Errorf("work went on %v after the restart, promised are %v, and %v more on a busy machine", took, promised, busyMore)
 	}
 }
 
@@ -64,7 +71,7 @@ func sha256Of(t testing.TB, path string) string {
 func TestKill9DuringFetchOfAStream(t *testing.T) {
 	t.Parallel()
 	raw := disk(t, 1, 32*mib)
-	from := serveFile(t, raw, false, 4*mib)
+	from := serveFile(t, raw, false, 4*mib).slowBehind(12 * mib)
 	s := start(t, loopback)
 	id := s.submit(of(from.URL, contract.TargetSpec{Format: "qcow2"})).TaskID
 	s.await(id, contract.StageFetch, 4*mib)
@@ -76,12 +83,11 @@ func TestKill9DuringFetchOfAStream(t *testing.T) {
 func TestKill9DuringFetchOfRanges(t *testing.T) {
 	t.Parallel()
 	raw := disk(t, 2, 64*mib)
-	from := serveFile(t, raw, true, 16*mib)
+	from := serveFile(t, raw, true, 16*mib).slowBehind(48 * mib)
 	s := start(t, loopback)
 	req := of(from.URL, contract.TargetSpec{Format: "raw"})
 	req.Source.Checksum = sha256Of(t, raw)
 	id := s.submit(req).TaskID
-	// At 8 MiB a second, this is behind the first checkpoint.
 	s.await(id, contract.StageFetch, 36*mib)
 	if len(files(t, s.path("store", "uploads"))) == 0 {
 		t.Error("nothing is converted while the source comes in")
@@ -109,7 +115,7 @@ func TestKill9DuringConvert(t *testing.T) {
 		t.Run(target.Format, func(t *testing.T) {
 			t.Parallel()
 			raw := disk(t, 3, 160*mib) // several times what is read ahead
-			from := serveFile(t, raw, true, 16*mib)
+			from := serveFile(t, raw, true, 16*mib).slowBehind(128 * mib)
 			s := start(t, loopback)
 			id := s.submit(of(from.URL, target)).TaskID
 			s.await(id, contract.StageConvert, 88*mib)
@@ -146,7 +152,8 @@ func TestKill9BehindAStep(t *testing.T) {
 				task := s.task(id)
 				return task.Stage == string(c.step) && c.done(s), show(task)
 			})
-			time.Sleep(1500 * time.Millisecond) // the step works, and a heartbeat is sent
+			s.stalled(c.step)
+			time.Sleep(1500 * time.Millisecond) // a heartbeat is sent
 			if got := s.task(id).Stage; got != string(c.step) {
 				t.Fatalf("the import stands still at %s, want %s", got, c.step)
 			}

@@ -12,8 +12,8 @@ import (
 func TestMirrorsThatDieAndLie(t *testing.T) {
 	t.Parallel()
 	raw := disk(t, 61, 48*mib)
-	dying := serveFile(t, raw, true, 12*mib)
-	good := serveFile(t, raw, true, 12*mib)
+	dying := serveFile(t, raw, true, 12*mib).slowBehind(12 * mib)
+	good := serveFile(t, raw, true, 12*mib).slowBehind(12 * mib)
 	lying := serveFile(t, disk(t, 62, 48*mib), true, 0)
 	s := start(t, loopback)
 	req := of(dying.URL, contract.TargetSpec{Format: "qcow2"})

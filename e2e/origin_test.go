@@ -21,6 +21,7 @@ type origin struct {
 	ranges bool // serves ranges of a known version
 
 	rate atomic.Int64 // bytes a second of all answers together; 0 means any
+	slow int64        // bytes behind which they go out at the rate of a trickle; 0 means never
 	sent atomic.Int64 // bytes
 
 	mu   sync.Mutex
@@ -48,6 +49,17 @@ func serveFile(t testing.TB, path string, ranges bool, rate int64) *origin {
 		o.Close()
 		f.Close()
 	})
+	return o
+}
+
+// trickle is the rate, bytes a second, at which the end of a file is far away.
+const trickle = mib / 2
+
+// slowBehind lets only a trickle out behind the first n bytes, as long as there is a
+// rate: whoever waits for a moment in the middle of an import does not come too late,
+// however busy the machine is.
+func (o *origin) slowBehind(n int64) *origin {
+	o.slow = n
 	return o
 }
 
@@ -90,6 +102,9 @@ func (p *paced) wait(n int, err error) error {
 	rate := p.o.rate.Load()
 	if rate == 0 {
 		return err
+	}
+	if p.o.slow > 0 && p.o.sent.Load() > p.o.slow {
+		rate = min(rate, trickle)
 	}
 	p.o.mu.Lock()
 	now := time.Now()

@@ -25,7 +25,7 @@ func TestKill9DuringUnwrapping(t *testing.T) {
 	if out, err := exec.Command("gzip", "-k1", raw).CombinedOutput(); err != nil {
 		t.Fatalf("gzip: %v %s", err, out)
 	}
-	from := serveFile(t, raw+".gz", false, 4*mib)
+	from := serveFile(t, raw+".gz", false, 4*mib).slowBehind(8 * mib)
 	s := start(t, loopback)
 	req := of(from.URL, contract.TargetSpec{Format: "qcow2"})
 	req.Source.Checksum = sha256Of(t, raw+".gz")
@@ -52,7 +52,7 @@ func (s *server) atSecondDisk(id string) {
 func TestKill9BetweenDisks(t *testing.T) {
 	t.Parallel()
 	raws := []string{disk(t, 22, 16*mib), disk(t, 23, 32*mib)}
-	from := serveFile(t, ovaOf(t, raws...), true, 8*mib)
+	from := serveFile(t, ovaOf(t, raws...), true, 2*mib)
 	s := start(t, loopback)
 	req := of(from.URL, contract.TargetSpec{Format: "qcow2"})
 	req.Image.Name = "machine"
@@ -81,7 +81,7 @@ func TestKill9BetweenDisks(t *testing.T) {
 // Cancelled at its second disk, an import of an OVA leaves nothing of the first.
 func TestCancelAtTheSecondDisk(t *testing.T) {
 	t.Parallel()
-	from := serveFile(t, ovaOf(t, disk(t, 24, 8*mib), disk(t, 25, 48*mib)), true, 8*mib)
+	from := serveFile(t, ovaOf(t, disk(t, 24, 8*mib), disk(t, 25, 48*mib)), true, 2*mib)
 	s := start(t, loopback)
 	id := s.submit(of(from.URL, contract.TargetSpec{Format: "raw"})).TaskID
 	s.atSecondDisk(id)

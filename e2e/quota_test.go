@@ -97,7 +97,7 @@ func TestQuotaFile(t *testing.T) {
 		t.Errorf("another project: %+v", got)
 	}
 	write("projects: {default: {image_count_total: 2}}\n")
-	eventually(t, 10*time.Second, "the new quota", func() (bool, string) {
+	eventually(t, time.Minute, "the new quota", func() (bool, string) {
 		_, err := s.api.Import(t.Context(), req)
 		return err == nil, fmt.Sprint(err)
 	})

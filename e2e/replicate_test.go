@@ -24,11 +24,12 @@ import (
 // both directions, until it is opened.
 type gate struct {
 	*httptest.Server
+	most   int64 // bytes that pass
 	open   atomic.Bool
 	passed atomic.Int64
 }
 
-// gateBytes are those that pass.
+// gateBytes are those that pass when images are copied.
 const gateBytes = 8 * mib
 
 func newGate(t testing.TB, to string) *gate {
@@ -37,7 +38,7 @@ func newGate(t testing.TB, to string) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{}
+	g := &gate{most: gateBytes}
 	g.Server = httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
@@ -70,7 +71,7 @@ type gated struct {
 }
 
 func (r gated) Read(p []byte) (int, error) {
-	for !r.g.open.Load() && r.g.passed.Load() >= gateBytes {
+	for !r.g.open.Load() && r.g.passed.Load() >= r.g.most {
 		time.Sleep(20 * time.Millisecond)
 	}
 	n, err := r.r.Read(p[:min(len(p), 64<<10)])
@@ -146,6 +147,15 @@ func (p pair) follows(g *gate, n int) {
 	p.killed(g)
 	g.open.Store(true)
 	var got map[string]replicate.Outcome
+	eventually(p.t, time.Minute, "the target to see that the copy has ended", func() (bool, string) {
+		got = p.run("compare", p.from, p.to)
+		for _, one := range got {
+			if one.Status != replicate.Missing && one.Status != replicate.Same { // its bytes are still being received
+				return false, show(got)
+			}
+		}
+		return true, ""
+	})
 	for id, one := range p.run("livecopy", p.from, p.to) { // what was whole before is the same
 		if one.Status != replicate.Copied && one.Status != replicate.Same {
 			p.t.Errorf("image %s: %s", id, show(one))

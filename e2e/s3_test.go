@@ -118,7 +118,7 @@ func TestKill9DuringConvertIntoBucket(t *testing.T) {
 		t.Run(target.Format, func(t *testing.T) {
 			t.Parallel()
 			raw := disk(t, 22, 160*mib) // several times what is read ahead
-			from := serveFile(t, raw, true, 16*mib)
+			from := serveFile(t, raw, true, 16*mib).slowBehind(128 * mib)
 			s := startInBucket(t, loopback...)
 			id := s.submit(of(from.URL, target)).TaskID
 			s.await(id, contract.StageConvert, 88*mib)

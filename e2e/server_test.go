@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ingest/internal/client"
+	"ingest/internal/contract"
 )
 
 // slots bounds the servers that run at once: each embeds a Temporal service.
@@ -161,6 +162,15 @@ func (s *server) term(most time.Duration) time.Duration {
 func (s *server) restart(env ...string) {
 	s.t.Helper()
 	s.run(env...)
+}
+
+// stalled waits until the process stands still behind a step: see cmd/ingest/stall.go.
+func (s *server) stalled(step contract.Stage) {
+	s.t.Helper()
+	eventually(s.t, time.Minute, "the server stands still behind "+string(step), func() (bool, string) {
+		text, err := os.ReadFile(filepath.Join(s.dir, fmt.Sprintf("stderr.%03d", s.runs)))
+		return strings.Contains(string(text), "INGEST_TEST_STALL: standing still behind "+string(step)+"\n"), fmt.Sprint(err)
+	})
 }
 
 // log returns what all processes have logged.

@@ -106,9 +106,10 @@ func (s *storesServer) inStores(id string, stores ...string) wire.Image {
 	if n := len(files(s.t, filepath.Join(s.fast, "objects"))); n != 2*strings.Count(img.Stores, "fast") {
 		s.t.Errorf("store fast has %d files", n)
 	}
-	if left := append(files(s.t, filepath.Join(s.fast, "uploads")), files(s.t, s.path("store", "uploads"))...); len(left) > 0 {
-		s.t.Errorf("left: %q", left)
-	}
+	eventually(s.t, 20*time.Second, "no upload is left", func() (bool, string) {
+		left := append(files(s.t, filepath.Join(s.fast, "uploads")), files(s.t, s.path("store", "uploads"))...)
+		return len(left) == 0, show(left)
+	})
 	return img
 }
 

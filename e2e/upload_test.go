@@ -143,9 +143,13 @@ func TestKill9DuringStagedImport(t *testing.T) {
 		t.Fatalf("%d %s", status, answer)
 	}
 	task := header.Get("X-Ingest-Task-Id")
-	for s.task(task).Stage != string(contract.StageConvert) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	eventually(t, time.Minute, "the conversion", func() (bool, string) {
+		got := s.task(task)
+		if got.Finished() {
+			t.Fatalf("the task ended before: %s", show(got))
+		}
+		return got.Stage == string(contract.StageConvert), show(got)
+	})
 	time.Sleep(200 * time.Millisecond)
 	s.crash(task)
 	s.succeeded(task, contentOf(t, raw))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ func (s *stall) after(ctx context.Context, step contract.Stage) {
 	if s.step != string(step) {
 		return
 	}
+	fmt.Fprintln(os.Stderr, stallEnv+": standing still behind "+s.step)
 	select {
 	case <-time.After(s.d):
 	case <-ctx.Done():
