@@ -23,7 +23,9 @@ func TestStepCostsWhatRuns(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
-			quickest := func(n int) time.Duration {
+			// Some steps are slow because the machine is busy: one that takes no longer than
+			// enough will do.
+			quickest := func(n int, enough time.Duration) time.Duration {
 				items := bulkItems(n)
 				for i := range items {
 					c.waits(&items[i])
@@ -34,7 +36,8 @@ func TestStepCostsWhatRuns(t *testing.T) {
 					t.Fatalf("%d items run", s.Running)
 				}
 				least := time.Hour
-				for range 20 {
+				end := time.Now().Add(20 * time.Second)
+				for tries := 0; tries < 20 || least > enough && time.Now().Before(end); tries++ {
 					began := time.Now()
 					if s := f.step(id, noon); s.Running != 2 || len(s.Begun) > 0 {
 						t.Fatalf("%+v", s)
@@ -43,9 +46,11 @@ func TestStepCostsWhatRuns(t *testing.T) {
 				}
 				return least
 			}
-			few, many := quickest(100), quickest(20_000)
+			few := quickest(100, time.Hour)
+			most := 5*few + 2*time.Millisecond
+			many := quickest(20_000, most)
 			t.Logf("a step beside 100 items takes %v, beside 20,000 %v", few, many)
-			if many > 5*few+2*time.Millisecond {
+			if many > most {
 				t.Errorf("a step takes longer the more items wait: %v beside 100, %v beside 20,000", few, many)
 			}
 		})

@@ -44,6 +44,9 @@ func act(r io.ReaderAt, v tree.Volume) tree.Listing {
 		}
 	case "sleep":
 		time.Sleep(time.Hour)
+	case "read and sleep":
+		r.ReadAt(make([]byte, 1), v.Off)
+		time.Sleep(time.Hour)
 	case "memory":
 		p := make([]byte, v.Len)
 		return tree.Listing{Kernels: []string{fmt.Sprint(len(p))}}
@@ -208,10 +211,10 @@ func TestDeaths(t *testing.T) {
 	}{
 		{tree.Volume{Kind: "panic"}, "its reader failed: panic: as ordered", false, nil},
 		{tree.Volume{Kind: "loop"}, "more than 1s of processor time", false, nil},
-		{tree.Volume{Kind: "sleep"}, "it took longer than 2s", true, func(l *child.Limits) { l.Wall = 2 * time.Second }},
+		{tree.Volume{Kind: "sleep"}, "it took longer than 10s", true, func(l *child.Limits) { l.Wall = 10 * time.Second }},
 		{tree.Volume{Kind: "memory", Len: 512 << 30}, "more than 2048 MiB of memory", false, nil},
 		{tree.Volume{Kind: "memory", Len: 1 << 62}, "its reader failed: panic: runtime error: makeslice: len out of range", false, nil},
-		{tree.Volume{Kind: "grow"}, "more than 2048 MiB of memory", false, func(l *child.Limits) { l.CPU = 5 * time.Second }},
+		{tree.Volume{Kind: "grow"}, "more than 2048 MiB of memory", false, func(l *child.Limits) { l.CPU = 20 * time.Second }},
 		{tree.Volume{Kind: "recursion"}, "called itself without end", false, nil},
 		{tree.Volume{Kind: "read for ever"}, "more than 1000 reads", true, func(l *child.Limits) { l.Requests = 1000 }},
 		{tree.Volume{Kind: "read much"}, "more than 4 MiB of reading", true, func(l *child.Limits) { l.Served = 4 << 20 }},
@@ -286,10 +289,21 @@ func TestNoProgram(t *testing.T) {
 	}
 }
 
+// interrupting is a disk with whose first read everything is interrupted.
+type interrupting struct {
+	io.ReaderAt
+	interrupt func()
+}
+
+func (d interrupting) ReadAt(p []byte, off int64) (int, error) {
+	d.interrupt()
+	return d.ReaderAt.ReadAt(p, off)
+}
+
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(300*time.Millisecond, cancel)
-	got := runner(t, limits()).List(ctx, disk(), 512, []tree.Volume{{Kind: "sleep"}, {Kind: "sleep"}})
+	defer cancel()
+	got := runner(t, limits()).List(ctx, interrupting{disk(), cancel}, 512, []tree.Volume{{Kind: "read and sleep"}, {Kind: "sleep"}})
 	if got[0].NotInspected != "interrupted" || got[1].NotInspected == "" {
 		t.Errorf("%+v", got)
 	}

@@ -117,12 +117,13 @@ func (s *session) death(state *os.ProcessState, words string, err error) string 
 	switch {
 	case forbidden(state):
 		return "its reader asked the system for what no reader needs, and was ended"
-	case state != nil && state.UserTime()+state.SystemTime() >= s.Limits.CPU-500*time.Millisecond:
-		return fmt.Sprintf("it took more than %v of processor time", s.Limits.CPU)
+	// One that has said what it died of was not ended for its processor time.
 	case strings.Contains(words, "out of memory") || strings.Contains(words, "cannot allocate memory"):
 		return fmt.Sprintf("it took more than %d MiB of memory", s.Limits.Memory>>20)
 	case strings.Contains(words, "stack exceeds"):
 		return "its reader called itself without end"
+	case state != nil && state.UserTime()+state.SystemTime() >= s.Limits.CPU-500*time.Millisecond:
+		return fmt.Sprintf("it took more than %v of processor time", s.Limits.CPU)
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(words), "\n")
 	if line == "" && err != nil {
