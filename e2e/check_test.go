@@ -15,6 +15,7 @@ import (
 
 	"ingest/api/wire"
 	"ingest/internal/contract"
+	"ingest/internal/errcode"
 )
 
 // submit submits an import.
@@ -43,13 +44,19 @@ func (s *server) task(id string) wire.Task {
 	return task
 }
 
+// progress asks how far a task is. A workflow service that stands still for some seconds
+// with its machine is asked once more.
 func (s *server) progress(id string) contract.Progress {
 	s.t.Helper()
-	p, err := s.api.Progress(s.t.Context(), id)
-	if err != nil {
-		s.t.Fatalf("progress of task %s: %v", id, err)
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		p, err := s.api.Progress(s.t.Context(), id)
+		if err == nil {
+			return p
+		}
+		if !errcode.Lookup(errcode.Of(err)).Retryable || time.Now().After(end) {
+			s.t.Fatalf("progress of task %s: %v", id, err)
+		}
 	}
-	return p
 }
 
 // await waits until the task has moved at least so many bytes of the stage.

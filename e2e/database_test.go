@@ -69,8 +69,8 @@ func TestDatabaseServer(t *testing.T) {
 // done again, and what came later is nobody's and removed.
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
-	first, second, third := disk(t, 62, 4*mib), disk(t, 63, 8*mib), disk(t, 64, 4*mib)
-	from := serveFile(t, second, true, 2*mib).slowBehind(4 * mib)
+	first, second, third := disk(t, 62, 4*mib), disk(t, 63, 16*mib), disk(t, 64, 4*mib)
+	from := serveFile(t, second, true, 2*mib).slowBehind(6 * mib)
 	s := start(t, append([]string{"--file-roots", filepath.Dir(first) + ":" + filepath.Dir(third), "--reap-every", "0"}, loopback...))
 	raw := contract.TargetSpec{Format: "raw"}
 	before := s.submit(of("file://"+first, raw)).TaskID

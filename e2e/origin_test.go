@@ -21,7 +21,7 @@ type origin struct {
 	ranges bool // serves ranges of a known version
 
 	rate atomic.Int64 // bytes a second of all answers together; 0 means any
-	slow int64        // bytes behind which they go out at the rate of a trickle; 0 means never
+	slow atomic.Int64 // bytes behind which they go out at the rate of a trickle; 0 means never
 	sent atomic.Int64 // bytes
 
 	mu   sync.Mutex
@@ -59,7 +59,7 @@ const trickle = mib / 2
 // rate: whoever waits for a moment in the middle of an import does not come too late,
 // however busy the machine is.
 func (o *origin) slowBehind(n int64) *origin {
-	o.slow = n
+	o.slow.Store(n)
 	return o
 }
 
@@ -103,7 +103,7 @@ func (p *paced) wait(n int, err error) error {
 	if rate == 0 {
 		return err
 	}
-	if p.o.slow > 0 && p.o.sent.Load() > p.o.slow {
+	if slow := p.o.slow.Load(); slow > 0 && p.o.sent.Load() > slow {
 		rate = min(rate, trickle)
 	}
 	p.o.mu.Lock()

@@ -67,8 +67,21 @@ func startIn(t testing.TB, data string, args []string, env ...string) *server {
 // hardly does anything from here on can give it early.
 func (s *server) givesTurn() { s.given.Do(func() { <-slots }) }
 
-// run starts a process and waits until it has greeted.
+// run starts a process and waits until it has greeted. The embedded Temporal looks for
+// ports a moment before it listens at them: if another program was faster, the next
+// process looks for others.
 func (s *server) run(env ...string) {
+	s.t.Helper()
+	for range 3 {
+		if s.begins(env) {
+			return
+		}
+	}
+	s.t.Fatal("the server finds no port that stays free")
+}
+
+// begins starts a process. It returns false if that found a port taken.
+func (s *server) begins(env []string) bool {
 	s.t.Helper()
 	s.runs++
 	stdout := s.create("stdout")
@@ -86,7 +99,7 @@ func (s *server) run(env ...string) {
 	cmd, exited := s.cmd, make(chan error, 1)
 	s.exited = exited
 	go func() { exited <- cmd.Wait() }()
-	s.greeted(stdout.Name())
+	return s.greeted(stdout.Name(), stderr.Name())
 }
 
 func (s *server) create(name string) *os.File {
@@ -102,13 +115,19 @@ var (
 	temporalLine = regexp.MustCompile(`(?m)^ +Temporal +([^ ,]+),`)
 )
 
-// greeted waits for the greeting and reads the addresses in it.
-func (s *server) greeted(path string) {
+// greeted waits for the greeting and reads the addresses in it. It returns false if there
+// is none since a port was taken.
+func (s *server) greeted(path, log string) bool {
 	s.t.Helper()
+	taken := false
 	eventually(s.t, 90*time.Second, "the server's greeting", func() (bool, string) {
 		select {
 		case err := <-s.exited:
 			s.exited <- err
+			text, _ := os.ReadFile(log)
+			if taken = strings.Contains(string(text), "address already in use"); taken {
+				return true, ""
+			}
 			s.t.Fatalf("the server ended at its start: %v", err)
 		default:
 		}
@@ -119,11 +138,15 @@ func (s *server) greeted(path string) {
 		s.url, s.temporal = apiLine.FindStringSubmatch(string(b))[1], temporalLine.FindStringSubmatch(string(b))[1]
 		return true, ""
 	})
+	if taken {
+		return false
+	}
 	s.ready = time.Now()
 	var err error
 	if s.api, err = client.New(s.url, ""); err != nil {
 		s.t.Fatal(err)
 	}
+	return true
 }
 
 // kill9 kills the process as a power cut would.

@@ -17,7 +17,7 @@ import (
 func TestTemporalFilesDeleted(t *testing.T) {
 	t.Parallel()
 	raw := disk(t, 8, 64*mib)
-	from := serveFile(t, raw, true, 8*mib).slowBehind(48 * mib)
+	from := serveFile(t, raw, true, 8*mib).slowBehind(52 * mib)
 	s := start(t, loopback)
 	id := s.submit(of(from.URL, contract.TargetSpec{Format: "qcow2", Compression: "zstd"})).TaskID
 	s.await(id, contract.StageConvert, 36*mib)
@@ -110,7 +110,7 @@ func TestPlainTemporalClient(t *testing.T) {
 func TestSigtermDrains(t *testing.T) {
 	t.Parallel()
 	raw := disk(t, 10, 64*mib)
-	from := serveFile(t, raw, true, 8*mib).slowBehind(48 * mib)
+	from := serveFile(t, raw, true, 8*mib).slowBehind(52 * mib)
 	s := start(t, append([]string{"--drain", "10s"}, loopback...))
 	id := s.submit(of(from.URL, contract.TargetSpec{Format: "qcow2"})).TaskID
 	s.await(id, contract.StageConvert, 36*mib)
