@@ -32,7 +32,9 @@ type server struct {
 	began    time.Time // when the process was started
 	ready    time.Time // when it had printed its greeting
 
-	given sync.Once // its place among those that run at once
+	// givesTurn lets another server have this one's place among those that run at once.
+	// What hardly does anything from there on can give it early.
+	givesTurn func()
 
 	cmd    *exec.Cmd
 	exited chan error // what Wait returned
@@ -51,7 +53,7 @@ func start(t testing.TB, args []string, env ...string) *server {
 func startIn(t testing.TB, data string, args []string, env ...string) *server {
 	t.Helper()
 	slots <- struct{}{}
-	s := &server{t: t, data: data, dir: t.TempDir(), args: args}
+	s := &server{t: t, data: data, dir: t.TempDir(), args: args, givesTurn: sync.OnceFunc(func() { <-slots })}
 	t.Cleanup(s.givesTurn)
 	t.Cleanup(func() {
 		s.kill9()
@@ -62,10 +64,6 @@ func startIn(t testing.TB, data string, args []string, env ...string) *server {
 	s.run(env...)
 	return s
 }
-
-// givesTurn lets another server have this one's place among those that run at once. What
-// hardly does anything from here on can give it early.
-func (s *server) givesTurn() { s.given.Do(func() { <-slots }) }
 
 // run starts a process and waits until it has greeted. The embedded Temporal looks for
 // ports a moment before it listens at them: if another program was faster, the next
