@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -100,13 +102,35 @@ func (p *Process) Await(patience time.Duration, ask func() error) error {
 	}
 }
 
-// FreePort returns a port of 127.0.0.1 that nobody listens at.
+// asked counts the ports that this process has asked for.
+var asked atomic.Int64
+
+// FreePort returns a port of 127.0.0.1 that nobody listens at. It is none of those that
+// the system gives to whoever listens at no port in particular or connects to somebody:
+// such a one may be gone before a server listens, which takes seconds on a busy machine.
+// Processes that ask at the same time begin at different places.
 func FreePort() (string, error) {
+	first, n := 10_000, firstOfTheSystem()-10_000
+	for range min(n, 1000) {
+		port := strconv.Itoa(first + (os.Getpid()*97+int(asked.Add(1)))%n)
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), l.Close()
+}
+
+// firstOfTheSystem is the first port that the system gives away by itself, 0 if it does
+// not tell.
+func firstOfTheSystem() int {
+	var first int
+	text, _ := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	_, _ = fmt.Sscan(string(text), &first)
+	return first
 }
 
 // output is what a server prints.
