@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ingest/internal/faultproxy"
+	"ingest/internal/testserver"
 	"ingest/sources"
 	"ingest/sources/sourcetest"
 )
@@ -25,13 +26,11 @@ func startNginx(t *testing.T, root, lines string) string {
 	if err != nil {
 		t.Fatalf("nginx is missing (%v): run scripts/setup", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testserver.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
-	dir := t.TempDir()
+	address, dir := "127.0.0.1:"+port, t.TempDir()
 	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr warn;
 events { worker_connections 512; }
 http {
@@ -51,7 +50,7 @@ http {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for range 500 {
+	for range 1500 {
 		if c, err := net.Dial("tcp", address); err == nil {
 			c.Close()
 			return "http://" + address
@@ -127,7 +126,7 @@ func TestNginx(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	var left string
-	for range 100 {
+	for range 1500 {
 		if runtime.NumGoroutine() <= routines && openFiles(t) <= files {
 			return
 		}

@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ingest/internal/bandwidth"
@@ -94,7 +96,8 @@ func TestServerThatServesFewAtOnce(t *testing.T) {
 	var busy, refused, most atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := busy.Add(1)
-		defer busy.Add(-1)
+		over := sync.OnceFunc(func() { busy.Add(-1) })
+		defer over()
 		if n > 3 {
 			refused.Add(1)
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -104,7 +107,7 @@ func TestServerThatServesFewAtOnce(t *testing.T) {
 		}
 		w.Header().Set("ETag", `"v"`)
 		time.Sleep(2 * time.Millisecond)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+		http.ServeContent(&ending{ResponseWriter: w, over: over}, r, "", time.Time{}, bytes.NewReader(content))
 	}))
 	defer srv.Close()
 	s := open(t, testOptions(), srv.URL)
@@ -160,18 +163,34 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// ending says that an answer is over before its last bytes are sent: whoever has read
+// them may ask again, while the handler has still to return.
+type ending struct {
+	http.ResponseWriter
+	over func()
+	sent int64
+}
+
+func (e *ending) Write(p []byte) (int, error) {
+	if e.sent += int64(len(p)); strconv.FormatInt(e.sent, 10) == e.Header().Get("Content-Length") {
+		e.over()
+	}
+	return e.ResponseWriter.Write(p)
+}
+
 // TestHostBudget shows that all sources of a driver keep within a host's connections.
 func TestHostBudget(t *testing.T) {
 	content := sourcetest.Content(2<<20, 24)
 	var busy, most atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n := busy.Add(1)
-		defer busy.Add(-1)
+		over := sync.OnceFunc(func() { busy.Add(-1) })
+		defer over()
 		for have := most.Load(); n > have && !most.CompareAndSwap(have, n); have = most.Load() {
 		}
 		w.Header().Set("ETag", `"v"`)
 		time.Sleep(time.Millisecond)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+		http.ServeContent(&ending{ResponseWriter: w, over: over}, r, "", time.Time{}, bytes.NewReader(content))
 	}))
 	defer srv.Close()
 	u, _ := url.Parse(srv.URL)
@@ -193,9 +212,7 @@ func TestHostBudget(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// A connection is given back when its answer has been read, a moment before the
-	// handler returns.
-	if n := most.Load(); n > 6 {
+	if n := most.Load(); n > 3 {
 		t.Errorf("%d requests at one time, want 3", n)
 	}
 	if n := d.c.hosts.all[u.Host].busy; n != 0 {
@@ -221,12 +238,18 @@ func TestBandwidth(t *testing.T) {
 }
 
 // TestBandwidthIsWaitedFor: who reads is seen to wait for the budget of the host, and the
-// source is not the one that is slow.
-func TestBandwidthIsWaitedFor(t *testing.T) {
-	w := newWeb(t, sourcetest.Content(40<<10, 27))
+// source is not the one that is slow. The clock of its bubble moves on when all wait: on a
+// busy machine an answer might take longer than the limits of a real one allow.
+func TestBandwidthIsWaitedFor(t *testing.T) { synctest.Test(t, testBandwidthIsWaitedFor) }
+
+func testBandwidthIsWaitedFor(t *testing.T) {
 	o := testOptions()
 	o.PerHost.BytesPerSecond, o.MinRate, o.RateWindow, o.StallTimeout = 20<<10, 64<<10, 100*time.Millisecond, 300*time.Millisecond
-	s := open(t, o, w.url)
+	s, err := pipes(t, o, slow{size: 40 << 10, ranges: true, piece: 4 << 10}.answer).Open(t.Context(), sources.Ref{URL: "http://example.com/"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	var m bandwidth.Meter
 	r, err := s.Stream(bandwidth.With(t.Context(), &m), 0)
 	if err != nil {
