@@ -224,12 +224,13 @@ func TestStalled(t *testing.T) {
 	src := newRemote()
 	o, data := src.put(t, 3*mib)
 	c := open(t, Options{Source: src, Stall: time.Nanosecond})
-	first := true
+	first, held := true, make(chan struct{})
 	src.hold(func(ctx context.Context, off int64) error {
 		if off < mib || !first {
 			return nil
 		}
 		first = false
+		close(held)
 		<-ctx.Done()
 		return ctx.Err()
 	})
@@ -239,6 +240,7 @@ func TestStalled(t *testing.T) {
 	}
 	defer r.Close()
 	reached(t, c, o, mib)
+	<-held // or the one who reads on is held in the place of the fill
 	if out, err := c.Clean(t.Context(), false); err != nil || out.Stalled != 1 {
 		t.Fatalf("%+v, %v", out, err)
 	}
