@@ -143,8 +143,9 @@ type counting struct {
 }
 
 func (c *counting) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p[:min(int64(len(p)), max(c.left, 0))])
-	c.w.sent.Add(int64(n))
+	most := min(int64(len(p)), max(c.left, 0))
+	c.w.sent.Add(most) // before anybody can have read it
+	n, err := c.ResponseWriter.Write(p[:most])
 	if c.left -= int64(len(p)); c.left < 0 {
 		c.Flush()
 		panic(http.ErrAbortHandler)
