@@ -29,11 +29,11 @@ const (
 	// proved yet that a small file does not claim to be a large disk, many times over.
 	aheadFactor = 16
 	aheadSlack  = 64 << 20
-
-	// aheadGrace is how long a conversion may take to put its note down when its fetch
-	// is done.
-	aheadGrace = 2 * time.Second
 )
+
+// aheadGrace is how long a conversion may take to put its note down when its fetch is
+// done. Tests of what is gone on with have more of it.
+var aheadGrace = 2 * time.Second
 
 // Why a conversion ahead ends, other than by its end. What it has written is kept.
 var (
