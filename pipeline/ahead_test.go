@@ -170,7 +170,7 @@ func TestConversionAheadIsGoneOnWith(t *testing.T) {
 			j := newJob(url, contract.TargetSpec{Format: format})
 			j.ahead, j.source.Checksum = true, fileDigest(t, rawPath)
 			f := j.beginFetch(t, p)
-			f.until(t, store, 24<<20)
+			f.until(t, store, 28<<20) // up to 8 MiB of it stand behind what a note can be of
 			g.release()
 			if err := <-f.ended; err != nil {
 				t.Fatal(err)

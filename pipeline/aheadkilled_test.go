@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"ingest/formats"
 	"ingest/formats/readers"
@@ -221,13 +220,12 @@ func TestFetchOutlivesItsConversion(t *testing.T) {
 				j := newJob(url, contract.TargetSpec{Format: format})
 				j.ahead, j.source.Checksum = true, fileDigest(t, rawPath)
 				f := j.beginFetch(t, p)
-				for range 3000 {
-					if _, uploads := uploaded(t, store); s.met.Load() && uploads == 0 {
-						break
-					}
-					time.Sleep(10 * time.Millisecond)
-				}
-				if _, uploads := uploaded(t, store); !s.met.Load() || uploads > 0 {
+				if !eventually(func() bool {
+					met := s.met.Load() // first: before it there may be no upload yet
+					_, uploads := uploaded(t, store)
+					return met && uploads == 0
+				}) {
+					_, uploads := uploaded(t, store)
 					t.Fatalf("tried: %v, %d uploads are left", s.met.Load(), uploads)
 				}
 				g.release()

@@ -19,7 +19,8 @@ import (
 type cloning struct {
 	*fs.Store
 	clones, written atomic.Int64
-	cut             error // with which a clone ends in its middle
+	noted           atomic.Int64 // checkpoints
+	cut             error        // with which a clone ends in its middle
 }
 
 type cloningUpload struct {
@@ -43,6 +44,15 @@ func (s *cloning) Resume(ctx context.Context, id string) (stores.Upload, error) 
 func (u *cloningUpload) WriteAt(p []byte, off int64) (int, error) {
 	u.s.written.Add(int64(len(p)))
 	return u.Upload.WriteAt(p, off)
+}
+
+// Checkpoint makes one and counts it.
+func (u *cloningUpload) Checkpoint(ctx context.Context, note []byte) error {
+	err := u.Upload.Checkpoint(ctx, note)
+	if err == nil {
+		u.s.noted.Add(1)
+	}
+	return err
 }
 
 // Mark keeps a note as the upload beneath does.
@@ -80,7 +90,8 @@ func TestClonedCopyIsReadBack(t *testing.T) {
 	c := copyOf(data, "second", keepObject(t, p.Stores["main"], data))
 	ctx, stop := context.WithCancel(t.Context())
 	_, err := p.Copy(ctx, c, func(done, _ int64, _ []byte) {
-		if done > int64(len(data)/2) {
+		// The clone's own note is the first; that of what was read is made beside the reading.
+		if done > int64(len(data)/2) && eventually(func() bool { return second.noted.Load() > 1 }) {
 			stop()
 		}
 	})

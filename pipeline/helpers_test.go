@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -144,6 +145,17 @@ func objectFile(t *testing.T, p *pipeline.Pipeline, j *job, ext string) string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// eventually waits until something is so, and reports whether it came to that.
+func eventually(is func() bool) bool {
+	for range 3000 {
+		if is() {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return is()
 }
 
 // empty fails the test if a folder holds a file.

@@ -120,8 +120,8 @@ func TestAnotherHostGoesOn(t *testing.T) {
 		go func() {
 			defer cancel()
 			select {
-			case <-site.full:
-				time.Sleep(50 * time.Millisecond) // what has arrived is written
+			case <-site.full: // or it was so of the round before
+				eventually(func() bool { _, err := os.Stat(journal); return err == nil || ctx.Err() != nil })
 			case <-ctx.Done():
 			}
 		}()
