@@ -256,8 +256,9 @@ func TestCraftedInside(t *testing.T) {
 			if err != nil || got.Facts == nil || len(got.Facts.Findings) != 1 || !strings.Contains(got.Facts.Findings[0].Message, "not inspected: "+c.says) {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if after := descriptors(t); after != before {
-				t.Errorf("%d descriptors, %d before", after, before)
+			// Others' may be closed meanwhile, such as connections to servers that have gone.
+			if !eventually(func() bool { return descriptors(t) <= before }) {
+				t.Errorf("%d descriptors, %d before", descriptors(t), before)
 			}
 			if grown = allocated() - grown; grown > 64<<20 {
 				t.Errorf("this process allocated %d bytes", grown)

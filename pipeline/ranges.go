@@ -329,6 +329,10 @@ func (b *ranged) digest(p *Pipeline, end int64) error {
 			b.h.Write(part)
 			b.c.Off += int64(len(part))
 			b.o(b.c.Off, b.c.Pin.Size, sign("staged", b.c.Off))
+			// Whoever is told may give up, and all may be there already.
+			if b.ctx.Err() != nil {
+				return context.Cause(b.ctx)
+			}
 			if err := b.looked(); err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,9 @@ type memory struct {
 	pin  sources.Pin
 	fill byte
 	ends int64 // reads behind it fail; 0 for none
+	// held, if set, is closed when reads behind heldFrom may end.
+	held     chan struct{}
+	heldFrom int64
 }
 
 func newMemory(size int64) *memory {
@@ -38,6 +42,9 @@ func (m *memory) ReaderAt(context.Context) (io.ReaderAt, error) { return m, nil 
 func (m *memory) ReadAt(p []byte, off int64) (int, error) {
 	if m.ends > 0 && off >= m.ends {
 		return 0, io.ErrUnexpectedEOF
+	}
+	if m.held != nil && off >= m.heldFrom {
+		<-m.held
 	}
 	n := min(int64(len(p)), m.pin.Size-off)
 	copy(p, bytes.Repeat([]byte{m.fill}, int(n)))
@@ -67,11 +74,11 @@ func cut(t *testing.T, p *Pipeline, s staging, src sources.Source) {
 // soon reports whether something becomes true within a moment. What is known of a staging
 // is written beside what is read on, and on a busy machine all could be read before.
 func soon(is func() bool) bool {
-	for range 100 {
+	for range 200 {
 		if is() {
 			return true
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 	}
 	return false
 }
@@ -216,9 +223,17 @@ func TestSeveralDigestsGoOnWhereTheyWere(t *testing.T) {
 	}
 	p, s := stageTest(t)
 	src := newMemory(48<<20 + 1)
+	// How far the digests are is noted with each range: the last ones come behind some of them.
+	src.held, src.heldFrom = make(chan struct{}), 24<<20
+	behind := sync.OnceFunc(func() { close(src.held) })
+	defer behind()
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, _, err := p.stage(ctx, s, src, several(), 0, func(done, _ int64, _ []byte) {
-		if done >= 16<<20 && soon(func() bool { return s.load().Off > 0 }) {
+		if done < 16<<20 {
+			return
+		}
+		behind()
+		if soon(func() bool { return s.load().Off > 0 }) {
 			cancel()
 		}
 	}); !errors.Is(err, context.Canceled) {

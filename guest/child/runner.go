@@ -90,6 +90,9 @@ func (s *session) child(ctx context.Context, volumes []tree.Volume) (got []tree.
 	tie(cmd)
 	err = cmd.Start()
 	theirs.Close()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, s.late()
+	}
 	if err != nil {
 		s.over = true
 		return nil, "no process could be started for it: " + err.Error()
@@ -105,12 +108,15 @@ func (s *session) child(ctx context.Context, volumes []tree.Volume) (got []tree.
 	case len(got) == len(volumes):
 		return got, ""
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return got, fmt.Sprintf("it took longer than %v", s.Limits.Wall)
+		return got, s.late()
 	case ctx.Err() != nil:
 		return got, "interrupted"
 	}
 	return got, s.death(cmd.ProcessState, words.String(), err)
 }
+
+// late says that the time was over.
+func (s *session) late() string { return fmt.Sprintf("it took longer than %v", s.Limits.Wall) }
 
 // death says in words how a child ended that was not killed from here.
 func (s *session) death(state *os.ProcessState, words string, err error) string {
