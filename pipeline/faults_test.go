@@ -183,8 +183,11 @@ func TestImportOverABadNetwork(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, staged %v", name, staged), func(t *testing.T) {
 				t.Parallel()
 				proxy := faulty(t, strings.TrimPrefix(srv.URL, "http://"), faults...)
-				p, store := newPipeline(t, t.TempDir(), httpsource.New(httpsource.Options{
-					AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Backoff: time.Millisecond, StallTimeout: 300 * time.Millisecond}))
+				o := httpsource.Options{AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Backoff: time.Millisecond}
+				if name == "stalled" {
+					o.StallTimeout = 300 * time.Millisecond
+				}
+				p, store := newPipeline(t, t.TempDir(), httpsource.New(o))
 				j := newJob("http://"+proxy.Addr()+"/disk.raw", contract.TargetSpec{Format: "raw"})
 				if staged {
 					j.source.Checksum = sum

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"fmt"
 	"net"
 	"os/exec"
 	"strings"
@@ -21,8 +22,14 @@ func TestProcess(t *testing.T) {
 	if err := p.Ready("http://127.0.0.1:"+port+"/", time.Minute); err != nil {
 		t.Fatalf("%v\n%s", err, p.Output())
 	}
-	if !strings.Contains(p.Output(), port) {
-		t.Errorf("printed %q", p.Output())
+	told := func() error {
+		if !strings.Contains(p.Output(), port) {
+			return fmt.Errorf("printed %q", p.Output())
+		}
+		return nil
+	}
+	if err := p.Await(time.Minute, told); err != nil {
+		t.Error(err)
 	}
 	for range 2 {
 		p.Kill()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ingest/internal/errcode"
+	"ingest/internal/testserver"
 	"ingest/sources"
 	"ingest/sources/sourcetest"
 )
@@ -211,11 +212,10 @@ func TestPinMismatch(t *testing.T) {
 // TestUnreachable shows that the message is one and the same, whatever stands
 // at the other end.
 func TestUnreachable(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := testserver.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
 	mute := listen(t, "")
 	other := listen(t, "SSH-2.0-OpenSSH_9.6\r\n")
 	huge := listen(t, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 128<<10)+"\r\n\r\n")
@@ -223,7 +223,7 @@ func TestUnreachable(t *testing.T) {
 	o := testOptions()
 	o.Retries = -1
 	messages := map[string]bool{}
-	for _, url := range []string{"http://" + closed.Addr().String(), mute, other, huge, "https" + strings.TrimPrefix(plain.url, "http"), "http://no-such-host.invalid"} {
+	for _, url := range []string{"http://127.0.0.1:" + closed, mute, other, huge, "https" + strings.TrimPrefix(plain.url, "http"), "http://no-such-host.invalid"} {
 		_, err := New(o).Open(t.Context(), sources.Ref{URL: url + "/?secret"}, nil)
 		wantCode(t, url, err, errcode.SourceUnreachable)
 		messages[fmt.Sprint(err)] = true
