@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ var binary string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) { // nobody has said otherwise
+		_ = f.Value.Set(fmt.Sprint(max(atOnce, runtime.GOMAXPROCS(0))))
+	}
 	os.Exit(run(m))
 }
 

@@ -17,8 +17,12 @@ import (
 	"ingest/internal/contract"
 )
 
-// slots bounds the servers that run at once: each embeds a Temporal service.
-var slots = make(chan struct{}, 2)
+// atOnce is how many tests run at a time, and slots bounds the servers that run at once:
+// each embeds a Temporal service. They wait more than they work, so that two processors
+// have room for four.
+const atOnce = 4
+
+var slots = make(chan struct{}, atOnce)
 
 // A server is one data folder and the process that serves it at the moment.
 type server struct {
@@ -42,6 +46,10 @@ type server struct {
 	runs   int
 }
 
+// mostLog is how much of a server's log follows a failure, bytes: what keeps only the end of
+// a test's output is to keep the failure too.
+const mostLog = 5000
+
 // start starts a server on a fresh data folder. It is killed when the test
 // ends, and what it logged is printed if the test failed.
 func start(t testing.TB, args []string, env ...string) *server {
@@ -58,7 +66,7 @@ func startIn(t testing.TB, data string, args []string, env ...string) *server {
 	t.Cleanup(func() {
 		s.kill9()
 		if t.Failed() {
-			t.Logf("log of the server:\n%s", tail(s.log(), 20000))
+			t.Log(s.lastLog())
 		}
 	})
 	s.run(env...)
@@ -203,6 +211,15 @@ func (s *server) log() string {
 		fmt.Fprintf(&all, "--- %s\n%s", filepath.Base(p), b)
 	}
 	return all.String()
+}
+
+// lastLog is the end of what the last process has logged, and says how many there were.
+func (s *server) lastLog() string {
+	text, err := os.ReadFile(filepath.Join(s.dir, fmt.Sprintf("stderr.%03d", s.runs)))
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("the last of %d processes logged, at its end:\n%s", s.runs, tail(string(text), mostLog))
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }

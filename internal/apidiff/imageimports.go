@@ -6,7 +6,7 @@ func (s *script) imports() {
 	s.as(member, nil, `POST /images {"name":"fetched","disk_format":"raw","container_format":"bare"} >> fetched`,
 		`POST /images/${fetched}/import {"method":{"name":"web-download","uri":"${origin}/disk.raw"}}`, "GET /images/${fetched} ~~ status=active", "GET /images/${fetched}/file", "GET /images/${fetched}/tasks ~~ status=success",
 		`POST /images/${fetched}/import {"method":{"name":"web-download","uri":"${origin}/disk.raw"}}`,
-		`POST /images {"name":"not there","disk_format":"raw","container_format":"bare"} >> lost`, `POST /images/${lost}/import {"method":{"name":"web-download","uri":"${origin}/missing"}}`, "GET /images/${lost}/tasks ~~ status=failure", "GET /images/${lost}",
+		`POST /images {"name":"not there","disk_format":"raw","container_format":"bare"} >> lost`, `POST /images/${lost}/import {"method":{"name":"web-download","uri":"${origin}/missing"}}`, "GET /images/${lost}/tasks ~~ status=failure", "GET /images/${lost} ~~ status=queued",
 		`POST /images {"name":"everywhere","disk_format":"raw","container_format":"bare"} >> everywhere`, `POST /images/${everywhere}/import {"method":{"name":"web-download","uri":"${origin}/disk.raw"},"all_stores":true}`,
 		"GET /images/${everywhere}/tasks ~~ status=success", "GET /images/${everywhere}")
 	s.as(foreign, nil, "GET /images/${fetched}/tasks")
@@ -24,7 +24,7 @@ func (s *script) refusedImports() {
 		"GET /images/${lost}/import", "PUT /images/${lost}/import {}", `POST /images/none/import {"method":{"name":"web-download","uri":"${origin}/disk.raw"}}`,
 		`POST /images/${formless}/import {"method":{"name":"web-download","uri":"${origin}/disk.raw"}}`, `POST /images/${raw}/import {"method":{"name":"web-download","uri":"${origin}/disk.raw"}}`)
 	s.as(foreign, nil, `POST /images/${public}/import {"method":{"name":"web-download","uri":"${origin}/disk.raw"}}`, `POST /images/${lost}/import {"method":{"name":"web-download","uri":"${origin}/disk.raw"}}`)
-	s.as(member, nil, "GET /images/${lost}")
+	s.as(member, nil, "GET /images/${lost} ~~ status=queued") // Glance has begun some, and gives them up
 }
 
 func (s *script) tasks() {
