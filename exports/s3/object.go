@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"hash/crc32"
 	"io"
+	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -19,6 +20,7 @@ import (
 
 	"ingest/exports"
 	"ingest/internal/errcode"
+	"ingest/internal/pause"
 	"ingest/internal/readahead"
 )
 
@@ -343,24 +345,16 @@ func (o *object) drop(ctx context.Context) error {
 			return serviceError(err, "give up", o.Shown())
 		}
 		left, err := o.list(ctx)
-		if err != nil && !isMissing(err) {
+		// Who may not list what is left has aborted all the same.
+		if err != nil && !isMissing(err) && !hasStatus(err, http.StatusForbidden) {
 			return serviceError(err, "list the parts of", o.Shown())
 		}
 		if len(left) == 0 || wait > time.Second { // what is left then is the bucket's rules' to remove
 			return nil
 		}
-		if err := pause(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -2,7 +2,6 @@ package temporalclient
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"ingest/internal/errcode"
 	"ingest/internal/logging"
+	"ingest/internal/pause"
 )
 
 // DefaultNamespace is used when neither Options nor the environment name one.
@@ -62,7 +62,7 @@ func Dial(ctx context.Context, o Options) (client.Client, error) {
 		if ctx.Err() != nil || !time.Now().Add(retryEvery).Before(deadline) {
 			return nil, errcode.Wrap(err, errcode.WorkflowService, "connect to Temporal at %s: %v", opts.HostPort, err)
 		}
-		if err := sleep(ctx, retryEvery); err != nil {
+		if err := pause.For(ctx, retryEvery); err != nil {
 			return nil, errcode.Wrap(err, errcode.WorkflowService, "connect to Temporal at %s: %v", opts.HostPort, err)
 		}
 	}
@@ -112,16 +112,4 @@ func loopback(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// sleep waits, or returns the context's error if that ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait: %w", ctx.Err())
-	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/pause"
 )
 
 // DefaultRetention is how long closed workflows of ingest stay readable. The
@@ -184,7 +185,7 @@ func (s setup) retry(doing string, f func() error) error {
 		if !transient(err) {
 			return errcode.Wrap(err, refusal(err), "%s of Temporal namespace %q: %v", doing, s.namespace, err)
 		}
-		if sleep(s.ctx, pollEvery) != nil {
+		if pause.For(s.ctx, pollEvery) != nil {
 			return errcode.Wrap(err, errcode.WorkflowService, "%s of Temporal namespace %q: gave up waiting: %v", doing, s.namespace, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ingest/internal/bandwidth"
+	"ingest/internal/pause"
 )
 
 // A HostLimit is what one host may be asked for by this process. The zero value
@@ -170,7 +171,7 @@ func (h *host) take(ctx context.Context) error {
 		if !time.Now().Before(until) {
 			return nil
 		}
-		if err := sleep(ctx, time.Until(until)); err != nil {
+		if err := pause.For(ctx, time.Until(until)); err != nil {
 			h.release()
 			return err
 		}
@@ -208,20 +209,5 @@ func (h *host) pause(d time.Duration) {
 	defer h.mu.Unlock()
 	if until := time.Now().Add(d); until.After(h.until) {
 		h.until = until
-	}
-}
-
-// sleep waits for d, or returns the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

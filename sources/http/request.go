@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ingest/internal/errcode"
+	"ingest/internal/pause"
 	"ingest/sources"
 )
 
@@ -302,7 +303,7 @@ func (c *client) wait(ctx context.Context, n int) error {
 	}
 	// Between half of it and all, so that ranges that failed together do not come
 	// back together.
-	return sleep(ctx, d/2+rand.N(d/2+1))
+	return pause.For(ctx, d/2+rand.N(d/2+1))
 }
 
 // retryAfter reads how long the server of a refusal asks to wait, in seconds or up
