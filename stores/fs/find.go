@@ -16,7 +16,8 @@ import (
 
 var _ stores.Finder = (*Store)(nil)
 
-// Find returns the id of the upload that was begun for key.
+// Find returns the id of the upload that was begun for key. What a Begin for it has left
+// that was cut off is removed: no attempt that looks for its upload would find it.
 func (s *Store) Find(ctx context.Context, key string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
@@ -37,17 +38,51 @@ func (s *Store) Find(ctx context.Context, key string) (string, error) {
 		if !strings.HasPrefix(e.Name(), prefix) {
 			continue
 		}
-		// Without a manifest it was not begun to its end, or is being removed.
-		fi, err := os.Stat(filepath.Join(s.dir, uploadsName, e.Name(), manifestName))
-		if err != nil || (id != "" && !fi.ModTime().After(newest)) {
-			continue
+		begun, err := s.begun(e.Name())
+		if err != nil {
+			return "", storeError(err, "look for an upload")
 		}
-		id, newest = e.Name(), fi.ModTime()
+		if begun.After(newest) {
+			id, newest = e.Name(), begun
+		}
 	}
 	if id == "" {
 		return "", errcode.New(errcode.UploadUnknown, "there is no upload for %s", key)
 	}
 	return id, nil
+}
+
+// begun returns when an upload's manifest was written, zero if there is none. Such an
+// upload was cut off in its begin, or in its removal, and is removed: who is at one of the
+// two holds its lock.
+func (s *Store) begun(id string) (time.Time, error) {
+	dir := s.uploadDir(id)
+	manifest := filepath.Join(dir, manifestName)
+	fi, err := os.Stat(manifest)
+	if err == nil {
+		return fi.ModTime(), nil
+	}
+	folder, err := os.Open(dir)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer folder.Close()
+	unlock, err := fsutil.Lock(folder)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer unlock()
+	fi, err = os.Stat(manifest)
+	switch {
+	case err == nil:
+		return fi.ModTime(), nil
+	case errors.Is(err, iofs.ErrNotExist):
+		return time.Time{}, s.dropUpload(id)
+	}
+	return time.Time{}, err
 }
 
 var _ stores.Discarder = (*Store)(nil)

@@ -82,6 +82,12 @@ func (u *upload) begin(size int64) (err error) {
 	if u.folder, err = os.Open(dir); err != nil {
 		return err
 	}
+	unlock, err := fsutil.Lock(u.folder) // against Find, which removes what was left half begun
+	if err != nil {
+		u.folder.Close()
+		return err
+	}
+	defer unlock()
 	f, err := os.OpenFile(filepath.Join(dir, dataName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		u.folder.Close()
