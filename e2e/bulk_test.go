@@ -178,9 +178,8 @@ func TestBulkSoak(t *testing.T) {
 	done := func(b wire.Bulk) int { return b.Items["active"] + b.Items["failed"] }
 	kills := 3
 	for k := range kills {
-		eventually(t, 5*time.Minute, "the bulk to go on", func() (bool, string) {
-			got := s.bulk(b.ID)
-			return done(got) >= len(all.items)*(k+1)/(kills+2) || metadata.BulkStatus(got.Status).Finished(), show(got.Items)
+		s.untilBulk(b.ID, 15*time.Minute, "the bulk to go on", func(got wire.Bulk) bool {
+			return done(got) >= len(all.items)*(k+1)/(kills+2) || metadata.BulkStatus(got.Status).Finished()
 		})
 		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
 		t.Logf("kill %d after %.1f s: %v", k+1, time.Since(began).Seconds(), s.bulk(b.ID).Items)
@@ -193,20 +192,14 @@ func TestBulkSoak(t *testing.T) {
 			dying.dead.Store(false)
 		}
 	}
-	var got wire.Bulk
-	eventually(t, 10*time.Minute, "the bulk to end", func() (bool, string) {
-		got = s.bulk(b.ID)
-		return metadata.BulkStatus(got.Status).Finished(), show(got)
-	})
+	ended := func(b wire.Bulk) bool { return metadata.BulkStatus(b.Status).Finished() }
+	got := s.untilBulk(b.ID, 15*time.Minute, "the bulk to end", ended)
 	t.Logf("%d items in %.1f s with %d kills: %v", len(all.items), time.Since(began).Seconds(), kills, got.Items)
 	all.check(s, got)
 	s.leavesNothing()
 
 	again := s.submitBulk(manifest)
-	eventually(t, 5*time.Minute, "the second bulk to end", func() (bool, string) {
-		got = s.bulk(again.ID)
-		return metadata.BulkStatus(got.Status).Finished(), show(got)
-	})
+	got = s.untilBulk(again.ID, 5*time.Minute, "the second bulk to end", ended)
 	if good := got.Items["skipped"]; again.ID == b.ID || got.Items["active"] != 0 || good+got.Items["failed"] != len(all.items) {
 		t.Errorf("the same manifest once more: %v", got.Items)
 	}
@@ -229,6 +222,22 @@ func (s *server) bulk(id string) wire.Bulk {
 		s.t.Fatal(err)
 	}
 	return b
+}
+
+// untilBulk asks for a bulk until it is as it should be. A question that a machine at its
+// limits leaves unanswered is asked again.
+func (s *server) untilBulk(id string, most time.Duration, what string, ok func(wire.Bulk) bool) wire.Bulk {
+	s.t.Helper()
+	var got wire.Bulk
+	eventually(s.t, most, what, func() (bool, string) {
+		var err error
+		if got, err = s.api.Bulk(s.t.Context(), id); err != nil {
+			s.t.Logf("%s %s: %v", time.Now().Format(time.TimeOnly), what, err)
+			return false, err.Error()
+		}
+		return ok(got), show(got)
+	})
+	return got
 }
 
 // check compares what came of each item with what should have.

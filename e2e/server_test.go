@@ -64,10 +64,10 @@ func startIn(t testing.TB, data string, args []string, env ...string) *server {
 	s := &server{t: t, data: data, dir: t.TempDir(), args: args, givesTurn: sync.OnceFunc(func() { <-slots })}
 	t.Cleanup(s.givesTurn)
 	t.Cleanup(func() {
-		s.kill9()
 		if t.Failed() {
-			t.Log(s.lastLog())
+			t.Log(s.last())
 		}
+		s.kill9()
 	})
 	s.run(env...)
 	return s
@@ -211,15 +211,6 @@ func (s *server) log() string {
 		fmt.Fprintf(&all, "--- %s\n%s", filepath.Base(p), b)
 	}
 	return all.String()
-}
-
-// lastLog is the end of what the last process has logged, and says how many there were.
-func (s *server) lastLog() string {
-	text, err := os.ReadFile(filepath.Join(s.dir, fmt.Sprintf("stderr.%03d", s.runs)))
-	if err != nil {
-		return err.Error()
-	}
-	return fmt.Sprintf("the last of %d processes logged, at its end:\n%s", s.runs, tail(string(text), mostLog))
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
