@@ -109,6 +109,11 @@ func BenchmarkLists(b *testing.B) {
 		{"by disk format", "large", "", "sort=disk_format:asc", 100},
 		{"by container format", "large", "", "sort=container_format:desc", 100},
 		{"by id", "large", "", "sort=id:asc", 100},
+		{"by name, then size", "large", "", "sort=name:asc,size:desc", 100},
+		{"by size, then name", "large", "", "sort=size:desc,name:asc", 100},
+		{"by size, then name, deep inside", "large", "", "sort=size:desc,name:asc&marker=" + deep, 100},
+		{"by size, then name, of an admin", "ops", "admin", "sort=size:desc,name:asc", 100},
+		{"by disk format, then name", "large", "", "sort=disk_format:asc,name:asc", 100},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			var took []time.Duration

@@ -28,27 +28,36 @@ type scope struct {
 // byAge is the order of a list that asks for none.
 const byAge = "images_by_age"
 
+// ordered are the indexes that have all images in the order of one key, then of age.
+var ordered = map[string]string{
+	"i.id": "images_by_id", "i.created_us": byAge, "i.name": "images_by_name", "i.size_order": "images_by_size", "i.updated_us": "images_by_update",
+	"i.status": "images_by_status", "i.disk_format": "images_by_disk_format", "i.container_format": "images_by_container_format",
+}
+
+// alike are the keys by which very many images can be equal.
+var alike = map[string]bool{"i.status": true, "i.disk_format": true, "i.container_format": true}
+
 // order returns the index that has all images in the order of the list, "" if there is
-// none: there is one for each key that clients sort by, but none for two of them.
+// none. There is one for each key that clients sort by, and none for two of them: one that
+// has the images in the order of the first key will do if few are equal in it, since a
+// database sorts only these until the page is full.
 func (l *imageList) order() string {
-	for _, k := range l.keys {
-		if k.desc != l.keys[0].desc {
-			return ""
-		}
-	}
-	first, rest := l.keys[0].expr, len(l.keys)-1
-	switch {
-	case first == "i.id":
-		return "images_by_id"
-	case first == "i.created_us" && rest == 1:
-		return byAge
-	case rest != 2 || l.keys[1].expr != "i.created_us":
+	first := l.keys[0].expr
+	if alike[first] && !l.byOne() {
 		return ""
 	}
-	return map[string]string{
-		"i.name": "images_by_name", "i.size_order": "images_by_size", "i.updated_us": "images_by_update", "i.status": "images_by_status",
-		"i.disk_format": "images_by_disk_format", "i.container_format": "images_by_container_format",
-	}[first]
+	return ordered[first]
+}
+
+// byOne reports whether the list is sorted by one key, and by age and id behind it, all
+// of them in one direction.
+func (l *imageList) byOne() bool {
+	for _, k := range l.keys {
+		if k.desc != l.keys[0].desc {
+			return false
+		}
+	}
+	return len(l.keys) == 3 && l.keys[1].expr == "i.created_us"
 }
 
 // within returns the query of a scope's images, read by the index by which its page is
