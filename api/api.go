@@ -294,6 +294,7 @@ func (a *api) routes() []route {
 		{"DELETE", "/v2/cache/{id}", a.deleteCached},
 		{"POST", "/v2/cache/{id}", a.cacheAction},
 		{"POST", "/v2/tasks", a.createTask},
+		{"GET", "/v1/schemas/tasks/{type}", a.taskSchema},
 		{"GET", "/v2/tasks", a.listTasks},
 		{"GET", "/v2/tasks/{id}", a.showTask},
 

@@ -19,36 +19,61 @@ import (
 
 // cloneSource says which image of which image service is cloned.
 type cloneSource struct {
-	ImageID string `json:"image_id"`
+	ImageID string
 	// URL is that of the image service, Region one that the operator has named. With
 	// neither, the cloud of the credential lists its image service.
-	URL        string `json:"url,omitempty"`
-	Region     string `json:"region,omitempty"`
-	Credential string `json:"credential,omitempty"` // name of one of the server's
+	URL        string
+	Region     string
+	Credential string // name of one of the server's
 }
 
-// cloneInput reads the input of a task of type clone: {source, same_id, image_id,
-// image_properties, stores, all_stores, all_stores_must_succeed, priority}.
-func (a *api) cloneInput(r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error) {
-	req := contract.ImportRequest{Method: contract.MethodClone, Owner: project(r.Context())}
-	var from cloneSource
-	var same bool
-	var members map[string]json.RawMessage
-	into := map[string]any{
-		"source": &from, "same_id": &same, "image_id": &req.ImageID, "image_properties": &members, "priority": &req.Priority,
-		"stores": &req.Stores, "all_stores": &req.AllStores, "all_stores_must_succeed": &req.AllStoresMustSucceed,
+// members are those of a source, by their names in the input.
+func (s *cloneSource) members() map[string]any {
+	return map[string]any{"image_id": &s.ImageID, "url": &s.URL, "region": &s.Region, "credential": &s.Credential}
+}
+
+// cloneAsked is the input of a task of type clone.
+type cloneAsked struct {
+	Source     map[string]json.RawMessage
+	SameID     bool
+	ImageID    string
+	Properties map[string]json.RawMessage
+	Stores     contract.StoresSpec
+	Priority   *int
+}
+
+func (in *cloneAsked) members() map[string]any {
+	return map[string]any{
+		"source": &in.Source, "same_id": &in.SameID, "image_id": &in.ImageID, "image_properties": &in.Properties, "priority": &in.Priority,
+		"stores": &in.Stores.Stores, "all_stores": &in.Stores.AllStores, "all_stores_must_succeed": &in.Stores.AllStoresMustSucceed,
 	}
-	if err := readInput(input, into, "a clone"); err != nil {
-		return req, err
+}
+
+// clonesOwn are the members of an image that a clone has from its source, and its id.
+var clonesOwn = []string{"id", "disk_format", "container_format"}
+
+// cloneInput reads the input of a task of type clone.
+func (a *api) cloneInput(r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error) {
+	var in cloneAsked
+	var from cloneSource
+	if err := readInput("input", input, in.members(), "a clone"); err != nil {
+		return contract.ImportRequest{}, err
+	}
+	if err := readInput("input.source", in.Source, from.members(), "the source of a clone"); err != nil {
+		return contract.ImportRequest{}, err
+	}
+	req := contract.ImportRequest{
+		Method: contract.MethodClone, Owner: project(r.Context()), ImageID: in.ImageID, StoresSpec: in.Stores, Priority: in.Priority,
 	}
 	var err error
 	if req.Source, err = a.cloneOf(from); err != nil {
 		return req, err
 	}
+	members := in.Properties
 	if members == nil {
 		members = map[string]json.RawMessage{}
 	}
-	for _, name := range []string{"id", "disk_format", "container_format"} {
+	for _, name := range clonesOwn {
 		if _, said := members[name]; said {
 			return req, badField("input.image_properties."+name, "", "a clone has that of its source, and its id by same_id or image_id")
 		}
@@ -60,13 +85,13 @@ func (a *api) cloneInput(r *http.Request, input map[string]json.RawMessage) (con
 	if err != nil {
 		return req, err
 	}
-	if same && req.ImageID != "" && req.ImageID != from.ImageID {
+	if in.SameID && req.ImageID != "" && req.ImageID != from.ImageID {
 		return req, badField("input.image_id", req.ImageID, "it is not the source's, which same_id asks for")
 	}
-	if same {
+	if in.SameID {
 		req.ImageID = from.ImageID
 	}
-	if len(req.Stores) == 1 && !req.AllStores {
+	if len(req.Stores) == 1 && req.Stores[0] != "" && !req.AllStores {
 		req.Target.Store, req.Stores = req.Stores[0], nil
 	}
 	if req.Urgency() > contract.DefaultPriority {
@@ -77,15 +102,16 @@ func (a *api) cloneInput(r *http.Request, input map[string]json.RawMessage) (con
 	return req, a.describe(&req, img, nil)
 }
 
-// readInput reads the members of a task's input, and refuses others.
-func readInput(input map[string]json.RawMessage, into map[string]any, what string) error {
+// readInput reads the members of a task's input, or of what stands at a place in it, and
+// refuses others.
+func readInput(at string, input map[string]json.RawMessage, into map[string]any, what string) error {
 	for _, name := range slices.Sorted(maps.Keys(input)) {
 		dst, known := into[name]
 		if !known {
-			return badField("input."+name, "", "%s takes %s", what, strings.Join(slices.Sorted(maps.Keys(into)), ", "))
+			return badField(at+"."+name, "", "%s takes %s", what, strings.Join(slices.Sorted(maps.Keys(into)), ", "))
 		}
 		if err := json.Unmarshal(input[name], dst); err != nil {
-			return badField("input."+name, "", "it is not of the type that is expected")
+			return badField(at+"."+name, "", "it is not of the type that is expected")
 		}
 	}
 	return nil

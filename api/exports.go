@@ -111,22 +111,27 @@ func (a *api) checkDestination(raw string) error {
 	return nil
 }
 
-// exportInput reads the input of a task of type export: {image_id, export_to,
-// export_to_format, export_options, credential, overwrite}.
-func (a *api) exportInput(r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error) {
-	var in struct {
-		ImageID    string            `json:"image_id"`
-		To         string            `json:"export_to"`
-		Format     string            `json:"export_to_format"`
-		Options    map[string]string `json:"export_options"`
-		Credential string            `json:"credential"`
-		Overwrite  bool              `json:"overwrite"`
-	}
-	into := map[string]any{
+// exportAsked is the input of a task of type export.
+type exportAsked struct {
+	ImageID    string
+	To         string
+	Format     string
+	Options    map[string]string
+	Credential string
+	Overwrite  bool
+}
+
+func (in *exportAsked) members() map[string]any {
+	return map[string]any{
 		"image_id": &in.ImageID, "export_to": &in.To, "export_to_format": &in.Format, "export_options": &in.Options,
 		"credential": &in.Credential, "overwrite": &in.Overwrite,
 	}
-	if err := readInput(input, into, "an export"); err != nil {
+}
+
+// exportInput reads the input of a task of type export.
+func (a *api) exportInput(r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error) {
+	var in exportAsked
+	if err := readInput("input", input, in.members(), "an export"); err != nil {
 		return contract.ImportRequest{}, err
 	}
 	for name, value := range map[string]string{"image_id": in.ImageID, "export_to": in.To} {

@@ -76,8 +76,8 @@ func named(name string, known []string) func(string) error {
 }
 
 func checkOwner(s string) error {
-	if len(s) > 64 || strings.Trim(s, idAlphabet) != "" {
-		return badField("owner", s, "a project is 1 to 64 letters, digits, '-', '_' and '.'")
+	if len(s) > maxOwner || strings.Trim(s, idAlphabet) != "" {
+		return badField("owner", s, "a project is 1 to %d letters, digits, '-', '_' and '.'", maxOwner)
 	}
 	return nil
 }

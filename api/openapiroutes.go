@@ -66,6 +66,8 @@ func operations() []operation {
 		{method: "GET", path: "/v1/tasks", tag: "tasks", summary: "List tasks, newest first",
 			params:  append(page, query("status", "pending, processing, success, failure", "string"), query("type", "type of the task", "string"), query("image_id", "of this image", "string")),
 			answers: ok(200, wire.TaskList{})},
+		{method: "GET", path: "/v1/schemas/tasks/{type}", tag: "tasks", summary: "Show the JSON Schema of the input of tasks that are made by POST /v2/tasks",
+			about: "The type is import, export or clone. The formats, stores and destinations are those of this server.", answers: []reply{{status: 200, kind: "application/schema+json"}}},
 		{method: "GET", path: "/v1/tasks/{id}", tag: "tasks", summary: "Show a task with its history", answers: ok(200, wire.Task{})},
 		{method: "GET", path: "/v1/tasks/{id}/progress", tag: "tasks", summary: "Say how far a task is", params: []param{lastEvent},
 			about:   "With `Accept: text/event-stream` it is told as it happens.",

@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,17 +21,19 @@ type taskType struct {
 	// request writes the input of POST /v2/tasks as a request; nil for a type whose tasks
 	// come from other calls.
 	request func(a *api, r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error)
+	// schema describes the input that request reads.
+	schema func(a *api) object
 }
 
-// taskTypes are all of them. One more stands here to be listed, and with a request to be
-// made by POST /v2/tasks.
+// taskTypes are all of them. One more stands here to be listed, and with a request and a
+// schema to be made by POST /v2/tasks.
 func taskTypes() []taskType {
 	return []taskType{
-		{typeImport, (*api).importInput},
-		{contract.TypeExport, (*api).exportInput},
-		{contract.TypeClone, (*api).cloneInput},
-		{defaultTaskType, nil},
-		{contract.LocationTaskType, nil},
+		{typeImport, (*api).importInput, (*api).importSchema},
+		{contract.TypeExport, (*api).exportInput, (*api).exportSchema},
+		{contract.TypeClone, (*api).cloneInput, (*api).cloneSchema},
+		{defaultTaskType, nil, nil},
+		{contract.LocationTaskType, nil, nil},
 	}
 }
 
@@ -42,6 +43,16 @@ func taskTypeNames() []string {
 		names = append(names, t.name)
 	}
 	return names
+}
+
+// makeable is the type of a name whose tasks are made by POST /v2/tasks.
+func makeable(name string) (taskType, bool) {
+	known := taskTypes()
+	i := slices.IndexFunc(known, func(t taskType) bool { return t.name == name && t.request != nil })
+	if i < 0 {
+		return taskType{}, false
+	}
+	return known[i], true
 }
 
 // createTask makes a task of Glance's older kind. What is wrong with its input is said at
@@ -111,48 +122,54 @@ func (a *api) taskRequest(r *http.Request) (contract.ImportRequest, error) {
 	if err := json.Unmarshal(fields["type"], &name); err != nil {
 		return none, badField("type", string(fields["type"]), "expected the type of a task")
 	}
-	known := taskTypes()
-	i := slices.IndexFunc(known, func(t taskType) bool { return t.name == name && t.request != nil })
-	if i < 0 {
+	kind, ok := makeable(name)
+	if !ok {
 		return none, badField("type", name, "there are no tasks of this type to be made")
 	}
 	var input map[string]json.RawMessage
 	if err := json.Unmarshal(fields["input"], &input); err != nil || input == nil {
 		return none, badField("input", string(fields["input"]), "expected an object")
 	}
-	req, err := known[i].request(a, r, input)
+	req, err := kind.request(a, r, input)
 	req.TaskType = name
 	return req, err
 }
 
-// importInput reads {import_from, import_from_format, image_properties}.
+// importAsked is the input of a task of type import, in which nothing may be left out.
+type importAsked struct {
+	From, Format *string
+	Properties   map[string]json.RawMessage
+}
+
+func (in *importAsked) members() map[string]any {
+	return map[string]any{"import_from": &in.From, "import_from_format": &in.Format, "image_properties": &in.Properties}
+}
+
+// importInput reads the input of a task of type import.
 func (a *api) importInput(r *http.Request, input map[string]json.RawMessage) (contract.ImportRequest, error) {
 	req := contract.ImportRequest{Owner: project(r.Context())}
-	for _, name := range slices.Sorted(maps.Keys(input)) {
-		if !slices.Contains([]string{"import_from", "import_from_format", "image_properties"}, name) {
-			return req, badField("input."+name, "", "an import takes import_from, import_from_format and image_properties")
-		}
+	var in importAsked
+	if err := readInput("input", input, in.members(), "an import"); err != nil {
+		return req, err
 	}
-	var from, format *string
-	if err := json.Unmarshal(input["import_from"], &from); err != nil || from == nil {
+	if in.From == nil {
 		return req, badField("input.import_from", "", "expected the URL of an image")
 	}
-	if u, err := url.Parse(*from); err != nil || !web(*from) || u.Host == "" {
+	if u, err := url.Parse(*in.From); err != nil || !web(*in.From) || u.Host == "" {
 		return req, withStatus(http.StatusBadRequest, fieldError(errcode.SourceScheme, "input.import_from", "", "expected an http or https URL"))
 	}
-	if err := json.Unmarshal(input["import_from_format"], &format); err != nil || format == nil || *format == "" {
+	if in.Format == nil || *in.Format == "" {
 		return req, badField("input.import_from_format", string(input["import_from_format"]), "expected what the source is, one of %s", strings.Join(a.Defaults.SourceFormats, ", "))
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(input["image_properties"], &members); err != nil || members == nil {
+	if in.Properties == nil {
 		return req, badField("input.image_properties", string(input["image_properties"]), "expected an object")
 	}
-	req.Source = contract.SourceSpec{URL: *from, Format: *format}
-	img, err := a.parseImage(members, req.Owner)
+	req.Source = contract.SourceSpec{URL: *in.From, Format: *in.Format}
+	img, err := a.parseImage(in.Properties, req.Owner)
 	if err != nil {
 		return req, err
 	}
-	return req, a.describe(&req, img, members)
+	return req, a.describe(&req, img, in.Properties)
 }
 
 // describe writes what is said of the image into a request.

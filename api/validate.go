@@ -22,6 +22,7 @@ import (
 
 // Limits of what a request may say. Those of images are Glance's.
 const (
+	maxOwner      = 64         // bytes of a project's id
 	maxName       = 255        // characters of a name, property name or tag
 	maxProperties = 128        // of one image
 	maxTags       = 128        // of one image
@@ -29,7 +30,12 @@ const (
 	maxSource     = 4096       // bytes of a URL or path
 	maxKey        = 128        // bytes of an idempotency key
 	maxMinimum    = 1<<31 - 1
+	maxOptions    = 16 // of one target
+	maxOptionName = 64 // characters
 )
+
+// reservedPrefix is that of properties that only the server writes, in any case of letters.
+const reservedPrefix = "os_glance"
 
 // containerFormats are Glance's.
 var containerFormats = []string{"ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"}
@@ -45,7 +51,7 @@ func checkSettable(name string) error {
 	switch {
 	case wire.IsReadOnly(name):
 		return fieldError(errcode.Forbidden, name, "", "attribute %q is read-only", name)
-	case wire.IsReserved(name), strings.HasPrefix(strings.ToLower(name), "os_glance"):
+	case wire.IsReserved(name), strings.HasPrefix(strings.ToLower(name), reservedPrefix):
 		return fieldError(errcode.Forbidden, name, "", "attribute %q is reserved", name)
 	}
 	return nil
@@ -328,12 +334,12 @@ func (a *api) checkTarget(t contract.TargetSpec) error {
 	if t.DiskFormat != "" || t.ContainerFormat != "" {
 		return badField("target.disk_format", t.DiskFormat, "the target's format says what the image will be called")
 	}
-	if len(t.Options) > 16 {
-		return badField("target.options", "", "at most 16 options are taken")
+	if len(t.Options) > maxOptions {
+		return badField("target.options", "", "at most %d options are taken", maxOptions)
 	}
 	for _, k := range slices.Sorted(maps.Keys(t.Options)) {
 		v := t.Options[k]
-		if checkText("", k, 64) != nil || checkText("", v, maxName) != nil || k == "" {
+		if checkText("", k, maxOptionName) != nil || checkText("", v, maxName) != nil || k == "" {
 			return badField("target.options", k, "an option is a short text")
 		}
 	}

@@ -63,6 +63,9 @@ func IsReadOnly(name string) bool { return slices.Contains(readOnlyMembers, name
 // IsReserved reports whether the member is never set by a client.
 func IsReserved(name string) bool { return slices.Contains(reservedMembers, name) }
 
+// NotSettable are the names of all members that a client cannot set.
+func NotSettable() []string { return slices.Concat(readOnlyMembers, reservedMembers) }
+
 // MarshalJSON writes Glance's flat object.
 func (m Image) MarshalJSON() ([]byte, error) {
 	out := make(map[string]any, 24+len(m.Properties))
