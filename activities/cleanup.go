@@ -18,11 +18,8 @@ type CleanupActivity struct{ d Deps }
 func NewCleanupActivity(d Deps) *CleanupActivity { return &CleanupActivity{d} }
 
 // Execute removes. An object that the catalogue's image names is kept, whatever
-// the workflow believes: the catalogue is the authority. It beats while it does, so that
-// one which died with its worker is soon run again.
+// the workflow believes: the catalogue is the authority.
 func (a *CleanupActivity) Execute(ctx context.Context, p contract.CleanupParams) error {
-	stop := beating(ctx, a.d.beatEvery())
-	defer stop()
 	w := work{stage: contract.StageCleanup, taskID: p.TaskID, imageID: p.ImageID}
 	_, err := row(ctx, a.d, w, func(ctx context.Context) (struct{}, error) {
 		all := []contract.CleanupParams{p}

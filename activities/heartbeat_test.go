@@ -38,6 +38,7 @@ type bench struct {
 	signals *activitytest.Signals
 	deps    Deps
 	ticks   atomic.Int64
+	alive   atomic.Int64 // beats that say nothing
 
 	mu    sync.Mutex
 	beats []contract.Heartbeat
@@ -86,6 +87,9 @@ type earOutbound struct {
 }
 
 func (e *earOutbound) RecordHeartbeat(ctx context.Context, details ...any) {
+	if len(details) == 0 {
+		e.b.alive.Add(1)
+	}
 	for _, d := range details { // without any it is a sign of life, and no more
 		e.b.hear(d.(contract.Heartbeat))
 	}

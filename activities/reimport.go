@@ -160,8 +160,6 @@ func runEnd(e contract.ReimportEnd) metadata.RunEnd {
 // Prune removes the versions of a schedule that are not kept. What it cannot remove is
 // found by the next run, or swept.
 func (a *ReimportActivities) Prune(ctx context.Context, p contract.PruneParams) error {
-	stop := beating(ctx, a.d.beatEvery())
-	defer stop()
 	w := work{stage: contract.StageCleanup, taskID: p.TaskID}
 	_, err := row(ctx, a.d, w, func(ctx context.Context) (struct{}, error) {
 		s, err := a.d.Catalogue.Schedule(ctx, p.ScheduleID)

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -10,6 +11,7 @@ import (
 	"ingest/formats"
 	"ingest/internal/contract"
 	"ingest/internal/errcode"
+	"ingest/internal/pause"
 	"ingest/metadata"
 )
 
@@ -50,6 +52,28 @@ func task(t *testing.T, b *bench, id string) metadata.Task {
 		t.Fatal(err)
 	}
 	return got
+}
+
+// Writing to the catalogue beats, so that one which died with its worker is soon run again.
+func TestRowsBeat(t *testing.T) {
+	b := newBench(t)
+	waits := func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		_, err := row(ctx, b.deps, work{}, func(ctx context.Context) (struct{}, error) {
+			for b.alive.Load() < 2 {
+				if err := pause.For(ctx, time.Millisecond); err != nil {
+					return struct{}{}, err
+				}
+			}
+			return struct{}{}, nil
+		})
+		return err
+	}
+	b.env.RegisterActivity(waits)
+	if _, err := b.env.ExecuteActivity(waits); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestRegisterTwice(t *testing.T) {

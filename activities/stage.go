@@ -69,9 +69,13 @@ func attempt[T any](ctx context.Context, d Deps, w work, fn func(context.Context
 	return out, nil
 }
 
-// row runs a few statements on the catalogue: no beat, no event.
+// row runs a few statements on the catalogue, without an event. It beats, so that one which
+// died with its worker is soon run again.
 func row[T any](ctx context.Context, d Deps, w work, fn func(context.Context) (T, error)) (T, error) {
 	var zero T
+	if !activity.GetInfo(ctx).IsLocalActivity { // one that is ends with its workflow task
+		defer beating(ctx, d.beatEvery())()
+	}
 	out, err := guard(d.Log, w, func() (T, error) { return fn(ctx) })
 	if err != nil {
 		d.line(ctx, w, 0, 0, err)

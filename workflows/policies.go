@@ -58,6 +58,7 @@ func withTruth(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           contract.ImportQueue,
 		StartToCloseTimeout: 30 * time.Second,
+		HeartbeatTimeout:    heartbeatTimeout,
 		RetryPolicy:         retry(30*time.Second, 0),
 	})
 }
@@ -137,6 +138,7 @@ func withPlan(ctx workflow.Context) workflow.Context {
 func withLoad(ctx workflow.Context) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 5 * time.Minute,
+		HeartbeatTimeout:    heartbeatTimeout,
 		RetryPolicy:         retry(time.Minute, 0),
 	})
 }
